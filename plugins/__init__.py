@@ -1,0 +1,1 @@
+"""The device plugins that come with vpcore."""

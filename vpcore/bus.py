@@ -1,0 +1,331 @@
+"""Bus: routes port and MMIO accesses to the devices that claimed them, composes widths, answers where nobody does.
+
+A claimed register of the access's own width answers directly.  A wider access is composed of narrower ones, low bytes
+first; a narrower read of a wide register gives the bytes asked for; a narrower write to it is dropped.  What nobody
+claims reads as all ones (open bus) and swallows writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import attrs
+
+from vpcore.device import Device
+from vpcore.errors import ConfigError
+from vpcore.log import DeviceLog
+from vpcore.ports import Handler, PortMap
+
+PORTS: Final = 0x10000
+PAGE: Final = 4096
+
+Reader = Callable[[], int]
+Writer = Callable[[int], None]
+Block = Callable[[memoryview], int]
+
+_ONES: Final = {1: 0xFF, 2: 0xFFFF, 4: 0xFFFF_FFFF, 8: 0xFFFF_FFFF_FFFF_FFFF}
+
+
+@attrs.define(eq=False)
+class Cells:
+    """The storage registers of one mapping, as a device's `StorageCells`."""
+
+    values: bytearray
+    fields: dict[str, int]
+    """State field to port."""
+
+    def pull(self, state: object) -> None:
+        """Copy the cells into the state's fields."""
+        for field, port in self.fields.items():
+            setattr(state, field, self.values[port])
+
+    def push(self, state: object) -> None:
+        """Copy the state's fields into the cells."""
+        for field, port in self.fields.items():
+            self.values[port] = getattr(state, field)
+
+
+class Mapping:
+    """A device's registers at a place of an address space; it can be moved (PCI BARs) and taken away (hot reload)."""
+
+    def __init__(self, space: Space, owner: str, device: Device[Any], ports: PortMap) -> None:
+        self._space = space
+        self.owner = owner
+        self.device = device
+        self.ports = ports
+        self.base: int | None = None
+
+    def move(self, base: int | None) -> None:
+        """Map at *base* in place of the old address; None unmaps.
+
+        Raises `ConfigError` naming both owners where another device's registers are in the way; the mapping is then
+        nowhere.
+        """
+        if base == self.base:
+            return
+        if self.base is not None:
+            self._space.remove(self)
+            self.base = None
+        if base is not None:
+            self._space.add(self, base)
+            self.base = base
+
+
+class Space:
+    """An address space of registers: subclasses keep the look-up tables."""
+
+    kind = "registers"
+
+    def add(self, mapping: Mapping, base: int) -> None:
+        """Route the mapping's registers from *base* on."""
+        raise NotImplementedError
+
+    def remove(self, mapping: Mapping) -> None:
+        """Stop routing them."""
+        raise NotImplementedError
+
+    def _overlap(self, mapping: Mapping, base: int, other: str, at: int) -> ConfigError:
+        end = base + mapping.ports.size - 1
+        return ConfigError(
+            f"{self.kind} {base:#x}-{end:#x} of device {mapping.owner!r} overlap those of {other!r} at {at:#x}:"
+            " give one of them another base address"
+        )
+
+
+def _bind(device: Device[Any], handler: Handler) -> Callable[..., Any]:
+    method = getattr(device, handler.name)
+    return partial(method, *handler.args) if handler.args else method
+
+
+class PortSpace(Space):
+    """The 64 K I/O ports."""
+
+    kind = "ports"
+
+    def __init__(self) -> None:
+        self.reads: dict[int, list[Reader | None]] = {width: [None] * PORTS for width in (1, 2, 4)}
+        self.writes: dict[int, list[Writer | None]] = {width: [None] * PORTS for width in (1, 2, 4)}
+        self.block_reads: dict[tuple[int, int], Block] = {}
+        self.block_writes: dict[tuple[int, int], Block] = {}
+        self.owners: dict[int, Mapping] = {}
+        self.cells = bytearray(PORTS)
+        self.cell_kind = bytearray(PORTS)
+        """Both shared with the engine, which answers a port whose kind is not 0 by itself."""
+
+    def add(self, mapping: Mapping, base: int) -> None:
+        """Route the mapping's ports from *base* on."""
+        ports = mapping.ports
+        for offset in ports.offsets():
+            port = base + offset
+            if port >= PORTS:
+                msg = (
+                    f"ports {base:#x}+{offset:#x} of device {mapping.owner!r} lie beyond {PORTS - 1:#x}: lower its base"
+                )
+                raise ConfigError(msg)
+            if port in self.owners:
+                raise self._overlap(mapping, base, self.owners[port].owner, port)
+        for offset in ports.offsets():
+            self.owners[base + offset] = mapping
+        for (offset, width), handler in ports.reads.items():
+            self.reads[width][base + offset] = _bind(mapping.device, handler)
+        for (offset, width), handler in ports.writes.items():
+            self.writes[width][base + offset] = _bind(mapping.device, handler)
+        for (offset, width), handler in ports.block_reads.items():
+            self.block_reads[base + offset, width] = _bind(mapping.device, handler)
+        for (offset, width), handler in ports.block_writes.items():
+            self.block_writes[base + offset, width] = _bind(mapping.device, handler)
+        if ports.stores:
+            mapping.device.cells = Cells(self.cells, {s.field: base + s.offset for s in ports.stores.values()})
+            mapping.device.cells.push(mapping.device.state)
+            for offset in ports.stores:
+                self.cell_kind[base + offset] = 1
+
+    def remove(self, mapping: Mapping) -> None:
+        """Stop routing them."""
+        base = mapping.base
+        if base is None:
+            return
+        ports = mapping.ports
+        if ports.stores and mapping.device.cells is not None:
+            mapping.device.cells.pull(mapping.device.state)
+            mapping.device.cells = None
+        for offset in ports.offsets():
+            port = base + offset
+            self.owners.pop(port, None)
+            self.cell_kind[port] = 0
+            for width in (1, 2, 4):
+                self.reads[width][port] = None
+                self.writes[width][port] = None
+                self.block_reads.pop((port, width), None)
+                self.block_writes.pop((port, width), None)
+
+
+class MmioSpace(Space):
+    """Memory-mapped registers, found by page; what is RAM or ROM never comes here."""
+
+    kind = "memory"
+
+    def __init__(self) -> None:
+        self._pages: dict[int, list[Mapping]] = {}
+        self._tables: dict[int, tuple[dict[tuple[int, int], Reader], dict[tuple[int, int], Writer]]] = {}
+
+    def add(self, mapping: Mapping, base: int) -> None:
+        """Route the mapping's registers from *base* on."""
+        end = base + mapping.ports.size
+        pages = range(base // PAGE, (end - 1) // PAGE + 1)
+        for page in pages:
+            for other in self._pages.get(page, ()):
+                other_base = other.base or 0
+                if other_base < end and base < other_base + other.ports.size:
+                    raise self._overlap(mapping, base, other.owner, max(base, other_base))
+        for page in pages:
+            self._pages.setdefault(page, []).append(mapping)
+        ports = mapping.ports
+        reads = {key: _bind(mapping.device, handler) for key, handler in ports.reads.items()}
+        writes = {key: _bind(mapping.device, handler) for key, handler in ports.writes.items()}
+        self._tables[id(mapping)] = (reads, writes)
+
+    def remove(self, mapping: Mapping) -> None:
+        """Stop routing them."""
+        base = mapping.base
+        if base is None:
+            return
+        for page in range(base // PAGE, (base + mapping.ports.size - 1) // PAGE + 1):
+            self._pages[page].remove(mapping)
+            if not self._pages[page]:
+                del self._pages[page]
+        del self._tables[id(mapping)]
+
+    def find(self, addr: int) -> Mapping | None:
+        """The mapping that holds the physical address *addr*."""
+        for mapping in self._pages.get(addr // PAGE, ()):
+            base = mapping.base or 0
+            if base <= addr < base + mapping.ports.size:
+                return mapping
+        return None
+
+    def reader(self, addr: int, width: int) -> Reader | None:
+        """The handler of exactly this address and width."""
+        mapping = self.find(addr)
+        return None if mapping is None else self._tables[id(mapping)][0].get((addr - (mapping.base or 0), width))
+
+    def writer(self, addr: int, width: int) -> Writer | None:
+        """The handler of exactly this address and width."""
+        mapping = self.find(addr)
+        return None if mapping is None else self._tables[id(mapping)][1].get((addr - (mapping.base or 0), width))
+
+
+class Bus:
+    """Ports and MMIO of one machine.  The engine calls the port_ and mmio_ methods; values are unsigned."""
+
+    def __init__(self) -> None:
+        self.ports = PortSpace()
+        self.mmio = MmioSpace()
+        self.log = DeviceLog("bus")
+        self._in1, self._in2, self._in4 = (self.ports.reads[width] for width in (1, 2, 4))
+        self._reads = self.ports.reads
+        self._writes = self.ports.writes
+
+    def map_ports(self, base: int | None, device: Device[Any], owner: str, ports: PortMap) -> Mapping:
+        """Claim ports for a device; with base None the mapping is made but is nowhere yet."""
+        mapping = Mapping(self.ports, owner, device, ports)
+        mapping.move(base)
+        return mapping
+
+    def map_mmio(self, base: int | None, device: Device[Any], owner: str, ports: PortMap) -> Mapping:
+        """Claim physical addresses for a device's registers."""
+        mapping = Mapping(self.mmio, owner, device, ports)
+        mapping.move(base)
+        return mapping
+
+    # -- ports --
+
+    def port_in(self, port: int, size: int) -> int:
+        """Read *size* (1, 2, 4) bytes from *port*."""
+        handler = self._reads[size][port]
+        if handler is not None:
+            return handler()
+        return self._narrow_in(port) if size == 1 else self._wide_in(port, size)
+
+    def port_out(self, port: int, size: int, value: int) -> None:
+        """Write *size* bytes to *port*."""
+        handler = self._writes[size][port]
+        if handler is not None:
+            handler(value)
+        elif size == 1:
+            self._narrow_out(port, value)
+        else:
+            half = size // 2
+            mask = _ONES[half]
+            self.port_out(port, half, value & mask)
+            self.port_out((port + half) % PORTS, half, value >> 8 * half)
+
+    def port_in_block(self, port: int, size: int, buffer: memoryview) -> int:
+        """REP INS: fill the buffer; the number of elements filled, 0 where the port takes no blocks."""
+        handler = self.ports.block_reads.get((port, size))
+        return 0 if handler is None else handler(buffer) // size
+
+    def port_out_block(self, port: int, size: int, buffer: memoryview) -> int:
+        """REP OUTS: take the buffer; the number of elements taken."""
+        handler = self.ports.block_writes.get((port, size))
+        return 0 if handler is None else handler(buffer) // size
+
+    def _wide_in(self, port: int, size: int) -> int:
+        half = size // 2
+        low = self.port_in(port, half)
+        return low | self.port_in((port + half) % PORTS, half) << 8 * half
+
+    def _narrow_in(self, port: int) -> int:
+        if self.ports.cell_kind[port]:
+            return self.ports.cells[port]
+        for width in (2, 4):
+            for offset in range(width):
+                handler = self._reads[width][port - offset] if port >= offset else None
+                if handler is not None:
+                    return handler() >> 8 * offset & 0xFF
+        if port not in self.ports.owners:
+            self.log.debug("read of an unclaimed port", port=port)
+        return 0xFF
+
+    def _narrow_out(self, port: int, value: int) -> None:
+        if self.ports.cell_kind[port]:
+            self.ports.cells[port] = value
+            return
+        owner = self.ports.owners.get(port)
+        if owner is None:
+            self.log.debug("write to an unclaimed port", port=port, value=value)
+        else:
+            self.log.warn_once(port, "byte write dropped", port=port, value=value, device=owner.owner)
+
+    # -- MMIO --
+
+    def mmio_read(self, addr: int, size: int) -> int:
+        """Read *size* (1, 2, 4, 8) bytes of registers at a physical address."""
+        mmio = self.mmio
+        handler = mmio.reader(addr, size)
+        if handler is not None:
+            return handler()
+        if size > 1:
+            half = size // 2
+            return self.mmio_read(addr, half) | self.mmio_read(addr + half, half) << 8 * half
+        for width in (2, 4):
+            start = addr & -width
+            handler = mmio.reader(start, width)
+            if handler is not None:
+                return handler() >> 8 * (addr - start) & 0xFF
+        self.log.debug("read of unclaimed memory", address=addr)
+        return 0xFF
+
+    def mmio_write(self, addr: int, size: int, value: int) -> None:
+        """Write *size* bytes of registers at a physical address."""
+        handler = self.mmio.writer(addr, size)
+        if handler is not None:
+            handler(value)
+        elif size > 1:
+            half = size // 2
+            self.mmio_write(addr, half, value & _ONES[half])
+            self.mmio_write(addr + half, half, value >> 8 * half)
+        else:
+            self.log.debug("write to unclaimed memory", address=addr, value=value)

@@ -1,0 +1,22 @@
+/* engine.h: the vtable that each engine fills; engine.c is the only file that knows them all. */
+#ifndef VP_ENGINE_H
+#define VP_ENGINE_H
+#include "vm.h"
+
+struct vp_engine {
+    const char *name;
+    bool (*probe)(char *why, size_t room);
+    bool (*create)(struct vp_vm *m);
+    int (*run)(struct vp_vm *m, uint64_t max_insns);
+    /* physical pages changed under decoded code, or (addr 0, size UINT64_MAX) everything */
+    void (*invalidate)(struct vp_vm *m, uint64_t addr, uint64_t size);
+    void (*flush_tlb)(struct vp_vm *m); /* linear-to-code shortcuts are stale */
+    void (*destroy)(struct vp_vm *m);
+};
+extern const struct vp_engine engine_interp;
+
+/* Execute exactly one instruction at cs:eip by the interpreter, with fault delivery: what other engines fall back to.
+ * Flags are lazy (flags.h) before and after. */
+void interp_step(struct vp_vm *m);
+
+#endif

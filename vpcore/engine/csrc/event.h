@@ -1,0 +1,25 @@
+/* event.h: exceptions and interrupts: raising, priority, delivery through real-mode vectors, gates and tasks, IRET. */
+#ifndef VP_EVENT_H
+#define VP_EVENT_H
+#include "vm.h"
+
+/* Guest faults: do not return; EIP stays at the faulting instruction (m->cur). */
+_Noreturn void raise_exc(struct vp_vm *m, unsigned vector);                     /* no error code */
+_Noreturn void raise_err(struct vp_vm *m, unsigned vector, uint32_t error);     /* with error code */
+_Noreturn void raise_pf(struct vp_vm *m, uint32_t lin, uint32_t error);         /* sets CR2 */
+static inline _Noreturn void raise_gp0(struct vp_vm *m) { raise_err(m, EXC_GP, 0); }
+static inline _Noreturn void raise_ud(struct vp_vm *m) { raise_exc(m, EXC_UD); }
+
+/* Software interrupt (INT n, INT3, INTO, INT1) whose return address is `next_eip`. */
+enum int_kind { INT_N, INT_3, INT_O, INT_1 };
+void event_soft_int(struct vp_vm *m, unsigned vector, enum int_kind kind, uint32_t next_eip);
+
+/* For run loops: deliver the fault that raise_* kept (after the longjmp), including #DF and shutdown. */
+void event_deliver_fault(struct vp_vm *m);
+/* For run loops, at an instruction boundary with attn set: debug traps, NMI, INTR, halt; in the priority order of SDM 3A
+ * 6.9.  Returns a VP_EXIT_ code to leave with, or -1 to go on. */
+int event_poll(struct vp_vm *m);
+
+void event_iret(struct vp_vm *m, bool os32);
+
+#endif

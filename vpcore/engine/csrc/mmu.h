@@ -1,0 +1,85 @@
+/* mmu.h: guest memory as instructions see it: segmentation checks, paging, TLB, and the slow paths behind them.
+ *
+ * ld/st take a segment register and an offset, run the TLB fast path inline and leave everything else (page walk, A/D
+ * bits, page crossing, MMIO, code pages, breakpoints, #PF, #GP, #SS, #AC) to mmu.c and seg.c.  They either succeed or
+ * do not return.
+ */
+#ifndef VP_MMU_H
+#define VP_MMU_H
+#include <string.h>
+#include "vm.h"
+
+enum access { ACC_READ, ACC_WRITE, ACC_EXEC };
+
+/* Linear address of an access that the plain limit test did not allow, or #GP/#SS.  seg.c */
+uint32_t seg_check(struct vp_vm *m, unsigned seg, uint32_t ea, unsigned size, enum access acc);
+
+/* Slow paths by linear address, privilege from m->user.  mmu.c */
+uint64_t mmu_ld_slow(struct vp_vm *m, uint32_t lin, unsigned size);
+uint64_t mmu_ld_rmw_slow(struct vp_vm *m, uint32_t lin, unsigned size);
+void mmu_st_slow(struct vp_vm *m, uint32_t lin, unsigned size, uint64_t value);
+
+/* Host pointer for an access to [lin, lin + n), n > 0: *n is cut to what lies contiguous on the page, NULL where that is
+ * MMIO, a code page (for writes) or otherwise needs the slow path; faults are raised.  For bulk string operations. */
+uint8_t *mmu_span(struct vp_vm *m, uint32_t lin, uint32_t *n, enum access acc);
+
+/* Implicit supervisor accesses (descriptor tables, TSS, stacks of gates) by linear address. */
+uint32_t mmu_sys_ld(struct vp_vm *m, uint32_t lin, unsigned size);
+void mmu_sys_st(struct vp_vm *m, uint32_t lin, unsigned size, uint32_t value);
+
+/* Code fetch: physical address of linear `lin` for execution at the present privilege, #PF raised.  */
+uint32_t mmu_fetch_phys(struct vp_vm *m, uint32_t lin);
+
+void mmu_flush(struct vp_vm *m, bool global_too); /* CR3 load, CR0/CR4 paging bits */
+void mmu_flush_page(struct vp_vm *m, uint32_t lin);
+void mmu_mode_changed(struct vp_vm *m); /* CR0, CR4 or CPL changed */
+
+static inline uint32_t seg_lin(struct vp_vm *m, unsigned seg, uint32_t ea, unsigned size, enum access acc)
+{
+    int64_t last = acc == ACC_WRITE ? m->sacc[seg].wr_last : m->sacc[seg].rd_last;
+    if (likely((int64_t)((uint64_t)ea + size - 1) <= last)) return m->sacc[seg].base + ea;
+    return seg_check(m, seg, ea, size, acc);
+}
+
+static inline struct tlb_entry *tlb_at(struct vp_vm *m, uint32_t lin)
+{
+    return &m->tlb[m->user][lin >> PAGE_SHIFT & (TLB_SIZE - 1)];
+}
+
+/* An access that crosses a page compares the next page's address and misses by itself. */
+#define MMU_ACCESSORS(bits, type)                                                                                      \
+    static inline type ld##bits(struct vp_vm *m, unsigned seg, uint32_t ea)                                            \
+    {                                                                                                                  \
+        uint32_t lin = seg_lin(m, seg, ea, bits / 8, ACC_READ);                                                        \
+        const struct tlb_entry *e = tlb_at(m, lin);                                                                    \
+        if (unlikely(e->rd_tag != ((lin + bits / 8 - 1) & PAGE_MASK))) return (type)mmu_ld_slow(m, lin, bits / 8);     \
+        type v;                                                                                                        \
+        memcpy(&v, (const void *)(e->addend + lin), sizeof v);                                                         \
+        return v;                                                                                                      \
+    }                                                                                                                  \
+    /* load for read-modify-write: faults as a write does */                                                           \
+    static inline type ldw##bits(struct vp_vm *m, unsigned seg, uint32_t ea)                                           \
+    {                                                                                                                  \
+        uint32_t lin = seg_lin(m, seg, ea, bits / 8, ACC_WRITE);                                                       \
+        const struct tlb_entry *e = tlb_at(m, lin);                                                                    \
+        if (unlikely(e->wr_tag != ((lin + bits / 8 - 1) & PAGE_MASK))) return (type)mmu_ld_rmw_slow(m, lin, bits / 8); \
+        type v;                                                                                                        \
+        memcpy(&v, (const void *)(e->addend + lin), sizeof v);                                                         \
+        return v;                                                                                                      \
+    }                                                                                                                  \
+    static inline void st##bits(struct vp_vm *m, unsigned seg, uint32_t ea, type v)                                    \
+    {                                                                                                                  \
+        uint32_t lin = seg_lin(m, seg, ea, bits / 8, ACC_WRITE);                                                       \
+        const struct tlb_entry *e = tlb_at(m, lin);                                                                    \
+        if (unlikely(e->wr_tag != ((lin + bits / 8 - 1) & PAGE_MASK))) {                                               \
+            mmu_st_slow(m, lin, bits / 8, v);                                                                          \
+            return;                                                                                                    \
+        }                                                                                                              \
+        memcpy((void *)(e->addend + lin), &v, sizeof v);                                                               \
+    }
+MMU_ACCESSORS(8, uint8_t)
+MMU_ACCESSORS(16, uint16_t)
+MMU_ACCESSORS(32, uint32_t)
+MMU_ACCESSORS(64, uint64_t)
+
+#endif

@@ -1,0 +1,115 @@
+/* vm.h: the inside of a vp_vm: architectural state, what is derived from it, and the tables every engine shares.
+ *
+ * Derived fields are recomputed by seg_derive() and mmu_mode_changed() whenever their source changes; nothing else writes
+ * them.  A guest fault never returns: raise() (event.h) longjmps to the step that began the instruction, so a handler
+ * must read and check everything before it changes a register.
+ */
+#ifndef VP_VM_H
+#define VP_VM_H
+#include <setjmp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "insn.h"
+#include "vp.h"
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+enum { EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI };
+
+/* Exception vectors, SDM 3A table 6-1. */
+enum {
+    EXC_DE, EXC_DB, EXC_NMI, EXC_BP, EXC_OF, EXC_BR, EXC_UD, EXC_NM, EXC_DF, EXC_CSO, EXC_TS, EXC_NP, EXC_SS, EXC_GP,
+    EXC_PF, EXC_MF = 16, EXC_AC, EXC_MC, EXC_XM,
+};
+
+#define PAGE_SHIFT 12
+#define PAGE_SIZE 4096u
+#define PAGE_MASK 0xfffff000u
+
+/* One guest-physical page.  NULL read (write) pointers mean MMIO, or discarded writes with PG_DISCARD. */
+struct phys_page {
+    uint8_t *read, *write;
+};
+enum { PG_DIRTY_TRACKED = 1, PG_DIRTY = 2, PG_DISCARD = 4, PG_CODE = 8 };
+
+/* Soft TLB: maps a linear page to host memory.  A tag is the linear page address, or TLB_NONE.  wr_tag is valid only
+ * for pages that may be written without further ado (writable, D set, RAM, no code on it, dirty flag set). */
+struct tlb_entry {
+    uint32_t rd_tag, wr_tag;
+    uintptr_t addend; /* host address - linear address */
+};
+enum { TLB_BITS = 10, TLB_SIZE = 1 << TLB_BITS, TLB_NONE = 1 };
+
+/* Segment as loads and stores use it: an access of n bytes at ea is plainly allowed when ea + n - 1 <= last; all the
+ * rest (expand-down, null, wrong type, wrap-around) goes through seg_check(). */
+struct seg_access {
+    int64_t rd_last, wr_last; /* -1 where nothing is plainly allowed */
+    uint32_t base;
+    uint32_t unused;
+};
+
+/* vm.attn: reasons to leave the fast path at the next block end */
+enum {
+    ATTN_STOP = 1,   /* vp_stop() */
+    ATTN_INTR = 2,   /* INTR is high (may be masked by IF) */
+    ATTN_NMI = 4,
+    ATTN_SHADOW = 8, /* one instruction without interrupts */
+    ATTN_TRAP = 16,  /* TF or a debug trap pending */
+    ATTN_BREAK = 32, /* host breakpoints are set */
+    ATTN_HALT = 64,
+    ATTN_SHUTDOWN = 128,
+    ATTN_DR = 256,   /* instruction breakpoints are enabled in DR7 */
+};
+
+struct vp_engine; /* engine.h */
+struct interp;    /* interp/ */
+
+struct vp_vm {
+    struct vp_cpu cpu; /* first: offset 0 is EAX */
+
+    /* lazy status flags, see flags.h; cpu.eflags has all other flags while the engine runs */
+    uint32_t fl_res, fl_aux;
+
+    /* derived from the segment registers, CR0, CR4, EFLAGS.VM */
+    struct seg_access sacc[6];
+    uint32_t sp_mask;   /* 0xffff or 0xffffffff by SS.B */
+    uint8_t cpl;
+    uint8_t user;       /* cpl == 3: which TLB half */
+    uint8_t code32;     /* CS.D */
+    uint8_t fp_state;   /* where the x87 state lives, see x87.h */
+    uint32_t features;  /* FEAT_ bits of the CPU model */
+
+    _Atomic uint32_t attn;
+    struct tlb_entry tlb[2][TLB_SIZE]; /* [user] */
+    uint8_t tlb_large;                 /* some entry came from a large page: INVLPG flushes all */
+
+    /* the instruction under execution, for precise faults: eip = block_eip + cur->off */
+    const struct insn *cur;
+    uint32_t block_eip;
+    jmp_buf fault;
+    uint32_t pending_db; /* DR6 bits of debug traps to raise after this instruction */
+
+    int64_t budget;  /* instructions until the run loop looks at the clock */
+    uint64_t insns;  /* retired */
+
+    uint32_t a20_mask;
+    struct phys_page *phys; /* 1 << 20 pages of the 32-bit physical space; above it nothing answers */
+    uint8_t *page_flags;    /* PG_ bits, one byte a page */
+    uint8_t *ram;
+    uint64_t ram_size;
+    int ram_fd;
+
+    vp_config config;
+    int64_t deadline, time_base, host_base;
+    bool paused, intr;
+    uint32_t breaks[16];
+    unsigned break_count;
+
+    const struct vp_engine *engine;
+    struct interp *interp;
+    vp_stats stats;
+    char error[256];
+};
+
+#endif

@@ -1,0 +1,177 @@
+/* vp.h: the engine's one public face.
+ *
+ * This file is C and, without its preprocessor lines, also cffi's cdef (see build.py): keep it to plain declarations and
+ * `#define NAME number`.  A `vp_vm` is one machine's processor and physical address map.  All calls on one vm come from
+ * one thread, except vp_stop(), which any thread or signal handler may call.  Nothing here exits or prints: what goes
+ * wrong in the host comes back as a NULL or a negative vp_status with text in vp_error().
+ */
+#ifndef VP_H
+#define VP_H
+#include <stddef.h>
+#include <stdint.h>
+
+/* -- Architectural state ------------------------------------------------------------------------------------------ */
+
+/* Segment registers in the order of their encoding (SDM 2, table 2-1), then the two system ones.  ORDER SEG */
+#define VP_ES 0
+#define VP_CS 1
+#define VP_SS 2
+#define VP_DS 3
+#define VP_FS 4
+#define VP_GS 5
+#define VP_LDTR 6
+#define VP_TR 7
+
+/* vp_seg.attr: bits 40-47 and 52-55 of the descriptor, closed up (the layout of SDM 3C, 25.4.1, without its gap). */
+#define VP_SEG_TYPE 0x000f
+#define VP_SEG_S 0x0010
+#define VP_SEG_DPL 0x0060
+#define VP_SEG_P 0x0080
+#define VP_SEG_AVL 0x0100
+#define VP_SEG_DB 0x0400
+#define VP_SEG_G 0x0800
+#define VP_SEG_NULL 0x8000
+
+struct vp_seg {
+    uint32_t base;
+    uint32_t limit; /* offset of the last byte, G already applied */
+    uint16_t sel;
+    uint16_t attr;
+};
+
+/* What an instruction can see or change, and nothing else: this is what a checkpoint keeps and what engines hand over. */
+struct vp_cpu {
+    uint32_t gpr[9]; /* EAX ECX EDX EBX ESP EBP ESI EDI, and [8] that is always 0: the absent base or index */
+    uint32_t eip;
+    uint32_t eflags;
+    uint32_t cr0, cr2, cr3, cr4;
+    uint32_t dr[8];
+    struct vp_seg seg[8];
+    uint32_t gdtr_base, gdtr_limit;
+    uint32_t idtr_base, idtr_limit;
+    uint64_t pdpte[4]; /* loaded by MOV CR3 under PAE (SDM 3A 4.4.1) */
+    uint8_t fx[512];   /* x87, MMX, XMM, MXCSR in the layout of 32-bit FXSAVE (SDM 1, 10.5.1) */
+    uint64_t tsc_offset;
+    uint32_t sysenter_cs, sysenter_esp, sysenter_eip;
+    uint64_t apic_base, pat, mcg_status, debugctl, misc_enable, microcode;
+    uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_var[16];
+    uint8_t halted;     /* in HLT */
+    uint8_t shadow;     /* interrupts held off for one instruction (STI, MOV SS, POP SS) */
+    uint8_t nmi_masked; /* until IRET */
+    uint8_t nmi;        /* latched, not yet taken */
+    uint8_t shutdown;   /* after a triple fault */
+};
+
+/* -- Host services the engine calls ------------------------------------------------------------------------------- */
+
+/* `host` is vp_config.host.  Sizes are bytes (1, 2, 4; MMIO also 8).  None may longjmp or run the vm again. */
+typedef struct vp_calls {
+    uint32_t (*in)(void *host, uint32_t port, uint32_t size);
+    void (*out)(void *host, uint32_t port, uint32_t size, uint32_t value);
+    /* REP INS/OUTS in one call: move up to `count` elements between the port and `buf`; the number moved comes back,
+     * 0 where the port knows no block transfer (the engine then goes element by element). */
+    uint32_t (*in_block)(void *host, uint32_t port, uint32_t size, uint8_t *buf, uint32_t count);
+    uint32_t (*out_block)(void *host, uint32_t port, uint32_t size, const uint8_t *buf, uint32_t count);
+    uint64_t (*mmio_read)(void *host, uint64_t addr, uint32_t size);
+    void (*mmio_write)(void *host, uint64_t addr, uint32_t size, uint64_t value);
+    uint32_t (*inta)(void *host); /* interrupt acknowledge cycle: the vector */
+    void (*warn)(void *host, const char *text);
+} vp_calls;
+
+/* CPU models; what each has is cpuid.c's table. */
+#define VP_CPU_486 0
+#define VP_CPU_PENTIUM 1
+#define VP_CPU_PENTIUM3 2
+#define VP_CPU_HOST 3
+
+#define VP_CLOCK_REALTIME 0 /* virtual time follows the host's monotonic clock while the vm runs */
+#define VP_CLOCK_ICOUNT 1   /* virtual time is retired instructions x icount_ns, plus what vp_warp() skipped */
+
+typedef struct vp_config {
+    uint64_t ram_size; /* bytes, a multiple of 4096; RAM lies at guest-physical 0 */
+    uint32_t cpu_model;
+    uint32_t clock;
+    uint32_t icount_ns;  /* virtual ns an instruction under VP_CLOCK_ICOUNT */
+    uint64_t tsc_hz;     /* frequency that RDTSC shows */
+    uint64_t cache_size; /* bytes for decoded or translated code */
+    void *host;
+    vp_calls calls;
+    /* Plain ports answered without a call: where cell_kind[port] is not 0, cells[port] is read and written.  65536
+     * bytes each, owned by the caller, or NULL. */
+    uint8_t *cells;
+    const uint8_t *cell_kind;
+} vp_config;
+
+typedef struct vp_vm vp_vm;
+
+vp_vm *vp_create(const vp_config *config);
+void vp_destroy(vp_vm *vm);
+const char *vp_error(const vp_vm *vm); /* vm may be NULL: why vp_create() failed */
+void vp_reset(vp_vm *vm);              /* RESET pin: the state of SDM 3A table 9-1; memory is untouched */
+
+/* -- Engines ------------------------------------------------------------------------------------------------------ */
+
+int vp_engine_count(void);
+const char *vp_engine_name(int index);
+/* 1 when engine `name` can run on this host, else 0 with the reason in vp_error(). */
+int vp_engine_probe(vp_vm *vm, const char *name);
+/* Allowed between any two vp_run() calls.  0, or -1 with the reason in vp_error(). */
+int vp_engine_select(vp_vm *vm, const char *name);
+
+/* -- Running ------------------------------------------------------------------------------------------------------ */
+
+#define VP_EXIT_DEADLINE 0 /* virtual time reached the deadline */
+#define VP_EXIT_HALT 1     /* HLT with nothing pending */
+#define VP_EXIT_STOP 2     /* vp_stop() was called */
+#define VP_EXIT_BUDGET 3   /* max_insns have retired */
+#define VP_EXIT_SHUTDOWN 4 /* triple fault */
+#define VP_EXIT_BREAK 5    /* a breakpoint set by vp_break() */
+
+/* Runs guest code until one of the above.  max_insns 0 means no bound. */
+int vp_run(vp_vm *vm, uint64_t max_insns);
+void vp_stop(vp_vm *vm);
+void vp_set_deadline(vp_vm *vm, int64_t virtual_ns);
+int64_t vp_now(vp_vm *vm);                     /* virtual ns */
+void vp_set_now(vp_vm *vm, int64_t virtual_ns); /* restore, or leave a pause */
+void vp_pause(vp_vm *vm, int paused);           /* realtime: virtual time stands still while paused */
+uint64_t vp_insns(const vp_vm *vm);             /* retired since creation */
+void vp_set_intr(vp_vm *vm, int level);         /* the INTR pin */
+void vp_nmi(vp_vm *vm);                         /* an edge on NMI */
+void vp_set_a20(vp_vm *vm, int open);
+
+/* Execution breakpoints of the host's debugger at a linear address; -1 when there is no room. */
+int vp_break(vp_vm *vm, uint32_t linear, int set);
+
+struct vp_cpu *vp_cpu(vp_vm *vm);  /* valid between vp_run() calls; after writing call vp_cpu_changed() */
+void vp_cpu_changed(vp_vm *vm);
+
+/* -- Physical memory ---------------------------------------------------------------------------------------------- */
+
+#define VP_MAP_DIRTY 1   /* track pages written (vp_dirty) */
+#define VP_MAP_DISCARD 2 /* writes vanish where write is NULL; without it they are MMIO */
+
+/* Maps [addr, addr+size) (multiples of 4096) to host memory for reads and for writes, which may be two places (PAM
+ * shadowing) or NULL (MMIO).  The host memory outlives the mapping. 0, or -1 with vp_error(). */
+int vp_map(vp_vm *vm, uint64_t addr, uint64_t size, uint8_t *read, uint8_t *write, int flags);
+uint8_t *vp_ram(vp_vm *vm);
+uint64_t vp_ram_size(const vp_vm *vm);
+/* One byte a page of [addr, addr+size) into `out`: 1 where written since the last call with clear. */
+void vp_dirty(vp_vm *vm, uint64_t addr, uint64_t size, uint8_t *out, int clear);
+/* Host code changed guest memory (DMA, a debugger): drop code made from it. */
+void vp_invalidate(vp_vm *vm, uint64_t addr, uint64_t size);
+/* Debugger access: guest-physical address of a linear one, or -1 where it is not mapped; no side effects. */
+int64_t vp_translate(vp_vm *vm, uint32_t linear);
+
+/* -- Decoding ----------------------------------------------------------------------------------------------------- */
+
+/* Intel-syntax text of the instruction at `code` (up to `avail` bytes, code size 16 or 32) into `text`; its length, or
+ * -1 where the bytes are no instruction. */
+int vp_disas(const uint8_t *code, size_t avail, int bits, uint32_t eip, char *text, size_t room);
+
+typedef struct vp_stats {
+    uint64_t insns, blocks_built, blocks_run, cache_flushes, tlb_fills, tlb_flushes, smc_hits, faults, interrupts;
+    uint64_t port_calls, mmio_calls, cache_bytes;
+} vp_stats;
+void vp_get_stats(vp_vm *vm, vp_stats *out);
+
+#endif
