@@ -5,5 +5,6 @@ from vpcore.device import Device, DeviceType, option
 from vpcore.errors import VpcoreError
 from vpcore.hookspecs import hookimpl
 from vpcore.ports import PortMap
+from vpcore.simple import SimpleDevice, saved
 
-__all__ = ["Board", "Device", "DeviceType", "PortMap", "VpcoreError", "hookimpl", "option"]
+__all__ = ["Board", "Device", "DeviceType", "PortMap", "SimpleDevice", "VpcoreError", "hookimpl", "option", "saved"]

@@ -41,6 +41,17 @@ class Backends(Protocol):
         """A file that a machine file names: absolute, or relative to the machine file."""
 
 
+@attrs.frozen
+class MachineInfo:
+    """What the `[machine]` table says that a device may need."""
+
+    name: str = "machine"
+    boot: str = "acd"
+    """Boot order: a floppy, c disk, d CD-ROM, n network."""
+    epoch_ns: int = 0
+    """Host wall-clock time (Unix ns) at virtual time 0."""
+
+
 @attrs.define(eq=False)
 class Parts:
     """What all devices of one machine share."""
@@ -49,6 +60,7 @@ class Parts:
     clock: Clock
     memory: Memory
     backends: Backends
+    info: MachineInfo = attrs.field(factory=MachineInfo)
     pci: PciBus = attrs.field(factory=PciBus)
     lines: list[Line] = attrs.field(factory=lambda: [Line(f"irq{number}") for number in range(ISA_LINES)])
     services: dict[type, list[Any]] = attrs.field(factory=dict)
@@ -67,6 +79,11 @@ class Board:
     def named(self, name: str) -> Board:
         """The same board for another device."""
         return Board(self._parts, name)
+
+    @property
+    def info(self) -> MachineInfo:
+        """The machine as a whole."""
+        return self._parts.info
 
     # -- registers and memory --
 

@@ -1,0 +1,117 @@
+"""Disk images: raw files and host block devices, locked against a second writer.
+
+Durability: `write` goes to the host's page cache at once, so the death of this process loses nothing; `flush` is
+fdatasync, so what the guest flushed survives the death of the host.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from vpcore.errors import BackendError, DiskFullError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class RawDisk:
+    """A raw image or host block device.
+
+    *stall* is called when the host is full, with the error; it returns when the write should be tried again (the
+    machine pauses meanwhile), or raises to give up.
+    """
+
+    def __init__(self, path: Path, *, readonly: bool, stall: Callable[[DiskFullError], None] | None = None) -> None:
+        self.name = str(path)
+        self.readonly = readonly
+        self._stall = stall
+        self._fd = _open(path, readonly=readonly)
+        try:
+            _lock(self._fd, path, readonly=readonly)
+            self.size = _size(self._fd, path)
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    def read(self, offset: int, buffer: memoryview) -> None:
+        """Fill the buffer from *offset*; zeros beyond the end."""
+        done = 0
+        while done < len(buffer):
+            try:
+                got = os.preadv(self._fd, [buffer[done:]], offset + done)
+            except OSError as error:
+                raise BackendError(f"{self.name}: cannot read at {offset + done:#x}: {error.strerror}") from error
+            if got == 0:
+                buffer[done:] = bytes(len(buffer) - done)
+                return
+            done += got
+
+    def write(self, offset: int, data: memoryview | bytes) -> None:
+        """Write what lies within the image."""
+        if self.readonly:
+            raise BackendError(f"{self.name}: is opened read-only")
+        view = memoryview(data)[: max(0, self.size - offset)]
+        while len(view):
+            try:
+                done = os.pwrite(self._fd, view, offset)
+            except OSError as error:
+                self._failed(error, offset)
+                continue
+            view, offset = view[done:], offset + done
+
+    def _failed(self, error: OSError, offset: int) -> None:
+        if error.errno in FULL and self._stall is not None:
+            self._stall(DiskFullError(f"{self.name}: no space left on the host: free some, the guest then goes on"))
+            return
+        kind = DiskFullError if error.errno in FULL else BackendError
+        raise kind(f"{self.name}: cannot write at {offset:#x}: {error.strerror}") from error
+
+    def flush(self) -> None:
+        """Return when all writes are on stable storage."""
+        if not self.readonly:
+            os.fdatasync(self._fd)
+
+    def close(self) -> None:
+        """Flush and close; the lock goes with the descriptor."""
+        if self._fd >= 0:
+            self.flush()
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _open(path: Path, *, readonly: bool) -> int:
+    try:
+        return os.open(path, (os.O_RDONLY if readonly else os.O_RDWR) | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise BackendError(f"{path}: no such image: check the path, or make one") from None
+    except IsADirectoryError:
+        raise BackendError(f"{path}: is a directory, not an image") from None
+    except PermissionError:
+        what = "read" if readonly else "write"
+        raise BackendError(f"{path}: no permission to {what} it: change its mode or owner") from None
+    except OSError as error:
+        raise BackendError(f"{path}: cannot open: {error.strerror}") from error
+
+
+def _lock(fd: int, path: Path, *, readonly: bool) -> None:
+    """Many readers or one writer (flock: the lock dies with its process)."""
+    try:
+        fcntl.flock(fd, (fcntl.LOCK_SH if readonly else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BackendError(f"{path}: is in use by another machine: stop that one, or use a copy") from None
+    except OSError:
+        return  # a file system without locks
+
+
+def _size(fd: int, path: Path) -> int:
+    mode = os.fstat(fd).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+        raise BackendError(f"{path}: is neither a file nor a block device")
+    size = os.lseek(fd, 0, os.SEEK_END)
+    if size == 0:
+        raise BackendError(f"{path}: is empty: an image must hold at least one sector")
+    return size

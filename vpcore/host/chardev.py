@@ -1,0 +1,313 @@
+"""Character devices: where a serial port's other end is on the host.
+
+Spec strings, as in machine files and on the command line:
+    none             nobody listens
+    buffer           kept in memory, for the Python API
+    stdio            this program's standard input and output
+    pty              a new pseudo-terminal, its name is logged
+    file:PATH        output appended to a file
+    tcp:HOST:PORT    a TCP connection made on first use; `tcp-listen:HOST:PORT` waits for one
+    /dev/ttyS0 ...   a host serial port (pyserial)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import sys
+import termios
+import tty
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from vpcore.errors import BackendError, ConfigError
+from vpcore.host.ends import BufferChar, CharDevice, ModemSignals, NullChar
+from vpcore.host.loop import HostLoop
+
+log = logging.getLogger("vpcore.chardev")
+
+READ_SIZE = 4096
+KEEP = 1 << 16
+ESCAPE = 0x1D
+"""Ctrl-] on stdio: leave the machine, as telnet does."""
+
+
+class FdChar(NullChar):
+    """Reads and writes file descriptors that never block the guest."""
+
+    def __init__(self, loop: HostLoop, read_fd: int | None, write_fd: int | None, name: str) -> None:
+        self.name = name
+        self.dropped = 0
+        self._loop = loop
+        self._read_fd = read_fd
+        self._write_fd = write_fd
+        self._waiting = bytearray()
+        self._unsent = bytearray()
+        self._callback: Callable[[], None] = lambda: None
+        if read_fd is not None:
+            loop.add_reader(read_fd, self._readable)
+
+    def write(self, data: bytes) -> None:
+        """Send; what does not fit now is kept up to 64 KB, then dropped and counted."""
+        if self._write_fd is None:
+            return
+        self._unsent += data
+        try:
+            while self._unsent:
+                del self._unsent[: os.write(self._write_fd, self._unsent)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._unsent.clear()
+        if len(self._unsent) > KEEP:
+            self.dropped += len(self._unsent) - KEEP
+            del self._unsent[:-KEEP]
+
+    def read(self, limit: int) -> bytes:
+        """Take what has come."""
+        data = bytes(self._waiting[:limit])
+        del self._waiting[:limit]
+        return data
+
+    def on_input(self, callback: Callable[[], None]) -> None:
+        """Call back when bytes have come."""
+        self._callback = callback
+
+    def received(self, data: bytes) -> bytes:
+        """What of the bytes read goes to the guest; for subclasses."""
+        return data
+
+    def ended(self) -> None:
+        """The other side closed; for subclasses."""
+        if self._read_fd is not None:
+            self._loop.remove(self._read_fd)
+
+    def _readable(self) -> None:
+        assert self._read_fd is not None
+        try:
+            data = os.read(self._read_fd, READ_SIZE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.ended()
+            return
+        if len(self._waiting) < KEEP:
+            self._waiting += self.received(data)
+        self._callback()
+
+    def close(self) -> None:
+        """Stop watching."""
+        if self._read_fd is not None:
+            self._loop.remove(self._read_fd)
+
+
+class StdioChar(FdChar):
+    """Standard input and output; a terminal is put into raw mode until `close`.  Ctrl-] leaves the machine."""
+
+    def __init__(self, loop: HostLoop, leave: Callable[[], None]) -> None:
+        stdin, stdout = sys.stdin.fileno(), sys.stdout.fileno()
+        self._saved: list[Any] | None = None
+        self._leave = leave
+        if os.isatty(stdin):
+            self._saved = termios.tcgetattr(stdin)
+            tty.setraw(stdin)
+        try:
+            super().__init__(loop, stdin, stdout, "stdio")
+        except PermissionError:  # a regular file or /dev/null cannot be watched
+            super().__init__(loop, None, stdout, "stdio")
+
+    def received(self, data: bytes) -> bytes:
+        """Everything but the escape key."""
+        if self._saved is not None and ESCAPE in data:
+            self._leave()
+            return data[: data.index(ESCAPE)]
+        return data
+
+    def close(self) -> None:
+        """Give the terminal back as it was."""
+        super().close()
+        if self._saved is not None:
+            termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._saved)
+            self._saved = None
+
+
+class PtyChar(FdChar):
+    """A pseudo-terminal; *slave_name* is what a terminal program opens."""
+
+    def __init__(self, loop: HostLoop, owner: str) -> None:
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        os.set_blocking(self._master, False)
+        self.slave_name = os.ttyname(self._slave)
+        super().__init__(loop, self._master, self._master, self.slave_name)
+        log.warning("%s is on %s", owner, self.slave_name)
+
+    def close(self) -> None:
+        """Hang up."""
+        super().close()
+        os.close(self._master)
+        os.close(self._slave)
+
+
+class FileChar(FdChar):
+    """Output goes to a file, from its beginning; input never comes."""
+
+    def __init__(self, loop: HostLoop, path: Path) -> None:
+        try:
+            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise BackendError(f"{path}: cannot write serial output there: {error.strerror}") from error
+        super().__init__(loop, None, self._fd, str(path))
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
+
+
+class TcpChar(FdChar):
+    """One TCP connection, made at once."""
+
+    def __init__(self, loop: HostLoop, host: str, port: int) -> None:
+        try:
+            self._socket = socket.create_connection((host, port), timeout=10)
+        except OSError as error:
+            raise BackendError(f"tcp:{host}:{port}: cannot connect: {error.strerror or error}") from error
+        self._socket.setblocking(False)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().__init__(loop, self._socket.fileno(), self._socket.fileno(), f"tcp:{host}:{port}")
+
+    def close(self) -> None:
+        """Close the connection."""
+        super().close()
+        self._socket.close()
+
+
+class TcpListenChar(NullChar):
+    """Waits for one TCP connection at a time; carrier detect shows whether there is one."""
+
+    def __init__(self, loop: HostLoop, host: str, port: int) -> None:
+        self._loop = loop
+        self._callback: Callable[[], None] = lambda: None
+        self._connection: FdChar | None = None
+        self._peer: socket.socket | None = None
+        try:
+            self._server = socket.create_server((host, port))
+        except OSError as error:
+            raise BackendError(f"tcp-listen:{host}:{port}: cannot listen: {error.strerror or error}") from error
+        self._server.setblocking(False)
+        self.port: int = self._server.getsockname()[1]
+        loop.add_reader(self._server.fileno(), self._accept)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            peer, _ = self._server.accept()
+            self._hang_up()
+            peer.setblocking(False)
+            self._peer = peer
+            self._connection = FdChar(self._loop, peer.fileno(), peer.fileno(), "tcp")
+            self._connection.on_input(self._callback)
+
+    def _hang_up(self) -> None:
+        if self._connection is not None and self._peer is not None:
+            self._connection.close()
+            self._peer.close()
+            self._connection = self._peer = None
+
+    def write(self, data: bytes) -> None:
+        """Send to whoever is connected."""
+        if self._connection is not None:
+            self._connection.write(data)
+
+    def read(self, limit: int) -> bytes:
+        """Take what has come."""
+        return b"" if self._connection is None else self._connection.read(limit)
+
+    def on_input(self, callback: Callable[[], None]) -> None:
+        """Call back when bytes have come."""
+        self._callback = callback
+
+    def signals(self) -> ModemSignals:
+        """Carrier is there while someone is connected."""
+        there = self._connection is not None
+        return ModemSignals(cts=there, dsr=there, dcd=there)
+
+    def close(self) -> None:
+        """Hang up and stop listening."""
+        self._hang_up()
+        self._loop.remove(self._server.fileno())
+        self._server.close()
+
+
+class SerialPortChar(FdChar):
+    """A real serial port of the host, by pyserial: line settings and modem signals follow the guest's."""
+
+    def __init__(self, loop: HostLoop, device: str) -> None:
+        try:
+            import serial  # noqa: PLC0415 - an extra
+        except ImportError:
+            raise BackendError(f"{device}: host serial ports need pyserial: pip install 'vpcore[serial]'") from None
+        try:
+            self._port = serial.Serial(device, timeout=0, write_timeout=0)
+        except (serial.SerialException, ValueError) as error:
+            raise BackendError(f"{device}: cannot open the serial port: {error}") from error
+        super().__init__(loop, self._port.fileno(), self._port.fileno(), device)
+
+    def configure(self, baud: int, data_bits: int, parity: str, stop_bits: float) -> None:
+        """Set the port as the guest set its UART."""
+        with contextlib.suppress(ValueError, OSError):
+            self._port.apply_settings(
+                {"baudrate": baud, "bytesize": data_bits, "parity": parity, "stopbits": stop_bits}
+            )
+
+    def set_signals(self, *, dtr: bool, rts: bool, break_: bool) -> None:
+        """Drive the port's outputs."""
+        with contextlib.suppress(OSError):
+            self._port.dtr, self._port.rts, self._port.break_condition = dtr, rts, break_
+
+    def signals(self) -> ModemSignals:
+        """The port's inputs; a pseudo-terminal has none and counts as there."""
+        try:
+            return ModemSignals(self._port.cts, self._port.dsr, self._port.cd, self._port.ri)
+        except OSError:
+            return ModemSignals()
+
+    def close(self) -> None:
+        """Close the port."""
+        super().close()
+        self._port.close()
+
+
+def _address(rest: str, spec: str) -> tuple[str, int]:
+    host, colon, port = rest.rpartition(":")
+    if not colon or not port.isdecimal():
+        raise ConfigError(f"serial backend {spec!r} must be tcp:HOST:PORT")
+    return host, int(port)
+
+
+def open_char(spec: str, owner: str, *, loop: HostLoop, base: Path, leave: Callable[[], None]) -> CharDevice:
+    """Open what *spec* says for the device *owner*; paths are relative to *base*, *leave* is the escape key's action.
+
+    Raises `ConfigError` on an unknown spec and `BackendError` where the host refuses.
+    """
+    kind, _, rest = spec.partition(":")
+    makers: dict[str, Callable[[], CharDevice]] = {
+        "none": NullChar,
+        "buffer": BufferChar,
+        "stdio": lambda: StdioChar(loop, leave),
+        "pty": lambda: PtyChar(loop, owner),
+        "file": lambda: FileChar(loop, base / rest),
+        "tcp": lambda: TcpChar(loop, *_address(rest, spec)),
+        "tcp-listen": lambda: TcpListenChar(loop, *_address(rest, spec)),
+    }
+    if kind in makers:
+        return makers[kind]()
+    if spec.startswith("/dev/"):
+        return SerialPortChar(loop, spec)
+    raise ConfigError(
+        f"backend of device {owner!r} must be one of {', '.join(makers)} or a device such as /dev/ttyS0 (got {spec!r})"
+    )
