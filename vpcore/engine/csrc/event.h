@@ -3,7 +3,11 @@
 #define VP_EVENT_H
 #include "vm.h"
 
-/* Guest faults: do not return; EIP stays at the faulting instruction (m->cur). */
+/* vp_cpu.shadow */
+enum { SHADOW_NONE, SHADOW_STI, SHADOW_SS };
+
+/* Guest faults: do not return; EIP stays at the faulting instruction m->cur, or is cpu.eip where m->cur is NULL: run
+ * loops set it so between instructions (fetch, polling). */
 _Noreturn void raise_exc(struct vp_vm *m, unsigned vector);                     /* no error code */
 _Noreturn void raise_err(struct vp_vm *m, unsigned vector, uint32_t error);     /* with error code */
 _Noreturn void raise_pf(struct vp_vm *m, uint32_t lin, uint32_t error);         /* sets CR2 */
@@ -19,6 +23,15 @@ void event_deliver_fault(struct vp_vm *m);
 /* For run loops, at an instruction boundary with attn set: debug traps, NMI, INTR, halt; in the priority order of SDM 3A
  * 6.9.  Returns a VP_EXIT_ code to leave with, or -1 to go on. */
 int event_poll(struct vp_vm *m);
+
+/* Recompute m->attn from EFLAGS, DR7, pins and the halted/shutdown states; after any of them changed.  attn keeps what
+ * only others know (STOP, BREAK). */
+void event_sync(struct vp_vm *m);
+/* #DB as a fault, with these DR6 bits. */
+_Noreturn void raise_db(struct vp_vm *m, uint32_t dr6);
+
+/* Replace the EFLAGS bits in `mask` (of all of them, status flags too) and do what follows from it. */
+void event_set_eflags(struct vp_vm *m, uint32_t value, uint32_t mask);
 
 void event_iret(struct vp_vm *m, bool os32);
 

@@ -90,6 +90,16 @@ struct vp_vm {
     jmp_buf fault;
     uint32_t pending_db; /* DR6 bits of debug traps to raise after this instruction */
 
+    /* the fault that raise_* keeps over its longjmp, and the delivery it interrupted; event.c */
+    uint32_t exc_error;
+    uint8_t exc_vector, exc_has_error;
+    uint8_t exc_keep_rf;   /* push EFLAGS with RF as it is: #DB faults (SDM 3B 17.3.1.1) */
+    uint8_t delivering;    /* enum exc_class of the event in delivery */
+    uint8_t delivery_depth;
+    uint8_t ext;           /* EXT bit of error codes while an event is delivered (SDM 3A 6.13) */
+    uint8_t step;          /* TF was set when the last instruction began */
+    uint8_t rf_used;       /* EFLAGS.RF has covered its instruction */
+
     int64_t budget;  /* instructions until the run loop looks at the clock */
     uint64_t insns;  /* retired */
 

@@ -1,0 +1,37 @@
+/* far.h: control transfers between segments, privilege levels and modes: far JMP, CALL, RET and SYSENTER/SYSEXIT.
+ *
+ * IRET (event_iret) and interrupt gates (event.c) use the same stacks.  Offsets are as the instruction gave them;
+ * `os32` is the operand size; `next_eip` is where the transferring instruction ends.
+ */
+#ifndef VP_FAR_H
+#define VP_FAR_H
+#include "seg.h"
+
+void far_jmp(struct vp_vm *m, uint16_t sel, uint32_t offset, uint32_t next_eip);
+void far_call(struct vp_vm *m, uint16_t sel, uint32_t offset, bool os32, uint32_t next_eip);
+void far_ret(struct vp_vm *m, bool os32, uint32_t drop);
+void far_sysenter(struct vp_vm *m);
+void far_sysexit(struct vp_vm *m);
+
+/* A stack to push on before it becomes the current one. */
+struct stack {
+    struct vp_seg ss;
+    uint32_t sp, mask;
+    uint16_t err; /* error code of #SS: the selector of a new stack, 0 for the current one */
+    uint8_t cpl;
+};
+struct stack stack_current(const struct vp_vm *m);
+/* The stack of inner privilege `cpl` by the TSS, with #TS for all that may be wrong; *d is its descriptor. */
+struct stack stack_inner(struct vp_vm *m, unsigned cpl, struct desc *d);
+void stack_push(struct vp_vm *m, struct stack *s, bool wide, uint32_t value);
+/* Make it current. */
+void stack_commit(struct vp_vm *m, const struct stack *s);
+
+/* #GP(0) unless `eip` lies inside the code segment of `d`. */
+void code_check_eip(struct vp_vm *m, const struct desc *d, uint32_t eip);
+/* Load CS with RPL `cpl` and jump. */
+void code_enter(struct vp_vm *m, uint16_t sel, struct desc *d, unsigned cpl, uint32_t eip);
+/* Real and virtual-8086 mode: #GP(0) outside CS's limit, else jump. */
+void code_enter_real(struct vp_vm *m, uint16_t sel, uint32_t eip);
+
+#endif
