@@ -7,7 +7,7 @@ import inspect
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 import pluggy
@@ -58,7 +58,7 @@ def device_types(manager: pluggy.PluginManager) -> dict[str, Registered]:
     found: dict[str, Registered] = {}
     for implementation in manager.hook.vpcore_device_types.get_hookimpls():
         plugin = implementation.plugin_name
-        for kind in implementation.function():
+        for kind in cast("list[object]", implementation.function()):
             if not isinstance(kind, DeviceType):
                 raise PluginError(f"plugin {plugin!r}: vpcore_device_types must return DeviceType objects (got {kind!r})")
             if kind.name in found:

@@ -1,0 +1,52 @@
+"""HostBackends: opens the host ends that a machine's devices name, and closes them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from vpcore.errors import DiskFullError
+from vpcore.host.block import RawDisk
+from vpcore.host.chardev import open_char
+from vpcore.host.ends import BlockDevice, BufferChar, CharDevice
+from vpcore.host.loop import HostLoop
+
+
+class HostBackends:
+    """Host ends of one machine.  Relative paths are relative to *base*, the machine file's folder."""
+
+    def __init__(
+        self,
+        loop: HostLoop,
+        base: Path,
+        *,
+        leave: Callable[[], None],
+        stall: Callable[[DiskFullError], None],
+    ) -> None:
+        self._loop, self._base, self._leave, self._stall = loop, base, leave, stall
+        self._open: list[BlockDevice | CharDevice] = []
+        self.buffers: dict[str, BufferChar] = {}
+        """Character devices in memory, by device name."""
+
+    def disk(self, path: str, *, readonly: bool) -> BlockDevice:
+        """Open and lock an image."""
+        disk = RawDisk(self.find(path), readonly=readonly, stall=self._stall)
+        self._open.append(disk)
+        return disk
+
+    def char(self, spec: str, owner: str) -> CharDevice:
+        """Open a character device."""
+        device = open_char(spec, owner, loop=self._loop, base=self._base, leave=self._leave)
+        if isinstance(device, BufferChar):
+            self.buffers[owner] = device
+        self._open.append(device)
+        return device
+
+    def find(self, path: str) -> Path:
+        """A file that the machine file names."""
+        return self._base / Path(path).expanduser()
+
+    def close(self) -> None:
+        """Close all, last opened first."""
+        while self._open:
+            self._open.pop().close()

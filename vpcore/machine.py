@@ -1,0 +1,243 @@
+"""Machine: assembles devices, engine, clock and host ends from a machine file, and runs them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from vpcore import config as configs
+from vpcore.api import KeyboardView, ScreenView, SerialView
+from vpcore.board import Board, BuiltCallback, MachineInfo, Parts
+from vpcore.bus import Bus
+from vpcore.clock import NS_PER_SECOND, Clock
+from vpcore.config import MachineConfig
+from vpcore.device import Device
+from vpcore.engine import Engine, EngineConfig, Exit
+from vpcore.errors import DeviceError, DiskFullError, GuestTimeoutError, VpcoreError
+from vpcore.host.backends import HostBackends
+from vpcore.host.loop import HostLoop
+from vpcore.memory import Memory
+from vpcore.plugins import device_types, load_file_type, make_plugin_manager
+from vpcore.wires import InterruptController, Keyboard, Power, Processor, Screen
+
+log = logging.getLogger("vpcore.machine")
+
+SLICE_NS: Final = 10_000_000
+"""Longest run of guest code between two looks at the host's side."""
+FULL_RETRY_S: Final = 1.0
+INFINITE: Final = (1 << 63) - 1
+
+
+class Machine:
+    """One PC: `run()` executes it on the calling thread until it is off, stopped, or a condition holds."""
+
+    def __init__(self, config: MachineConfig) -> None:
+        self.config = config
+        self.loop = HostLoop()
+        self.backends = HostBackends(self.loop, config.path.parent, leave=self.stop, stall=self._wait_for_space)
+        self.devices: dict[str, Device[Any]] = {}
+        self.is_off = False
+        self._stopping = False
+        self._reset_wanted = self._cpu_reset_wanted = False
+        table = config.machine
+        self.bus = Bus()
+        self.engine = Engine(EngineConfig.of(table), self.bus, self._acknowledge)
+        self.clock = Clock(self.engine.now, self._sooner)
+        self._limit = INFINITE
+        self.parts = Parts(
+            bus=self.bus,
+            clock=self.clock,
+            memory=Memory(self.engine.ram, self.engine),
+            backends=self.backends,
+            info=MachineInfo(table.name, table.boot, time.time_ns()),
+        )
+        self.board = Board(self.parts, "machine")
+        self.board.provide(Processor, self)  # type: ignore[type-abstract]
+        self.board.provide(Power, self)  # type: ignore[type-abstract]
+        try:
+            self._build()
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def load(cls, path: str | Path, *, set: dict[str, Any] | None = None, **flags: Any) -> Self:  # noqa: A002 - as the flag
+        """Make a machine from a file; keywords are the command line's flags (memory, cdrom, hda, boot, ...)."""
+        overrides = configs.flag_overrides(Path(path), flags)
+        overrides.update(set or {})
+        return cls(configs.load(Path(path), overrides))
+
+    def _build(self) -> None:
+        registered = device_types(make_plugin_manager())
+        for table in self.config.devices:
+            entry = registered.get(table.type)
+            if entry is None and ":" in table.type:
+                entry = load_file_type(table.type, table.source.parent)
+            if entry is None:
+                raise configs.unknown_type(table, registered)
+            options = configs.device_config(table, entry.type.config)
+            try:
+                self.devices[table.name] = entry.type.build(options, self.board.named(table.name))
+            except VpcoreError as error:
+                raise type(error)(f"{table.source}: device {table.name!r}: {error}") from error
+        for callback in self.board.services(BuiltCallback):
+            callback.call()
+
+    # -- running --
+
+    def run(
+        self,
+        until: Callable[[], bool] | None = None,
+        timeout: float | None = None,
+    ) -> bool:
+        """Run the guest until it is off or `stop()` is called, or *until()* holds (looked at every 10 ms or so).
+
+        Returns True where *until()* held or, without it, the guest turned itself off.  *timeout* is in host seconds;
+        `GuestTimeoutError` when it passes.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        self._stopping = False
+        self.engine.pause(False)
+        try:
+            while not (self.is_off or self._stopping):
+                if until is not None and until():
+                    return True
+                if end is not None and time.monotonic() > end:
+                    raise GuestTimeoutError(f"machine {self.config.machine.name!r}: nothing within {timeout} s")
+                self._slice()
+        finally:
+            self.engine.pause(True)
+        return self.is_off if until is None else until()
+
+    def stop(self) -> None:
+        """Make `run` return soon; from any thread or signal handler."""
+        self._stopping = True
+        self.engine.stop()
+        self.loop.wake()
+
+    def _slice(self) -> None:
+        """Run what is due, then guest code up to the next deadline, then wait if it halts."""
+        self.loop.poll()
+        self.clock.run_due()
+        if self._reset_wanted or self._cpu_reset_wanted:
+            self._do_reset()
+        self._limit = self.engine.now() + SLICE_NS
+        self.engine.set_deadline(min(self._limit, self._next_deadline()))
+        reason = self.engine.run()
+        if reason is Exit.SHUTDOWN:
+            log.info("triple fault: the machine resets")
+            self._reset_wanted = True
+        elif reason is Exit.HALT and not (self.is_off or self._stopping or self._reset_wanted or self._cpu_reset_wanted):
+            self._idle()
+
+    def _next_deadline(self) -> int:
+        deadline = self.clock.next_deadline
+        return INFINITE if deadline is None else deadline
+
+    def _idle(self) -> None:
+        """The processor halts: sleep until something is due, or let counted time jump there."""
+        deadline = self._next_deadline()
+        now = self.engine.now()
+        if self.config.machine.clock == "icount":
+            if deadline != INFINITE:
+                self.engine.set_now(max(deadline, now))
+            self.loop.wait(0 if deadline != INFINITE else SLICE_NS / NS_PER_SECOND)
+        else:
+            wait = min(max(deadline - now, 0), NS_PER_SECOND) / NS_PER_SECOND
+            self.loop.wait(wait)
+
+    def _sooner(self, deadline: int | None) -> None:
+        if deadline is not None and deadline < self._limit:
+            self.engine.set_deadline(deadline)
+
+    def _acknowledge(self) -> int:
+        controller: InterruptController = self.board.service(InterruptController)  # type: ignore[type-abstract]
+        self._acknowledge = controller.acknowledge  # type: ignore[method-assign]
+        return controller.acknowledge()
+
+    def _wait_for_space(self, error: DiskFullError) -> None:
+        """The host's disk is full: stand still until there is space, or give up when asked to stop."""
+        log.warning("%s", error)
+        self.engine.pause(True)
+        try:
+            self.loop.wait(FULL_RETRY_S)
+        finally:
+            self.engine.pause(False)
+        if self._stopping:
+            raise error
+
+    # -- Power and Processor (vpcore.wires) --
+
+    def set_intr(self, level: bool) -> None:
+        """Drive INTR."""
+        self.engine.set_intr(level)
+
+    def nmi(self) -> None:
+        """Give an edge on NMI."""
+        self.engine.nmi()
+
+    def set_a20(self, open_: bool) -> None:
+        """Open or close the A20 gate."""
+        self.engine.set_a20(open_)
+
+    def reset_cpu(self) -> None:
+        """Start the processor over, at the next instruction boundary."""
+        self._cpu_reset_wanted = True
+        self.engine.stop()
+
+    def reset(self) -> None:
+        """Reset everything, at the next instruction boundary."""
+        self._reset_wanted = True
+        self.engine.stop()
+
+    def off(self) -> None:
+        """Turn the power off."""
+        self.is_off = True
+        self.engine.stop()
+
+    def _do_reset(self) -> None:
+        if self._reset_wanted:
+            for device in self.devices.values():
+                device.reset()
+        self._reset_wanted = self._cpu_reset_wanted = False
+        self.engine.reset()
+
+    # -- what a test or a user talks to --
+
+    @property
+    def serial(self) -> list[SerialView]:
+        """Serial ports with a `buffer` backend, in the order of the machine file."""
+        return [SerialView(self, buffer) for buffer in self.backends.buffers.values()]
+
+    @property
+    def screen(self) -> ScreenView:
+        """The first display adapter's screen."""
+        return ScreenView(self, self.board.service(Screen))  # type: ignore[type-abstract]
+
+    @property
+    def keyboard(self) -> KeyboardView:
+        """The first keyboard."""
+        return KeyboardView(self.board.service(Keyboard))  # type: ignore[type-abstract]
+
+    def close(self) -> None:
+        """Flush and close everything on the host."""
+        for device in self.devices.values():
+            device.close()
+        self.backends.close()
+        self.loop.close()
+        self.engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+__all__ = ["DeviceError", "Machine"]
