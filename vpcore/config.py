@@ -191,7 +191,9 @@ def structure(kind: type[Any], table: Table, where: str) -> Any:
             raise ConfigError(f"{where}: unknown key {key!r}; allowed: {allowed or 'none'}")
     for field in fields.values():
         if field.name not in table and field.default is attrs.NOTHING:
-            raise ConfigError(f"{where}: key {field.name!r} is missing: {field.metadata.get('help', 'it has no default')}")
+            raise ConfigError(
+                f"{where}: key {field.name!r} is missing: {field.metadata.get('help', 'it has no default')}"
+            )
     values = {}
     for key, value in table.items():
         _check(value, str | int if fields[key].metadata.get("sized") else hints[key], f"{where}: {key}")
@@ -256,7 +258,12 @@ def parse_value(text: str) -> Any:
         return text
 
 
-FLAG_KEYS: Final = {"memory": "machine.memory", "boot": "machine.boot", "cpu": "machine.cpu", "engine": "machine.engine"}
+FLAG_KEYS: Final = {
+    "memory": "machine.memory",
+    "boot": "machine.boot",
+    "cpu": "machine.cpu",
+    "engine": "machine.engine",
+}
 """Flags of the command line that are keys of `[machine]`; all others are looked up in the file's `[media]` table."""
 PATH_FLAGS: Final = frozenset({"hda", "hdb", "hdc", "hdd", "cdrom", "fda", "fdb", "kernel", "initrd"})
 
@@ -273,7 +280,9 @@ def flag_overrides(path: Path, flags: Mapping[str, Any]) -> dict[str, Any]:
         key = FLAG_KEYS.get(flag) or media.get(flag)
         if key is None:
             known = ", ".join(sorted([*FLAG_KEYS, *media]))
-            raise ConfigError(f"{path}: has no [media] entry for {flag!r}: add one such as {flag} = \"DEVICE.KEY\"; known: {known}")
+            raise ConfigError(
+                f'{path}: has no [media] entry for {flag!r}: add one such as {flag} = "DEVICE.KEY"; known: {known}'
+            )
         overrides[key] = str(Path(value).absolute()) if flag in PATH_FLAGS and value else value
     return overrides
 

@@ -131,7 +131,9 @@ class Machine:
         if reason is Exit.SHUTDOWN:
             log.info("triple fault: the machine resets")
             self._reset_wanted = True
-        elif reason is Exit.HALT and not (self.is_off or self._stopping or self._reset_wanted or self._cpu_reset_wanted):
+        elif reason is Exit.HALT and not (
+            self.is_off or self._stopping or self._reset_wanted or self._cpu_reset_wanted
+        ):
             self._idle()
 
     def _next_deadline(self) -> int:

@@ -60,7 +60,9 @@ def device_types(manager: pluggy.PluginManager) -> dict[str, Registered]:
         plugin = implementation.plugin_name
         for kind in cast("list[object]", implementation.function()):
             if not isinstance(kind, DeviceType):
-                raise PluginError(f"plugin {plugin!r}: vpcore_device_types must return DeviceType objects (got {kind!r})")
+                raise PluginError(
+                    f"plugin {plugin!r}: vpcore_device_types must return DeviceType objects (got {kind!r})"
+                )
             if kind.name in found:
                 raise PluginError(
                     f"device type {kind.name!r} is offered by plugins {found[kind.name].plugin!r} and {plugin!r}:"
@@ -75,7 +77,9 @@ def load_file_type(spec: str, base: Path) -> Registered:
     file, _, attribute = spec.rpartition(":")
     path = (base / file).resolve()
     if not path.is_file():
-        raise ConfigError(f"{path}: no such file: device type {spec!r} must be an installed type or path/to/file.py:Class")
+        raise ConfigError(
+            f"{path}: no such file: device type {spec!r} must be an installed type or path/to/file.py:Class"
+        )
     module_spec = importlib.util.spec_from_file_location(f"vpcore_file_{path.stem}", path)
     assert module_spec is not None
     assert module_spec.loader is not None

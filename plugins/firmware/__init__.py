@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
+from vpcore_plugins.firmware import bootrom, smbios
+from vpcore_plugins.firmware.boot import BootLoader, read_kernel
+from vpcore_plugins.firmware.fw_cfg import FwCfgDevice
+from vpcore_plugins.firmware.regs import E820, CmosBoot, Key, Reg
 
 from vpcore.board import Board
 from vpcore.device import DeviceType, option
 from vpcore.errors import ConfigError
 from vpcore.hookspecs import hookimpl
 from vpcore.wires import Cmos, FwCfg
-from vpcore_plugins.firmware import bootrom, smbios
-from vpcore_plugins.firmware.boot import BootLoader, read_kernel
-from vpcore_plugins.firmware.fw_cfg import FwCfgDevice
-from vpcore_plugins.firmware.regs import E820, CmosBoot, Key, Reg
 
 PLACES: Final = (
     "/usr/share/seabios/bios-256k.bin",
@@ -54,7 +54,9 @@ def _find_rom(config: FirmwareConfig, board: Board) -> bytes:
             return data
     if config.rom:
         raise ConfigError(f"{places[0]}: no such BIOS image")
-    raise ConfigError(f"no SeaBIOS found in {', '.join(PLACES)}: install the package `seabios`, or set {config.name}.rom")
+    raise ConfigError(
+        f"no SeaBIOS found in {', '.join(PLACES)}: install the package `seabios`, or set {config.name}.rom"
+    )
 
 
 def _map_rom(rom: bytes, board: Board) -> None:

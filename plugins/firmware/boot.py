@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import attrs
-
-from vpcore.errors import ConfigError
-from vpcore.log import DeviceLog
-from vpcore.memory import Memory
 from vpcore_plugins.firmware import bootrom
 from vpcore_plugins.firmware.linux import LinuxKernel, is_linux
 from vpcore_plugins.firmware.multiboot import MultibootKernel, find_header
 from vpcore_plugins.firmware.place import Layout
+
+from vpcore.errors import ConfigError
+from vpcore.log import DeviceLog
+from vpcore.memory import Memory
 
 PARAMS: Final = 0x11000
 MAP_ENTRIES: Final = PARAMS + 0x10

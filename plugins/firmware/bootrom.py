@@ -15,7 +15,7 @@ CODE: Final = bytes.fromhex(
     "00001c0100b8180000008ed88ec08ee08ee88ed0bc007c0000bd001e01008b45008b5d048b4d088b550c8b75108b7d14"
     "ff751c8b6d18c3"
 )
-FLAT: Final = 0xc5
+FLAT: Final = 0xC5
 
 
 def image() -> bytes:

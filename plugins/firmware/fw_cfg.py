@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import Final
 
 import attrs
+from vpcore_plugins.firmware.regs import FILE_FORMAT, MAX_NAME, SIGNATURE, Dma, Id, Key, Reg
 
 from vpcore.device import Device
 from vpcore.errors import ConfigError
 from vpcore.memory import Memory
 from vpcore.ports import PortMap
-from vpcore_plugins.firmware.regs import FILE_FORMAT, MAX_NAME, SIGNATURE, Dma, Id, Key, Reg
 
 Content = bytes | Callable[[], bytes]
 

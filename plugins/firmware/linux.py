@@ -6,10 +6,10 @@ import struct
 from typing import Final
 
 import attrs
-
-from vpcore.errors import ConfigError
 from vpcore_plugins.firmware.place import Layout, Placed, Registers, align_down, top_of_ram
 from vpcore_plugins.firmware.regs import E820
+
+from vpcore.errors import ConfigError
 
 ZERO_PAGE: Final = 0x10000
 COMMAND_LINE: Final = 0x12000
@@ -74,7 +74,9 @@ class LinuxKernel:
         """Check a bzImage.  Raises `ConfigError` naming the file where it is none, or the command line is too long."""
         version = int.from_bytes(data[Header.VERSION : Header.VERSION + 2], "little")
         if version < Header.VERSION_2_03 or not data[Header.LOADFLAGS] & Header.LOADED_HIGH:
-            raise ConfigError(f"{where}: is a kernel of an old boot protocol: it must be a bzImage of protocol 2.03 or later")
+            raise ConfigError(
+                f"{where}: is a kernel of an old boot protocol: it must be a bzImage of protocol 2.03 or later"
+            )
         most = OLD_CMDLINE_SIZE
         if version >= Header.VERSION_2_06:
             most = int.from_bytes(data[Header.CMDLINE_SIZE : Header.CMDLINE_SIZE + 4], "little")

@@ -6,9 +6,9 @@ import struct
 from typing import Final
 
 import attrs
+from vpcore_plugins.firmware.place import Layout, Placed, Registers, align_up, top_of_ram
 
 from vpcore.errors import ConfigError
-from vpcore_plugins.firmware.place import Layout, Placed, Registers, align_up, top_of_ram
 
 SEARCH: Final = 8192
 HEADER_MAGIC: Final = 0x1BADB002

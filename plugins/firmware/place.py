@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 import attrs
-
 from vpcore_plugins.firmware.regs import E820
 
 PAGE: Final = 4096

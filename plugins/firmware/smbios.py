@@ -26,7 +26,9 @@ def tables(machine: str, ram: int) -> bytes:
     bios = struct.pack("<BBHBBQBBBBBB", 1, 2, 0xE800, 3, 0, 1 << 3, 0, 4, 0, 0, 0xFF, 0xFF)
     system = struct.pack("<BBBB16sBBB", 1, 2, 3, 0, bytes(16), 6, 0, 0)
     chassis = struct.pack("<BBBBBBBBBIBBBB", 1, 3, 2, 0, 0, 3, 3, 3, 2, 0, 0, 0, 0, 0)
-    processor = struct.pack("<BBBBQBBHHHBBHHHBBBBBBH", 1, 3, 0x11, 2, 0, 3, 0, 0, 0, 0, 0x41, 1, 0xFFFF, 0xFFFF, 0xFFFF, 0, 0, 0, 1, 1, 1, 0)
+    processor = struct.pack(
+        "<BBBBQBBHHHBBHHHBBBBBBH", 1, 3, 0x11, 2, 0, 3, 0, 0, 0, 0, 0x41, 1, 0xFFFF, 0xFFFF, 0xFFFF, 0, 0, 0, 1, 1, 1, 0
+    )
     array = struct.pack("<BBBIHH", 1, 3, 3, ram // KILOBYTE, 0xFFFE, 1)
     device = struct.pack("<HHHHHBBBBBHHBBBB", 0x1000, 0xFFFE, 64, 64, size, 9, 0, 1, 0, 3, 0x4, 0, 0, 0, 0, 0)
     mapped = struct.pack("<IIHB", 0, end // KILOBYTE, 0x1000, 1)
