@@ -1,0 +1,475 @@
+"""An ATAPI CD-ROM drive: packet commands of SFF-8020i and MMC-3 over an ISO image, with eject and media change."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Final
+
+from vpcore_plugins.ide import identify
+from vpcore_plugins.ide.ata import mode_known
+from vpcore_plugins.ide.drive import READY, Dma, Drive
+from vpcore_plugins.ide.regs import CD_BLOCK, Cmd, Error, Feature, Interrupt, Packet, Sense, Signature, Status
+
+from vpcore.errors import BackendError
+from vpcore.host.ends import BlockDevice
+from vpcore.log import DeviceLog
+
+DMA_FEATURE: Final = 1 << 0
+CHUNK: Final = 32
+"""Blocks read from the image at once."""
+BIG: Final = 0xFFFE
+LEAD_OUT: Final = 0xAA
+DATA_TRACK: Final = 0x14
+"""ADR 1, data track, digital copy prohibited (MMC-3 5.23)."""
+MSF_BIT: Final = 1 << 1
+PREGAP: Final = 150
+FRAMES: Final = 75
+SECONDS: Final = 60
+USER_DATA: Final = 0x10
+WHOLE_SECTOR: Final = 0xF8
+RAW: Final = 2352
+SYNC: Final = b"\x00" + b"\xff" * 10 + b"\x00"
+FIXED_SENSE: Final = 0x70
+SENSE_SIZE: Final = 18
+LOAD_EJECT: Final = 0x03
+EJECT: Final = 0x02
+LOAD: Final = 0x03
+PROFILE_CD_ROM: Final = 0x0008
+PAGE_ERROR: Final = 0x01
+PAGE_CAPABILITIES: Final = 0x2A
+PAGE_ALL: Final = 0x3F
+PAGES: Final = {
+    PAGE_ERROR: bytes((PAGE_ERROR, 6, 0, 5, 0, 0, 0, 0)),
+    PAGE_CAPABILITIES: bytes((PAGE_CAPABILITIES, 18, 0x3B, 0, 0x70, 0x60, 0x29, 0))
+    + struct.pack(">HHHHHH", 706, 2, 512, 706, 0, 0),
+}
+"""Mode pages: error recovery, and capabilities of a 4x reader (MMC-3 5.12 tables)."""
+MEDIA_EVENT: Final = 4
+POLLED: Final = 1
+
+
+def msf(block: int) -> bytes:
+    """A block number as reserved, minute, second, frame."""
+    block += PREGAP
+    return bytes((0, block // (FRAMES * SECONDS) & 0xFF, block // FRAMES % SECONDS, block % FRAMES))
+
+
+class CdRom(Drive):
+    """A CD-ROM drive, with or without a disc."""
+
+    signature = Signature.ATAPI
+
+    def __init__(self, *, model: str, serial: str, log: DeviceLog) -> None:
+        super().__init__(log)
+        self._model, self._serial = model, serial
+        self._disc: BlockDevice | None = None
+        self.blocks = 0
+
+    # -- media --
+
+    def insert(self, disc: BlockDevice | None) -> None:
+        """Put a disc in, or take it out; the guest learns of it by a unit attention."""
+        if self._disc is not None:
+            self._disc.close()
+        self._disc = disc
+        self.blocks = 0 if disc is None else -(-disc.size // CD_BLOCK)
+        self.state.attention = disc is not None
+        self.state.tray_open = False
+
+    def close(self) -> None:
+        """Close the disc's image."""
+        if self._disc is not None:
+            self._disc.close()
+            self._disc = None
+
+    @property
+    def _ready(self) -> bool:
+        return self._disc is not None and not self.state.tray_open
+
+    # -- ATA commands of a packet device (SFF-8020i 6) --
+
+    def command(self, code: int) -> None:
+        """Execute an ATA command."""
+        state = self.state
+        if code == Cmd.PACKET:
+            self._packet()
+        elif code == Cmd.IDENTIFY_PACKET:
+            state.count = Interrupt.TO_HOST
+            self.offer(identify.cdrom(state, self._model, self._serial))
+        elif code == Cmd.DEVICE_RESET:
+            self.reset()
+            state = self.state
+            state.status = 0
+        elif code in (Cmd.IDENTIFY, Cmd.READ):
+            self.set_signature()  # how drivers tell a packet device (ATA-6 8.15.5)
+            self.abort()
+        elif code == Cmd.SET_FEATURES:
+            self._set_features()
+        elif code == Cmd.DIAGNOSTIC:
+            self.set_signature()
+            self.done(0)
+            self.state.error = Error.DIAG_PASSED
+        elif code in (Cmd.STANDBY_NOW, Cmd.IDLE_NOW, Cmd.CHECK_POWER, Cmd.FLUSH, Cmd.SLEEP):
+            self.done()
+        else:
+            self.abort()
+
+    def reset(self) -> None:
+        """A packet device is not DRDY until the first command (SFF-8020i 5.2.1)."""
+        super().reset()
+        self.state.status = 0
+
+    def _set_features(self) -> None:
+        state = self.state
+        if state.features in Feature.ACCEPTED:
+            self.done()
+        elif state.features == Feature.TRANSFER_MODE and mode_known(state.count):
+            state.transfer_mode = state.count
+            self.done()
+        else:
+            self.abort()
+
+    def _packet(self) -> None:
+        """PACKET (SFF-8020i 6.2): ask for the 12 bytes of the packet, without an interrupt."""
+        state = self.state
+        state.byte_limit = state.lba_mid | state.lba_high << 8
+        self.ask(Packet.SIZE, "_packet_received", interrupt=False)
+        state.count = Interrupt.COMMAND
+
+    def _packet_received(self) -> None:
+        state = self.state
+        packet = bytes(state.buffer)
+        code = packet[0]
+        handler = PACKETS.get(code)
+        if handler is None:
+            self.log.debug("unknown packet command", code=code)
+            self._check(Sense.BAD_COMMAND)
+            return
+        if state.attention and code not in (Packet.INQUIRY, Packet.REQUEST_SENSE, Packet.GET_EVENT):
+            state.attention = False
+            self._check(Sense.MEDIUM_CHANGED)
+            return
+        handler(self, packet)
+
+    # -- answers --
+
+    def _check(self, sense: tuple[int, int, int]) -> None:
+        """End with CHECK CONDITION."""
+        self.state.sense = sense
+        self.state.count = Interrupt.COMMAND | Interrupt.TO_HOST
+        self.fail(sense[0] << Error.SENSE_SHIFT | Error.ABRT)
+
+    def _good(self) -> None:
+        """End well."""
+        self.state.sense = Sense.NONE
+        self.state.count = Interrupt.COMMAND | Interrupt.TO_HOST
+        self.done()
+
+    def _reply(self, data: bytes | bytearray, limit: int) -> None:
+        """Send up to *limit* bytes, then end well."""
+        data = data[:limit]
+        state = self.state
+        state.sense = Sense.NONE
+        if not data:
+            self._good()
+        elif state.features & DMA_FEATURE:
+            state.buffer[:] = data
+            state.left = 0
+            self.wait_for_dma("_run_reply_dma")
+        else:
+            state.left = 0
+            self._send(data, "_good")
+
+    def _send(self, data: bytes | bytearray, after: str) -> None:
+        """Offer data in pieces of the byte count limit (SFF-8020i 5.6); an odd limit is rounded down."""
+        state = self.state
+        limit = state.byte_limit & ~1 or BIG
+        piece = bytes(data[:limit])
+        state.lba_mid, state.lba_high = len(piece) & 0xFF, len(piece) >> 8
+        state.count = Interrupt.TO_HOST
+        self._rest = bytes(data[limit:])
+        self.offer(piece.ljust(len(piece) + len(piece) % 2, b"\0"), after if not self._rest else "_send_rest")
+        self._after = after
+
+    _rest = b""
+    _after = ""
+
+    def _send_rest(self) -> None:
+        self._send(self._rest, self._after)
+
+    def _run_reply_dma(self, dma: Dma) -> None:
+        dma.to_memory(self.state.buffer)
+        self._good()
+
+    # -- reading --
+
+    def _read_10(self, packet: bytes) -> None:
+        self._read(*struct.unpack_from(">IxH", packet, 2))
+
+    def _read_12(self, packet: bytes) -> None:
+        self._read(*struct.unpack_from(">II", packet, 2))
+
+    def _read(self, block: int, count: int) -> None:
+        """READ(10), READ(12) (MMC-3 5.14)."""
+        if not self._check_range(block, count):
+            return
+        state = self.state
+        state.lba, state.left = block, count
+        if not count:
+            self._good()
+        elif state.features & DMA_FEATURE:
+            self.wait_for_dma("_run_read_dma")
+        else:
+            self._read_next()
+
+    def _check_range(self, block: int, count: int) -> bool:
+        if not self._ready:
+            self._check(Sense.NO_MEDIUM)
+            return False
+        if block + count > self.blocks:
+            self._check(Sense.OUT_OF_RANGE)
+            return False
+        return True
+
+    def _blocks(self, count: int) -> bytearray | None:
+        state = self.state
+        data = bytearray(count * CD_BLOCK)
+        assert self._disc is not None
+        try:
+            self._disc.read(state.lba * CD_BLOCK, memoryview(data))
+        except BackendError as error:
+            self.log.warning("read error", reason=str(error))
+            self._check(Sense.READ_ERROR)
+            return None
+        state.lba += count
+        state.left -= count
+        return data
+
+    def _read_next(self) -> None:
+        state = self.state
+        if not self._ready:
+            self._check(Sense.NO_MEDIUM)
+            return
+        fit = max(1, (state.byte_limit or BIG) // CD_BLOCK)
+        data = self._blocks(min(state.left, fit, CHUNK))
+        if data is not None:
+            self._send(data, "_read_next" if state.left else "_good")
+
+    def _run_read_dma(self, dma: Dma) -> None:
+        while self.state.left:
+            data = self._blocks(min(CHUNK, self.state.left))
+            if data is None:
+                return
+            if dma.to_memory(data) < len(data):
+                break
+        self._good()
+
+    def _read_cd(self, packet: bytes) -> None:
+        """READ CD (MMC-3 5.19): user data, or whole sectors made up around it (mode 1)."""
+        block = int.from_bytes(packet[2:6], "big")
+        count = int.from_bytes(packet[6:9], "big")
+        wanted = packet[9] & WHOLE_SECTOR
+        if wanted == 0 or count == 0:
+            self._good()
+        elif wanted == USER_DATA:
+            self._read(block, count)
+        elif count > CHUNK or wanted != WHOLE_SECTOR:
+            self._check(Sense.BAD_FIELD)
+        elif self._check_range(block, count):
+            self.state.lba, self.state.left = block, count
+            data = self._blocks(count)
+            if data is not None:
+                self._reply(_raw_sectors(data, block), count * RAW)
+
+    # -- information --
+
+    def _test_unit_ready(self, _packet: bytes) -> None:
+        if self._ready:
+            self._good()
+        else:
+            self._check(Sense.NO_MEDIUM)
+
+    def _request_sense(self, packet: bytes) -> None:
+        """REQUEST SENSE (SPC-2 7.20)."""
+        state = self.state
+        if state.attention:
+            state.attention = False
+            state.sense = Sense.MEDIUM_CHANGED
+        key, code, qualifier = state.sense
+        data = bytearray(SENSE_SIZE)
+        data[0], data[2], data[7], data[12], data[13] = FIXED_SENSE, key, SENSE_SIZE - 8, code, qualifier
+        self._reply(data, packet[4])
+
+    def _inquiry(self, packet: bytes) -> None:
+        """INQUIRY (SPC-2 7.3): a removable CD-ROM, ATAPI response format."""
+        data = (
+            bytes((0x05, 0x80, 0x00, 0x21, 31, 0, 0, 0)) + b"vpcore  " + self._model.encode()[:16].ljust(16) + b"0.1 "
+        )
+        self._reply(data, packet[4])
+
+    def _capacity(self, _packet: bytes) -> None:
+        if not self._ready:
+            self._check(Sense.NO_MEDIUM)
+            return
+        self._reply(struct.pack(">II", self.blocks - 1, CD_BLOCK), BIG)
+
+    def _toc(self, packet: bytes) -> None:
+        """READ TOC (MMC-3 5.23): one data track and the lead-out."""
+        if not self._ready:
+            self._check(Sense.NO_MEDIUM)
+            return
+        in_msf, limit = bool(packet[1] & MSF_BIT), struct.unpack_from(">H", packet, 7)[0]
+        form = packet[2] & 0xF or packet[9] >> 6
+        place: Callable[[int], bytes] = msf if in_msf else lambda block: struct.pack(">I", block)
+        start = packet[6]
+        if form == 0:
+            if start > 1 and start != LEAD_OUT:
+                self._check(Sense.BAD_FIELD)
+                return
+            body = b"" if start == LEAD_OUT else bytes((0, DATA_TRACK, 1, 0)) + place(0)
+            body += bytes((0, DATA_TRACK, LEAD_OUT, 0)) + place(self.blocks)
+        elif form == 1:
+            body = bytes((0, DATA_TRACK, 1, 0)) + place(0)
+        elif form == 2:  # noqa: PLR2004 - full TOC
+            body = b"".join(
+                bytes((1, DATA_TRACK, 0, point, 0, 0, 0)) + value
+                for point, value in (
+                    (0xA0, bytes((0, 1, 0, 0))),
+                    (0xA1, bytes((0, 1, 0, 0))),
+                    (0xA2, msf(self.blocks)),
+                    (0x01, msf(0)),
+                )
+            )
+        else:
+            self._check(Sense.BAD_FIELD)
+            return
+        self._reply(struct.pack(">HBB", len(body) + 2, 1, 1) + body, limit)
+
+    def _subchannel(self, packet: bytes) -> None:
+        self._reply(bytes((0, 0x15, 0, 0)), struct.unpack_from(">H", packet, 7)[0])
+
+    def _configuration(self, packet: bytes) -> None:
+        """GET CONFIGURATION (MMC-3 5.6): the CD-ROM profile, core and removable medium features."""
+        features = (
+            struct.pack(">HBB", 0, 3, 4)
+            + struct.pack(">HBB", PROFILE_CD_ROM, int(self._ready), 0)
+            + struct.pack(">HBBI", 1, 7, 4, 2)
+            + struct.pack(">HBBBxxx", 3, 3, 4, 0x29)
+        )
+        profile = PROFILE_CD_ROM if self._ready else 0
+        header = struct.pack(">IHH", len(features) + 4, 0, profile)
+        self._reply(header + features, struct.unpack_from(">H", packet, 7)[0])
+
+    def _event(self, packet: bytes) -> None:
+        """GET EVENT STATUS NOTIFICATION (MMC-3 5.7), polled: the media class only."""
+        if not packet[1] & POLLED:
+            self._check(Sense.BAD_FIELD)
+            return
+        limit = struct.unpack_from(">H", packet, 7)[0]
+        media = 1 << MEDIA_EVENT
+        if not packet[4] & media:
+            self._reply(bytes((0, 2, 0x80, media)), limit)
+            return
+        happened = 2 if self.state.attention else 0
+        present = int(self.state.tray_open) | (2 if self._disc is not None else 0)
+        self._reply(bytes((0, 6, MEDIA_EVENT, media, happened, present, 0, 0)), limit)
+
+    def _disc_info(self, packet: bytes) -> None:
+        """READ DISC INFORMATION (MMC-3 5.16): one complete session."""
+        if not self._ready:
+            self._check(Sense.NO_MEDIUM)
+            return
+        data = bytearray(34)
+        data[0:9] = bytes((0, 32, 0x0E, 1, 1, 1, 1, 0x20, 0))
+        self._reply(data, struct.unpack_from(">H", packet, 7)[0])
+
+    def _track_info(self, packet: bytes) -> None:
+        if not self._ready:
+            self._check(Sense.NO_MEDIUM)
+            return
+        data = struct.pack(">HBBBBBBIIII", 26, 1, 1, 0, 4, 1, 0, 0, 0, 0, 0) + struct.pack(">I", self.blocks)
+        self._reply(data, struct.unpack_from(">H", packet, 7)[0])
+
+    def _mode_sense(self, packet: bytes) -> None:
+        """MODE SENSE(10) (SPC-2 7.9)."""
+        page, limit = packet[2] & PAGE_ALL, struct.unpack_from(">H", packet, 7)[0]
+        wanted = list(PAGES.values()) if page == PAGE_ALL else [PAGES[page]] if page in PAGES else []
+        if not wanted:
+            self._check(Sense.BAD_FIELD)
+            return
+        body = b"".join(wanted)
+        medium = 0x01 if self._ready else 0x70
+        self._reply(struct.pack(">HBBBBH", len(body) + 6, medium, 0, 0, 0, 0) + body, limit)
+
+    def _mode_select(self, packet: bytes) -> None:
+        """MODE SELECT(10): taken and ignored."""
+        size = struct.unpack_from(">H", packet, 7)[0]
+        if size:
+            self.ask(size, "_good", interrupt=True)
+            self.state.count = 0
+        else:
+            self._good()
+
+    def _mechanism(self, packet: bytes) -> None:
+        self._reply(bytes((0, 0, 0, 0, 0, 1, 0, 0)), struct.unpack_from(">H", packet, 8)[0])
+
+    def _start_stop(self, packet: bytes) -> None:
+        """START STOP UNIT (MMC-3 5.42): eject and load."""
+        action = packet[4] & LOAD_EJECT
+        if action == EJECT and self.state.locked:
+            self._check(Sense.LOCKED)
+            return
+        if action == EJECT:
+            self.state.tray_open = True
+        elif action == LOAD:
+            self.state.attention |= self.state.tray_open and self._disc is not None
+            self.state.tray_open = False
+        self._good()
+
+    def _prevent(self, packet: bytes) -> None:
+        self.state.locked = bool(packet[4] & 1)
+        self._good()
+
+    def _seek(self, packet: bytes) -> None:
+        if self._check_range(struct.unpack_from(">I", packet, 2)[0], 0):
+            self._good()
+
+    def _ok(self, _packet: bytes) -> None:
+        self._good()
+
+
+def _raw_sectors(data: bytearray, block: int) -> bytes:
+    """2352-byte mode 1 sectors around user data: sync, header, data, no error correction (ECMA-130 14)."""
+    out = bytearray()
+    for index in range(len(data) // CD_BLOCK):
+        place = msf(block + index)[1:]
+        header = bytes((value // 10 << 4 | value % 10) for value in place) + b"\x01"
+        out += SYNC + header + data[index * CD_BLOCK : (index + 1) * CD_BLOCK]
+        out += bytes(RAW - len(SYNC) - len(header) - CD_BLOCK)
+    return bytes(out)
+
+
+PACKETS: Final[dict[int, Callable[[CdRom, bytes], None]]] = {
+    Packet.TEST_UNIT_READY: CdRom._test_unit_ready,  # noqa: SLF001 - the class's own table
+    Packet.REQUEST_SENSE: CdRom._request_sense,  # noqa: SLF001
+    Packet.INQUIRY: CdRom._inquiry,  # noqa: SLF001
+    Packet.START_STOP: CdRom._start_stop,  # noqa: SLF001
+    Packet.PREVENT_REMOVAL: CdRom._prevent,  # noqa: SLF001
+    Packet.READ_CAPACITY: CdRom._capacity,  # noqa: SLF001
+    Packet.READ_10: CdRom._read_10,  # noqa: SLF001
+    Packet.SEEK: CdRom._seek,  # noqa: SLF001
+    Packet.READ_SUBCHANNEL: CdRom._subchannel,  # noqa: SLF001
+    Packet.READ_TOC: CdRom._toc,  # noqa: SLF001
+    Packet.GET_CONFIGURATION: CdRom._configuration,  # noqa: SLF001
+    Packet.GET_EVENT: CdRom._event,  # noqa: SLF001
+    Packet.READ_DISC_INFO: CdRom._disc_info,  # noqa: SLF001
+    Packet.READ_TRACK_INFO: CdRom._track_info,  # noqa: SLF001
+    Packet.MODE_SELECT_10: CdRom._mode_select,  # noqa: SLF001
+    Packet.MODE_SENSE_10: CdRom._mode_sense,  # noqa: SLF001
+    Packet.READ_12: CdRom._read_12,  # noqa: SLF001
+    Packet.SET_SPEED: CdRom._ok,  # noqa: SLF001
+    Packet.MECHANISM_STATUS: CdRom._mechanism,  # noqa: SLF001
+    Packet.READ_CD: CdRom._read_cd,  # noqa: SLF001
+}
+assert READY & Status.DRDY
