@@ -162,12 +162,23 @@ class PortSpace(Space):
                 self.block_writes.pop((port, width), None)
 
 
+@attrs.frozen
+class Area:
+    """An aperture answered by two methods (`PortMap.read_area`)."""
+
+    base: int
+    read: Callable[[int, int], int]
+    write: Callable[[int, int, int], None]
+
+
 class MmioSpace(Space):
     """Memory-mapped registers, found by page; what is RAM or ROM never comes here."""
 
     kind = "memory"
 
     def __init__(self) -> None:
+        self.areas: dict[int, Area] = {}
+        """Page to the aperture that fills it."""
         self._pages: dict[int, list[Mapping]] = {}
         self._tables: dict[int, tuple[dict[tuple[int, int], Reader], dict[tuple[int, int], Writer]]] = {}
 
@@ -183,6 +194,10 @@ class MmioSpace(Space):
         for page in pages:
             self._pages.setdefault(page, []).append(mapping)
         ports = mapping.ports
+        if ports.area_read:
+            device = mapping.device
+            area = Area(base, getattr(device, ports.area_read), getattr(device, ports.area_write))
+            self.areas.update(dict.fromkeys(pages, area))
         reads = {key: _bind(mapping.device, handler) for key, handler in ports.reads.items()}
         writes = {key: _bind(mapping.device, handler) for key, handler in ports.writes.items()}
         self._tables[id(mapping)] = (reads, writes)
@@ -194,6 +209,7 @@ class MmioSpace(Space):
             return
         for page in range(base // PAGE, (base + mapping.ports.size - 1) // PAGE + 1):
             self._pages[page].remove(mapping)
+            self.areas.pop(page, None)
             if not self._pages[page]:
                 del self._pages[page]
         del self._tables[id(mapping)]
@@ -304,6 +320,9 @@ class Bus:
     def mmio_read(self, addr: int, size: int) -> int:
         """Read *size* (1, 2, 4, 8) bytes of registers at a physical address."""
         mmio = self.mmio
+        area = mmio.areas.get(addr // PAGE)
+        if area is not None:
+            return area.read(addr - area.base, size)
         handler = mmio.reader(addr, size)
         if handler is not None:
             return handler()
@@ -320,6 +339,10 @@ class Bus:
 
     def mmio_write(self, addr: int, size: int, value: int) -> None:
         """Write *size* bytes of registers at a physical address."""
+        area = self.mmio.areas.get(addr // PAGE)
+        if area is not None:
+            area.write(addr - area.base, size, value)
+            return
         handler = self.mmio.writer(addr, size)
         if handler is not None:
             handler(value)

@@ -46,6 +46,7 @@ class Command:
 
 
 BAR_IO: Final = 1
+BAR_PREFETCHABLE: Final = 8
 IO_WINDOW: Final = 0x10000
 BAR_FLAGS: Final = {True: 0x3, False: 0xF}
 MULTIFUNCTION: Final = 0x80
@@ -73,6 +74,7 @@ class Bar:
     io: bool
     map: Callable[[int | None], None]
     rom: bool = False
+    prefetchable: bool = False
     mapped: int | None = None
 
 
@@ -97,11 +99,19 @@ class PciFunction:
 
     # -- set-up --
 
-    def add_bar(self, index: int, size: int, map_: Callable[[int | None], None], *, io: bool = False) -> None:
+    def add_bar(
+        self,
+        index: int,
+        size: int,
+        map_: Callable[[int | None], None],
+        *,
+        io: bool = False,
+        prefetchable: bool = False,
+    ) -> None:
         """Declare BAR *index* (6 is the expansion ROM) of *size* bytes (a power of two)."""
         rom = index == 6  # noqa: PLR2004 - 0 to 5 are BARs
         offset = Reg.ROM if rom else Reg.BAR0 + 4 * index
-        self.bars.append(Bar(offset, size, io, map_, rom))
+        self.bars.append(Bar(offset, size, io, map_, rom, prefetchable))
         mask = (~(size - 1) & 0xFFFF_FFFF) | (ROM_ENABLE if rom else 0)
         self.writable[offset : offset + 4] = mask.to_bytes(4, "little")
         self._header_defaults()
@@ -188,6 +198,8 @@ class PciFunction:
         for bar in self.bars:
             if bar.io:
                 self.config[bar.offset] |= BAR_IO
+            elif bar.prefetchable:
+                self.config[bar.offset] |= BAR_PREFETCHABLE
 
 
 class PciBus:

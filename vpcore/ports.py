@@ -50,6 +50,8 @@ class PortMap:
         self.block_reads: dict[tuple[int, int], Handler] = {}
         self.block_writes: dict[tuple[int, int], Handler] = {}
         self.stores: dict[int, Storage] = {}
+        self.area_read = ""
+        self.area_write = ""
 
     def read(self, where: int | range, *, width: int = 1) -> Callable[[Method], Method]:
         """Declare `method(self) -> int` as the read of a register *width* bytes wide.
@@ -80,6 +82,19 @@ class PortMap:
     def write_block(self, offset: int, *, width: int = 1) -> Callable[[Method], Method]:
         """Declare `method(self, buffer: memoryview) -> int` for REP OUTS: take bytes from the buffer's start."""
         return self._declare(self.block_writes, offset, width)
+
+    def read_area(self, method: Method) -> Method:
+        """Declare `method(self, offset, width) -> int` as the read of *every* offset, at widths 1, 2, 4 and 8.
+
+        For memory-mapped apertures too large for a table of handlers; other declarations of the map are then ignored.
+        """
+        self.area_read = method.__name__
+        return method
+
+    def write_area(self, method: Method) -> Method:
+        """Declare `method(self, offset, width, value)` as the write of every offset (see `read_area`)."""
+        self.area_write = method.__name__
+        return method
 
     def storage(self, offset: int, field: str) -> None:
         """Declare a byte that only keeps what was written, in the state field *field*.
