@@ -142,6 +142,10 @@ class PortSpace(Space):
             for offset in ports.stores:
                 self.cell_kind[base + offset] = 1
 
+    def owned_by(self, owner: str) -> list[int]:
+        """The ports that a device claims, ascending."""
+        return sorted(port for port, mapping in self.owners.items() if mapping.owner == owner)
+
     def remove(self, mapping: Mapping) -> None:
         """Stop routing them."""
         base = mapping.base

@@ -184,7 +184,7 @@ def _add(raw: _Raw, table: Any, path: Path) -> None:
 def structure(kind: type[Any], table: Table, where: str) -> Any:
     """Make an attrs object of *kind* from a TOML table, or raise `ConfigError` naming *where* and the key."""
     fields = {field.name: field for field in attrs.fields(kind)}
-    hints = typing.get_type_hints(kind)
+    hints = type_hints(kind)
     for key in table:
         if key not in fields:
             allowed = ", ".join(name for name in fields if name != "name" or kind is MachineTable)
@@ -210,6 +210,12 @@ def structure(kind: type[Any], table: Table, where: str) -> Any:
 
 
 _NAMES: Final = {int: "an integer", str: "a string", bool: "true or false", float: "a number", list: "a list"}
+
+
+def type_hints(kind: type[Any]) -> dict[str, Any]:
+    """The types of an attrs class's fields, resolved."""
+    attrs.resolve_types(kind)
+    return {field.name: field.type for field in attrs.fields(kind)}
 
 
 def type_name(hint: Any) -> str:

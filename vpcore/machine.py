@@ -172,6 +172,11 @@ class Machine:
         if self._stopping:
             raise error
 
+    def trace(self, name: str) -> None:
+        """Log each guest access of the device *name*."""
+        self.config.device(name)
+        self.bus.trace(name)
+
     # -- Power and Processor (vpcore.wires) --
 
     def set_intr(self, level: bool) -> None:

@@ -1,0 +1,5 @@
+"""`python -m vpcore`."""
+
+from vpcore.cli import main
+
+main()
