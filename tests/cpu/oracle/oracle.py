@@ -2,7 +2,6 @@
 
 import mmap
 import os
-import signal
 import subprocess
 from collections.abc import Mapping
 from types import TracebackType
@@ -42,7 +41,6 @@ STACK_TOP = 0x8000
 _ESP = REGISTERS.index("esp")
 _EFLAGS_FIXED = 0x002  # SDM 1, figure 3-8
 _STATUS_NAMES = {DONE: "done", TRAP: "trap", TIMEOUT: "timeout", REFUSED: "refused", CRASHED: "crashed"}
-_STOP_TIMEOUT_S = 5
 
 
 class Run(NamedTuple):
@@ -266,14 +264,11 @@ class Oracle:
         process, self._process = self._process, None
         if process is None:
             return
+        process.kill()  # it has nothing to save, and may be in a long batch
+        process.wait()
         for pipe in (process.stdin, process.stdout, process.stderr):
             assert pipe is not None
             pipe.close()
-        try:
-            process.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
 
 
 def _outcome(run: Run) -> Outcome:
