@@ -94,6 +94,10 @@ class Board:
         """
         return self._parts.bus.map_ports(base, device, self.name, ports or device.ports)
 
+    def port_claimed(self, port: int) -> bool:
+        """Whether some device answers *port*; ask when the machine is built."""
+        return port in self._parts.bus.ports.owners
+
     def map_mmio(self, base: int | None, device: Device[Any], ports: PortMap) -> Mapping:
         """Answer physical addresses from *base* on by a map of the device."""
         return self._parts.bus.map_mmio(base, device, self.name, ports)

@@ -41,10 +41,14 @@ class PortMap:
 
     *size* is how many offsets there are.  A second handler for the same offset and width, or an offset outside the
     size, is a `ValueError` when the class is made, not when the guest runs.
+
+    With *exact*, a register wider than a byte claims its first byte only: another device may have those behind it (the
+    440FX takes 32-bit accesses to CF8h, bytes at CF9h are the south bridge's).
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, *, exact: bool = False) -> None:
         self.size = size
+        self.exact = exact
         self.reads: dict[tuple[int, int], Handler] = {}
         self.writes: dict[tuple[int, int], Handler] = {}
         self.block_reads: dict[tuple[int, int], Handler] = {}
@@ -110,11 +114,11 @@ class PortMap:
         self.stores[offset] = Storage(offset, field)
 
     def offsets(self) -> set[int]:
-        """Every offset that some handler covers, with all bytes of wide registers."""
+        """Every offset that some handler claims: all bytes of wide registers, unless the map is exact."""
         covered = set(self.stores)
         for table in (self.reads, self.writes):
             for offset, width in table:
-                covered.update(range(offset, offset + width))
+                covered.update(range(offset, offset + (1 if self.exact else width)))
         return covered
 
     def handlers(self) -> Iterator[Handler]:

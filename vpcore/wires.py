@@ -46,6 +46,13 @@ class Power(Protocol):
         """Reset every device and the processor (CF9, triple fault)."""
 
 
+class PowerButton(Protocol):
+    """The button that asks the guest to shut down (ACPI)."""
+
+    def press(self) -> None:
+        """Press and release it."""
+
+
 class DmaChannel(Protocol):
     """One channel of the 8237A pair, as a device sees it.  Counts are bytes."""
 
