@@ -1,0 +1,88 @@
+"""Graphics modes: how each turns memory into pixels."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from vpcore_plugins.vga import dispi
+from vpcore_plugins.vga.colors import dac_colors, palette_colors
+from vpcore_plugins.vga.raster import Raster, pel_pan, raster_of, shift_left
+from vpcore_plugins.vga.regs import Crtc, Dispi, Gfx
+from vpcore_plugins.vga.state import VgaState
+
+Pixels = npt.NDArray[np.uint8]
+
+PIXELS_256: Final = 4
+"""Pixels of a character clock with 256 colors."""
+
+
+def frame(state: VgaState, planes: Pixels) -> Pixels:
+    """The picture of a standard graphics mode."""
+    raster = raster_of(state)
+    words = planes[_addresses(state, raster)]
+    mode = state.gfx[Gfx.MODE]
+    pan = pel_pan(state, 8)
+    if mode & Gfx.SHIFT_256:
+        pixels = words.reshape(raster.height, -1)
+        return dac_colors(state)[shift_left(pixels, pan // 2, raster.columns * PIXELS_256, raster.panned)]
+    pixels = _interleaved(words) if mode & Gfx.SHIFT_INTERLEAVE else _planar(words)
+    return palette_colors(state)[shift_left(pixels, pan, raster.columns * 8, raster.panned)]
+
+
+def vbe_frame(state: VgaState, memory: Pixels) -> Pixels:
+    """The picture of a Bochs VBE mode."""
+    regs = state.dispi
+    bpp = regs[Dispi.BPP]
+    rows, pixels = regs[Dispi.YRES], regs[Dispi.XRES]
+    size = pixels * dispi.pixel_bits(bpp) // 8
+    visible = np.lib.stride_tricks.as_strided(
+        memory[dispi.start(regs) :], (rows, size), (dispi.pitch(regs), 1), writeable=False
+    )
+    if bpp == dispi.PLANAR_DEPTH:
+        return palette_colors(state)[_planar(visible.reshape(rows, -1, 4))]
+    if bpp == 8:  # noqa: PLR2004 - bits per pixel
+        return dac_colors(state)[visible]
+    if bpp > 16:  # noqa: PLR2004
+        return np.ascontiguousarray(visible.reshape(rows, pixels, bpp // 8)[:, :, 2::-1])
+    return _high_color(np.ascontiguousarray(visible).view("<u2"), 6 if bpp == 16 else 5)  # noqa: PLR2004
+
+
+def _addresses(state: VgaState, raster: Raster) -> npt.NDArray[np.int64]:
+    """Plane addresses, with the row scan counter in bits 13 and 14 where a CGA or Hercules had it.
+
+    In word mode memory is packed, so the bits are one lower.
+    """
+    mode = state.crtc[Crtc.MODE]
+    where = raster.columns_of()
+    bank = 13 if mode & Crtc.BYTE_MODE else 12
+    for number, off in enumerate((Crtc.ROW_SCAN_13, Crtc.ROW_SCAN_14)):
+        if not mode & off:
+            bit = 1 << bank + number
+            where = where & ~bit | (raster.scan[:, None] >> number & 1) * bit
+    return where
+
+
+def _planar(words: Pixels) -> Pixels:
+    """(lines, columns, 4) bytes to 4-bit pixels: one bit of each plane."""
+    bits = np.unpackbits(words.reshape(*words.shape[:2], 4, 1), axis=3)
+    pixels = bits[:, :, 0] | bits[:, :, 1] << 1 | bits[:, :, 2] << 2 | bits[:, :, 3] << 3
+    return pixels.reshape(len(words), -1)
+
+
+def _interleaved(words: Pixels) -> Pixels:
+    """Two bits of plane 0 (then 1), and above them two of plane 2 (then 3), as mode 4 has it."""
+    low = words[:, :, :2, None] >> np.array((6, 4, 2, 0), dtype=np.uint8) & 3
+    high = words[:, :, 2:, None] >> np.array((6, 4, 2, 0), dtype=np.uint8) & 3
+    return (low | high << 2).reshape(len(words), -1)
+
+
+def _high_color(pixels: npt.NDArray[np.uint16], green_bits: int) -> Pixels:
+    """5:5:5 or 5:6:5 to RGB, with the high bits repeated below."""
+    out = np.empty((*pixels.shape, 3), dtype=np.uint8)
+    for index, (shift, bits) in enumerate(((5 + green_bits, 5), (5, green_bits), (0, 5))):
+        level = pixels >> shift & (1 << bits) - 1
+        out[:, :, index] = level << 8 - bits | level >> 2 * bits - 8
+    return out
