@@ -7,6 +7,9 @@
 #define VP_FAR_H
 #include "seg.h"
 
+/* Real mode or virtual-8086 mode. */
+static inline bool far_is_real(const struct vp_vm *m) { return !(m->cpu.cr0 & CR0_PE) || (m->cpu.eflags & 0x20000); }
+
 void far_jmp(struct vp_vm *m, uint16_t sel, uint32_t offset, uint32_t next_eip);
 void far_call(struct vp_vm *m, uint16_t sel, uint32_t offset, bool os32, uint32_t next_eip);
 void far_ret(struct vp_vm *m, bool os32, uint32_t drop);
@@ -21,17 +24,15 @@ struct stack {
     uint8_t cpl;
 };
 struct stack stack_current(const struct vp_vm *m);
-/* The stack of inner privilege `cpl` by the TSS, with #TS for all that may be wrong; *d is its descriptor. */
-struct stack stack_inner(struct vp_vm *m, unsigned cpl, struct desc *d);
+/* The stack of inner privilege `cpl` by the TSS, with #TS for all that may be wrong. */
+struct stack stack_inner(struct vp_vm *m, unsigned cpl);
 void stack_push(struct vp_vm *m, struct stack *s, bool wide, uint32_t value);
 /* Make it current. */
 void stack_commit(struct vp_vm *m, const struct stack *s);
 
 /* #GP(0) unless `eip` lies inside the code segment of `d`. */
 void code_check_eip(struct vp_vm *m, const struct desc *d, uint32_t eip);
-/* Load CS with RPL `cpl` and jump. */
+/* Load CS with RPL `cpl` and jump.  Cannot fault where the descriptor is marked accessed. */
 void code_enter(struct vp_vm *m, uint16_t sel, struct desc *d, unsigned cpl, uint32_t eip);
-/* Real and virtual-8086 mode: #GP(0) outside CS's limit, else jump. */
-void code_enter_real(struct vp_vm *m, uint16_t sel, uint32_t eip);
 
 #endif

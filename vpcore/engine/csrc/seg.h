@@ -81,10 +81,13 @@ void seg_load_tr(struct vp_vm *m, uint16_t sel);
 void seg_derive(struct vp_vm *m, unsigned seg);
 void seg_derive_all(struct vp_vm *m);
 
+/* [ea, ea + size) lies inside the limit of `s`. */
+bool seg_in_limit(const struct vp_seg *s, uint32_t ea, unsigned size);
+
 /* #GP(0) where IOPL and the TSS bitmap forbid a port access (SDM 1, 19.5). */
 void seg_io_check(struct vp_vm *m, uint32_t port, unsigned size);
-/* The byte at `offset` of the TSS's I/O bitmap; false where the TSS has none.  Negative offsets are the interrupt
- * redirection bitmap (SDM 3B 21.3.3). */
+/* The 16-bit word at byte `offset` of the TSS's I/O bitmap; false where the TSS has none.  The 32 bytes below it are the
+ * interrupt redirection bitmap (SDM 3B 21.3.3). */
 bool seg_tss_map_word(struct vp_vm *m, int32_t offset, uint32_t *word);
 
 static inline unsigned iopl(const struct vp_vm *m) { return m->cpu.eflags >> 12 & 3; }

@@ -93,7 +93,6 @@ struct vp_vm {
     /* the fault that raise_* keeps over its longjmp, and the delivery it interrupted; event.c */
     uint32_t exc_error;
     uint8_t exc_vector, exc_has_error;
-    uint8_t exc_keep_rf;   /* push EFLAGS with RF as it is: #DB faults (SDM 3B 17.3.1.1) */
     uint8_t delivering;    /* enum exc_class of the event in delivery */
     uint8_t delivery_depth;
     uint8_t ext;           /* EXT bit of error codes while an event is delivered (SDM 3A 6.13) */

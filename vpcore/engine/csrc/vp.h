@@ -55,6 +55,7 @@ struct vp_cpu {
     uint32_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint64_t apic_base, pat, mcg_status, debugctl, misc_enable, microcode;
     uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_var[16];
+    uint64_t perfctr[2], evntsel[2];
     uint8_t halted;     /* in HLT */
     uint8_t shadow;     /* interrupts held off for one instruction (STI, MOV SS, POP SS) */
     uint8_t nmi_masked; /* until IRET */
