@@ -6,6 +6,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
+from vpcore_plugins.vga.aperture import VRAM_SIZE, Aperture
+from vpcore_plugins.vga.device import Vga
+from vpcore_plugins.vga.regs import APERTURE, Dispi, Mmio, Pci, Port
+from vpcore_plugins.vga.screen import VgaScreen
 
 from vpcore.board import Board
 from vpcore.device import DeviceType, option
@@ -14,10 +18,6 @@ from vpcore.hookspecs import hookimpl
 from vpcore.memory import Window
 from vpcore.pci import PciId
 from vpcore.wires import Screen
-from vpcore_plugins.vga.aperture import VRAM_SIZE, Aperture
-from vpcore_plugins.vga.device import Vga
-from vpcore_plugins.vga.regs import APERTURE, Dispi, Mmio, Pci, Port
-from vpcore_plugins.vga.screen import VgaScreen
 
 PLACES: Final = (
     "/usr/share/seabios/vgabios-stdvga.bin",

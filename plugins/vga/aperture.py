@@ -16,11 +16,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from vpcore.board import Board
 from vpcore_plugins.vga import planar
 from vpcore_plugins.vga.regs import APERTURE, Dispi, Gfx, Misc, Seq
 from vpcore_plugins.vga.state import VgaState
+
+from vpcore.board import Board
 
 VRAM_SIZE: Final = 16 << 20
 TEXT_SIZE: Final = 32 << 10

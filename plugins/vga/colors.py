@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-
 from vpcore_plugins.vga.regs import Attr, Dac, Dispi
 from vpcore_plugins.vga.state import VgaState
 

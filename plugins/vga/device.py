@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from vpcore.clock import Clock
-from vpcore.device import Device
-from vpcore.pci import PciFunction
-from vpcore.ports import PortMap
 from vpcore_plugins.vga import dispi
 from vpcore_plugins.vga.aperture import Aperture
 from vpcore_plugins.vga.regs import (
@@ -23,6 +19,11 @@ from vpcore_plugins.vga.regs import (
 )
 from vpcore_plugins.vga.state import VgaState
 from vpcore_plugins.vga.timing import Timing, timing_of
+
+from vpcore.clock import Clock
+from vpcore.device import Device
+from vpcore.pci import PciFunction
+from vpcore.ports import PortMap
 
 OPEN_BUS = 0xFF
 BYTE = 0xFF

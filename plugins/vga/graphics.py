@@ -6,7 +6,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-
 from vpcore_plugins.vga import dispi
 from vpcore_plugins.vga.colors import dac_colors, palette_colors
 from vpcore_plugins.vga.raster import Raster, pel_pan, raster_of, shift_left

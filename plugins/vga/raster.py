@@ -7,7 +7,6 @@ from typing import Final
 import attrs
 import numpy as np
 import numpy.typing as npt
-
 from vpcore_plugins.vga.regs import Attr, Crtc, Seq
 from vpcore_plugins.vga.state import VgaState
 

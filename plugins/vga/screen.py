@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-
-from vpcore.clock import Clock
 from vpcore_plugins.vga import graphics, text
 from vpcore_plugins.vga.device import Vga
 from vpcore_plugins.vga.regs import Attr, Seq
+
+from vpcore.clock import Clock
 
 
 class VgaScreen:

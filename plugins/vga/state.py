@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import attrs
-
 from vpcore_plugins.vga.regs import Attr, Crtc, Dac, Dispi, Gfx, Seq
 
 

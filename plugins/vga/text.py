@@ -6,7 +6,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-
 from vpcore_plugins.vga.colors import palette_colors
 from vpcore_plugins.vga.raster import Raster, dots_of, pel_pan, raster_of, shift_left
 from vpcore_plugins.vga.regs import Attr, Crtc, Seq

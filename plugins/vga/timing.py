@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from vpcore.clock import NS_PER_SECOND
 from vpcore_plugins.vga.regs import Crtc, Dispi, Misc, Seq, Status1
 from vpcore_plugins.vga.state import VgaState
+
+from vpcore.clock import NS_PER_SECOND
 
 CLOCKS_HZ: Final = (25_175_000, 28_322_000, 25_175_000, 25_175_000)
 """Dot clock by clock select; the two external ones are not fitted."""
