@@ -88,7 +88,7 @@ WRITABLE: Final = {
     Reg.PMCCFG: b"\xf8\x87",
     Reg.DRAMC: b"\xff",
     Reg.DRAMT: b"\xff",
-    Reg.PAM0: b"\x70" + b"\x77" * Pam.COUNT,
+    Reg.PAM0: b"\x30" + b"\x33" * Pam.COUNT,
     Reg.DRB: b"\xff" * DRB_ROWS,
     Reg.SMRAM: bytes([Smram.WRITABLE]),
 }

@@ -1,5 +1,5 @@
-"""Intel 82371AB (PIIX4) function 3, power management: registers named as in the data sheet (order 290562), chapters 7
-and 9, and what SeaBIOS's ACPI tables put beside it (fw/acpi.c, fw/acpi-dsdt.dsl).
+"""Intel 82371AB (PIIX4) function 3, power management: registers named as in the data sheet (order 290562), chapter 7,
+and what SeaBIOS's ACPI tables put beside it (fw/acpi.c, fw/acpi-dsdt.dsl).
 """
 
 from __future__ import annotations
