@@ -1,0 +1,194 @@
+"""Build recipe of the C engine: cffi API mode over csrc/**/*.c, with csrc/vp.h itself as the cdef.
+
+setup.py takes `ffi` from here.  Run as a script it builds in place and compiles only what changed:
+
+    python vpcore/engine/build.py                       _vp.abi3.so
+    VPCORE_SANITIZE=1 python vpcore/engine/build.py     _vp_san.abi3.so, under AddressSanitizer and UBSan
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shlex
+import subprocess
+import sys
+import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cffi
+
+try:
+    HERE = Path(__file__).resolve().parent
+except NameError:  # setuptools executes the text of this file, in the directory of setup.py
+    HERE = Path("vpcore/engine").resolve()
+ROOT = HERE.parents[1]
+CSRC = HERE / "csrc"
+
+SANITIZE = os.environ.get("VPCORE_SANITIZE") == "1"
+NAME = "_vp_san" if SANITIZE else "_vp"
+FLAGS = ["-std=gnu11", "-O2", "-g", "-fno-plt", "-fno-strict-aliasing", "-fvisibility=hidden", "-pthread"]
+WARNINGS = ["-Wall", "-Wextra", "-Werror"]
+SAN_FLAGS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
+if SANITIZE:
+    FLAGS += SAN_FLAGS
+LINK_FLAGS = ["-shared", "-pthread", *(SAN_FLAGS if SANITIZE else [])]
+
+CALLBACKS = """
+extern "Python" uint32_t vp_py_in(uintptr_t host, uint32_t port, uint32_t size);
+extern "Python" void vp_py_out(uintptr_t host, uint32_t port, uint32_t size, uint32_t value);
+extern "Python" uint32_t vp_py_in_block(uintptr_t host, uint32_t port, uint32_t size, uint8_t *buf, uint32_t count);
+extern "Python" uint32_t vp_py_out_block(uintptr_t host, uint32_t port, uint32_t size, uint8_t *buf, uint32_t count);
+extern "Python" uint64_t vp_py_mmio_read(uintptr_t host, uint64_t addr, uint32_t size);
+extern "Python" void vp_py_mmio_write(uintptr_t host, uint64_t addr, uint32_t size, uint64_t value);
+extern "Python" uint32_t vp_py_inta(uintptr_t host);
+extern "Python" void vp_py_warn(uintptr_t host, const char *text);
+void vp_python_calls(vp_calls *calls);
+"""
+
+# Python is called with `host` as a number: an index into a list costs a fifth of ffi.from_handle().
+GLUE = r"""
+#include "vp.h"
+static uint32_t vp_py_in(uintptr_t, uint32_t, uint32_t);
+static void vp_py_out(uintptr_t, uint32_t, uint32_t, uint32_t);
+static uint32_t vp_py_in_block(uintptr_t, uint32_t, uint32_t, uint8_t *, uint32_t);
+static uint32_t vp_py_out_block(uintptr_t, uint32_t, uint32_t, uint8_t *, uint32_t);
+static uint64_t vp_py_mmio_read(uintptr_t, uint64_t, uint32_t);
+static void vp_py_mmio_write(uintptr_t, uint64_t, uint32_t, uint64_t);
+static uint32_t vp_py_inta(uintptr_t);
+static void vp_py_warn(uintptr_t, const char *);
+
+static uint32_t to_in(void *h, uint32_t port, uint32_t size) { return vp_py_in((uintptr_t)h, port, size); }
+static void to_out(void *h, uint32_t port, uint32_t size, uint32_t v) { vp_py_out((uintptr_t)h, port, size, v); }
+static uint32_t to_in_block(void *h, uint32_t port, uint32_t size, uint8_t *buf, uint32_t count)
+{
+    return vp_py_in_block((uintptr_t)h, port, size, buf, count);
+}
+static uint32_t to_out_block(void *h, uint32_t port, uint32_t size, const uint8_t *buf, uint32_t count)
+{
+    return vp_py_out_block((uintptr_t)h, port, size, (uint8_t *)buf, count);
+}
+static uint64_t to_mmio_read(void *h, uint64_t addr, uint32_t size) { return vp_py_mmio_read((uintptr_t)h, addr, size); }
+static void to_mmio_write(void *h, uint64_t addr, uint32_t size, uint64_t v)
+{
+    vp_py_mmio_write((uintptr_t)h, addr, size, v);
+}
+static uint32_t to_inta(void *h) { return vp_py_inta((uintptr_t)h); }
+static void to_warn(void *h, const char *text) { vp_py_warn((uintptr_t)h, text); }
+
+static void vp_python_calls(vp_calls *c)
+{
+    *c = (vp_calls){to_in, to_out, to_in_block, to_out_block, to_mmio_read, to_mmio_write, to_inta, to_warn};
+}
+"""
+
+
+def cdef() -> str:
+    """vp.h as cffi reads it: no preprocessor lines but `#define NAME number`."""
+    kept = [
+        line
+        for line in (CSRC / "vp.h").read_text().splitlines()
+        if not line.startswith("#") or re.match(r"#define \w+ (0x)?[0-9a-fA-F]+\b", line)
+    ]
+    return "\n".join(re.sub(r"(#define \w+ \w+).*", r"\1", line) for line in kept) + CALLBACKS
+
+
+def generate() -> None:
+    """Write csrc/gen/ from the opcode table."""
+    sys.path.insert(0, str(HERE))
+    try:
+        from isa import gen  # type: ignore[import-not-found]  # noqa: PLC0415 - vpcore.engine itself needs the build
+    finally:
+        sys.path.remove(str(HERE))
+    gen.generate()
+
+
+def sources() -> list[Path]:
+    """Every C file of the engine."""
+    return sorted(CSRC.rglob("*.c"))
+
+
+def _make_ffi() -> cffi.FFI:
+    builder = cffi.FFI()
+    builder.cdef(cdef())
+    builder.set_source(
+        f"vpcore.engine.{NAME}",
+        GLUE,
+        sources=[os.path.relpath(path, ROOT) for path in sources()],
+        include_dirs=[os.path.relpath(CSRC, ROOT)],
+        depends=[os.path.relpath(path, ROOT) for path in CSRC.rglob("*.h")],
+        extra_compile_args=FLAGS,
+        extra_link_args=LINK_FLAGS[1:],
+    )
+    return builder
+
+
+generate()
+ffi = _make_ffi()
+
+
+# -- in place, incrementally --
+
+
+def _is_current(target: Path, listing: Path) -> bool:
+    """Whether *target* is newer than every file in the compiler's dependency *listing*."""
+    if not target.exists() or not listing.exists():
+        return False
+    built = target.stat().st_mtime
+    names = listing.read_text().replace("\\\n", " ").split(":", 1)[1].split()
+    return all(os.path.exists(name) and os.path.getmtime(name) <= built for name in names)
+
+
+def _compile(source: Path, target: Path, flags: list[str]) -> bool:
+    """Make *target* from *source* unless it is current; whether it was made."""
+    listing = target.with_suffix(".d")
+    if _is_current(target, listing):
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    command = [*_compiler(), *flags, "-fPIC", "-I", str(CSRC), "-MMD", "-MF", str(listing), "-c", str(source)]
+    print("cc", os.path.relpath(source, ROOT), flush=True)  # noqa: T201 - progress
+    fresh = target.with_suffix(".new")
+    subprocess.run([*command, "-o", str(fresh)], check=True)
+    fresh.replace(target)
+    return True
+
+
+def _compiler() -> list[str]:
+    return shlex.split(os.environ.get("CC", "cc"))
+
+
+def build() -> Path:
+    """Bring the extension module in this directory up to date; its path."""
+    work = ROOT / "build" / "engine" / NAME
+    work.mkdir(parents=True, exist_ok=True)
+    with (work / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _build_in(work)
+
+
+def _build_in(work: Path) -> Path:
+    module = work / f"{NAME}.c"
+    ffi.emit_c_code(str(module))  # leaves the file alone where nothing changed
+    jobs = [(path, work / path.relative_to(CSRC).with_suffix(".o"), FLAGS + WARNINGS) for path in sources()]
+    jobs.append((module, work / "module.o", [*FLAGS, "-I", sysconfig.get_path("include")]))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        made = list(pool.map(lambda job: _compile(*job), jobs))
+    target = HERE / f"{NAME}.abi3.so"
+    objects = [str(out) for _, out, _ in jobs]
+    listing = work / "objects"
+    if any(made) or not target.exists() or not listing.exists() or listing.read_text() != "\n".join(objects):
+        fresh = target.with_suffix(".new")
+        subprocess.run([*_compiler(), *LINK_FLAGS, *objects, "-lm", "-o", str(fresh)], check=True)
+        fresh.replace(target)
+        listing.write_text("\n".join(objects))
+    return target
+
+
+
+if __name__ == "__main__":
+    try:
+        print(build())  # noqa: T201 - the result
+    except subprocess.CalledProcessError as failure:
+        sys.exit(f"engine build failed: {shlex.join(failure.cmd)}")
