@@ -1,0 +1,5 @@
+"""The instruction set: one table (opcodes.py), read by table.py, from which gen.py writes what the C engine needs."""
+
+from .table import FEATURES, FLAG_BITS, OPERAND_SIZED, PREFIXES, REGISTERS, Encoding, Flags, Row, rows
+
+__all__ = ["FEATURES", "FLAG_BITS", "OPERAND_SIZED", "PREFIXES", "REGISTERS", "Encoding", "Flags", "Row", "rows"]
