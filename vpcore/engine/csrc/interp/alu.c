@@ -141,8 +141,8 @@ ALU_OPERATIONS(32, uint32_t)
     REG(NAME##_Gv_Ev, 16, _16, op)                                                                                     \
     REG(NAME##_Gv_Ev, 32, _32, op)                                                                                     \
     ACC(NAME##_AL_Ib, 8, , op)                                                                                         \
-    ACC(NAME##_eAX_Iz, 16, _16, op)                                                                                    \
-    ACC(NAME##_eAX_Iz, 32, _32, op)                                                                                    \
+    ACC(NAME##_rAX_Iz, 16, _16, op)                                                                                    \
+    ACC(NAME##_rAX_Iz, 32, _32, op)                                                                                    \
     RM(NAME##_Eb_Ib, 8, _, op, (uint8_t)i->imm)                                                                        \
     RM(NAME##_Ev_Iz, 16, _16, op, (uint16_t)i->imm)                                                                    \
     RM(NAME##_Ev_Iz, 32, _32, op, i->imm)                                                                              \
@@ -165,8 +165,8 @@ RM_TEST(TEST_Eb_Ib, 8, _, and, (uint8_t)i->imm)
 RM_TEST(TEST_Ev_Iz, 16, _16, and, (uint16_t)i->imm)
 RM_TEST(TEST_Ev_Iz, 32, _32, and, i->imm)
 ACC_TEST_IMM(TEST_AL_Ib, 8, , and)
-ACC_TEST_IMM(TEST_eAX_Iz, 16, _16, and)
-ACC_TEST_IMM(TEST_eAX_Iz, 32, _32, and)
+ACC_TEST_IMM(TEST_rAX_Iz, 16, _16, and)
+ACC_TEST_IMM(TEST_rAX_Iz, 32, _32, and)
 
 /* -- One operand ---------------------------------------------------------------------------------------------------- */
 

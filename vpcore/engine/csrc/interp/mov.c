@@ -40,14 +40,14 @@ LOAD(MOV_Gv_Ev, 32, _32)
         NEXT;                                                                                                          \
     }
 SIMPLE(MOV_AL_Ob, set_reg8(m, EAX, ld8(m, i->seg, i->disp)))
-SIMPLE(MOV_eAX_Ov_16, set_reg16(m, EAX, ld16(m, i->seg, i->disp)))
-SIMPLE(MOV_eAX_Ov_32, set_reg32(m, EAX, ld32(m, i->seg, i->disp)))
+SIMPLE(MOV_rAX_Ov_16, set_reg16(m, EAX, ld16(m, i->seg, i->disp)))
+SIMPLE(MOV_rAX_Ov_32, set_reg32(m, EAX, ld32(m, i->seg, i->disp)))
 SIMPLE(MOV_Ob_AL, st8(m, i->seg, i->disp, reg8(m, EAX)))
-SIMPLE(MOV_Ov_eAX_16, st16(m, i->seg, i->disp, reg16(m, EAX)))
-SIMPLE(MOV_Ov_eAX_32, st32(m, i->seg, i->disp, reg32(m, EAX)))
+SIMPLE(MOV_Ov_rAX_16, st16(m, i->seg, i->disp, reg16(m, EAX)))
+SIMPLE(MOV_Ov_rAX_32, st32(m, i->seg, i->disp, reg32(m, EAX)))
 SIMPLE(MOV_Zb_Ib, set_reg8(m, i->reg, (uint8_t)i->imm))
-SIMPLE(MOV_Zv_Iv_16, set_reg16(m, i->reg, (uint16_t)i->imm))
-SIMPLE(MOV_Zv_Iv_32, set_reg32(m, i->reg, i->imm))
+SIMPLE(MOV_Zv_Iz_16, set_reg16(m, i->reg, (uint16_t)i->imm))
+SIMPLE(MOV_Zv_Iz_32, set_reg32(m, i->reg, i->imm))
 
 /* Extensions: the source is 8 or 16 bits wide, `kind` gives its signedness. */
 #define EXTEND(row, dst, suffix, src, kind)                                                                            \
@@ -89,14 +89,14 @@ EXTEND(MOVSX_Gv_Ew, 32, _32, 16, int)
 EXCHANGE(XCHG_Eb_Gb, 8, _)
 EXCHANGE(XCHG_Ev_Gv, 16, _16)
 EXCHANGE(XCHG_Ev_Gv, 32, _32)
-HANDLER(XCHG_Zv_eAX_16)
+HANDLER(XCHG_Zv_rAX_16)
 {
     uint16_t v = reg16(m, i->reg);
     set_reg16(m, i->reg, reg16(m, EAX));
     set_reg16(m, EAX, v);
     NEXT;
 }
-HANDLER(XCHG_Zv_eAX_32)
+HANDLER(XCHG_Zv_rAX_32)
 {
     uint32_t v = reg32(m, i->reg);
     set_reg32(m, i->reg, reg32(m, EAX));
