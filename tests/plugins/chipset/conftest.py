@@ -32,6 +32,12 @@ class Pc(FakeBoard):
 
 
 @pytest.fixture
-def pc():
+def make_pc():
+    """Make a PC without devices yet, by its RAM in bytes."""
+    return lambda ram=2 << 20: Pc(ram)
+
+
+@pytest.fixture
+def pc(make_pc):
     """A PC without devices yet, with 2 MB."""
-    return Pc(2 << 20)
+    return make_pc()
