@@ -12,6 +12,7 @@ class VpcoreError(Exception):
       + CheckpointError      a checkpoint does not fit this machine
       + DeviceError          a device raised while the guest ran; names the device
       + EngineError          the CPU engine cannot go on; names the engine
+      + ImageError           an image or medium cannot be made; names tool and file
       + GuestTimeoutError    the guest did not do in time what the caller waited for
     """
 
@@ -42,6 +43,10 @@ class DeviceError(VpcoreError):
 
 class EngineError(VpcoreError):
     """The CPU engine cannot be made or cannot go on."""
+
+
+class ImageError(VpcoreError):
+    """A guest image or a test medium cannot be made or fetched."""
 
 
 class GuestTimeoutError(VpcoreError):
