@@ -19,10 +19,11 @@ struct model {
     uint32_t cache[4]; /* leaf 2 */
 };
 
-/* Signatures: family, model, stepping (SDM 2, figure 3-6) of a DX4, a P54C and a Coppermine.  Leaf 2 of the last: 16 KB
+/* Signatures: family, model, stepping (SDM 2, figure 3-6) of a DX2 (which has no CPUID to show it), a P54C and a
+ * Coppermine.  Leaf 2 of the last: 16 KB
  * L1, 256 KB L2 (SDM 2, table 3-12).  Brand 2 is "Pentium III". */
 static const struct model models[] = {
-    [VP_CPU_486] = {1, 0x480, 0, BITS_486, {0}},
+    [VP_CPU_486] = {1, 0x435, 0, BITS_486, {0}},
     [VP_CPU_PENTIUM] = {1, 0x52c, 0, BITS_PENTIUM, {0}},
     [VP_CPU_PENTIUM3] = {2, 0x68a, 2, BITS_PENTIUM3, {0x03020101, 0, 0, 0x0c040882}},
     [VP_CPU_HOST] = {2, 0x68a, 2, BITS_HOST, {0x03020101, 0, 0, 0x0c040882}},
@@ -35,7 +36,7 @@ uint32_t cpuid_model_features(uint32_t model)
     static const struct {
         uint32_t bit, feature;
     } by_bit[] = {
-        {CPUID_TSC, FEAT_P5},   {CPUID_CMOV, FEAT_P6},  {CPUID_MMX, FEAT_MMX},
+        {CPUID_TSC, FEAT_P5},    {CPUID_CMOV, FEAT_P6}, {CPUID_SEP, FEAT_SEP},   {CPUID_MMX, FEAT_MMX},
         {CPUID_FXSR, FEAT_FXSR}, {CPUID_SSE, FEAT_SSE}, {CPUID_SSE2, FEAT_SSE2},
     };
     uint32_t features = FEAT_I386 | FEAT_I486;

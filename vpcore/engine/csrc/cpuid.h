@@ -17,6 +17,8 @@ uint32_t cpuid_model_features(uint32_t model);
 uint32_t cpuid_signature(const struct vp_vm *m);
 /* Leaf 1 EDX: CPUID_ bits. */
 uint32_t cpuid_bits(const struct vp_vm *m);
+/* The instruction, and EFLAGS.ID, exist. */
+static inline bool cpuid_has_cpuid(const struct vp_vm *m) { return m->config.cpu_model != VP_CPU_486; }
 /* CR4 bits the model has. */
 uint32_t cpuid_cr4_mask(const struct vp_vm *m);
 /* The CPUID instruction: `leaf` in, EAX EBX ECX EDX out. */

@@ -7,6 +7,7 @@
  */
 #include "event.h"
 #include <stdatomic.h>
+#include "cpuid.h"
 #include "debug.h"
 #include "far.h"
 #include "flags.h"
@@ -102,6 +103,7 @@ void event_set_eflags(struct vp_vm *m, uint32_t value, uint32_t mask)
     /* RF acts on instruction breakpoints only, and its clearing after one instruction needs single-stepping: it is not
      * kept where there is none */
     if ((flags & EF_RF) && !debug_wants(m, 1 << DEBUG_EXEC)) flags &= ~(uint32_t)EF_RF;
+    if (!cpuid_has_cpuid(m)) flags &= ~(uint32_t)EF_ID;
     m->rf_used = 0;
     fl_put(m, flags);
     m->cpu.eflags = flags & ~(uint32_t)EF_STATUS;
