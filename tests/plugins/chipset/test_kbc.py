@@ -117,7 +117,7 @@ def test_the_data_port_repeats_its_byte_until_the_next_comes(pc, keyboard):
 def test_each_byte_gives_its_own_edge(pc, keyboard):
     """An edge triggered interrupt controller must see every byte."""
     edges = []
-    pc.lines[1].listen(lambda level: edges.append(level))
+    pc.lines[1].listen(edges.append)
     command_byte(pc, 0x21)
     press(pc, keyboard, 0x1C, 0x32, 0x21)
     for _ in range(3):

@@ -1,5 +1,6 @@
 """8254: Intel's data sheet (order 231164) is the judge; mode definitions by number."""
 
+import itertools
 from fractions import Fraction
 
 import pytest
@@ -311,7 +312,7 @@ def test_a_late_host_gets_a_bounded_number_of_ticks_made_up(pc, pit, edges):
     pc.advance(50_000_000)
 
     assert 32 <= len(edges) - 50 <= 34
-    assert min(later - earlier for earlier, later in zip(edges, edges[1:], strict=False)) >= 249_000
+    assert min(later - earlier for earlier, later in itertools.pairwise(edges)) >= 249_000
 
 
 def test_a_guest_that_asks_for_half_a_million_ticks_a_second_does_not_get_them(pc, pit, edges):
@@ -329,7 +330,7 @@ def test_the_refresh_bit_toggles_every_fifteen_microseconds(pc, pit):
     for _ in range(40):
         levels.append(pc.inp(0x61) >> 4 & 1)
         pc.advance(5_000)
-    changes = sum(one != two for one, two in zip(levels, levels[1:], strict=False))
+    changes = sum(one != two for one, two in itertools.pairwise(levels))
 
     assert changes in {12, 13}
 
