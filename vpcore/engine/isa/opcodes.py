@@ -20,7 +20,6 @@ traits     end    closes a block: may change EIP, mode, interrupt state or the m
            fp     uses the x87 stack, `mmx` the MMX registers, `sse` the XMM registers
            rep    REP repeats it; `repz` as well, but REPE and REPNE differ
            os     has 16-bit and 32-bit handlers though no operand shows it
-           one    has one handler for all forms though an operand shows several
            h=ROW  is served by the handlers of that row
 
 `feature F` sets the feature of the lines that follow: the first CPU generation, or CPUID bit, that has them.
@@ -275,9 +274,9 @@ feature P5
 
 feature P6
 set nop = 19:NOP 1A:NOP 1B:NOP 1C:NOP 1D:NOP 1E:NOP 1F:NOP
-0F.0D      NOP     Ev        -        -        -       one
-0F.18      NOP     Ev        -        -        -       one
-0F.00+{nop} {nop}  Ev        -        -        -       one
+0F.0D      NOP     Ev        -        -        -       h=NOP
+0F.18      NOP     Ev        -        -        -       h=NOP
+0F.00+{nop} {nop}  Ev        -        -        -       h=NOP
 0F.33      RDPMC   -         -        -        c>ad
 0F.40+{cc} CMOV{cc} Gv,Ev    xr       {cc1}>   -
 feature SEP

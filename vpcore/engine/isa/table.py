@@ -97,12 +97,12 @@ class Row:
     @property
     def sized(self) -> bool:
         """There are handlers for 16-bit and 32-bit operand size."""
-        return "one" not in self.traits and ("os" in self.traits or not OPERAND_SIZED.isdisjoint(self.operands))
+        return "os" in self.traits or not OPERAND_SIZED.isdisjoint(self.operands)
 
     @property
     def split(self) -> bool:
         """There are handlers for register and memory."""
-        return "one" not in self.traits and self.rm == "both"
+        return self.rm == "both"
 
     def suffix(self, *, os32: bool, mem: bool) -> str:
         """What the handler's name has after the row's id."""

@@ -1,0 +1,19 @@
+/* isa.h: what the opcode table says of each row (enum op), for decoder, disassembler and engines. */
+#ifndef VP_ISA_H
+#define VP_ISA_H
+#include "gen/ops.inc"
+#include "insn.h"
+
+struct op_info {
+    const char *text[2]; /* mnemonic with 16-bit and 32-bit operand size */
+    uint16_t feature;    /* FEAT_ bit that it needs */
+    uint16_t traits;     /* TRAIT_ bits */
+    uint8_t imm;         /* enum imm_kind */
+    uint8_t operand[3];  /* enum operand */
+    /* EFLAGS bits; with TRAIT_MAYBE a zero count writes none */
+    uint16_t flags_read, flags_written, flags_undefined;
+    uint8_t regs_read, regs_written; /* implicit ones, bit n for register n */
+};
+extern const struct op_info op_info[OP_COUNT];
+
+#endif
