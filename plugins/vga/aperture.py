@@ -27,6 +27,8 @@ TEXT_SIZE: Final = 32 << 10
 PLANE_MASK: Final = 0xFFFF
 TEXT_MAPS: Final = 0b0011
 ALL_MAPS: Final = 0b1111
+ODD_EVEN_MAPS: Final = 0b0101
+"""The planes that an even address writes; an odd one writes the others."""
 OPEN_BUS: Final = 0xFF
 SLOW_MODE: Final = Gfx.WRITE_MODE_MASK | Gfx.READ_COMPARE
 
@@ -99,7 +101,8 @@ class Aperture:
         """Memory changed other than through a window."""
         self._state = VgaState()
         self._route = NOWHERE
-        self._first = self._size = 0
+        self._first = self._size = self._bank = self._mask = 0
+        self._planar = False
         self._unit: planar.Unit | None = None
 
     # -- state --
@@ -165,6 +168,8 @@ class Aperture:
             self._linear.map(route.base, offset=route.offset, size=route.size)
         else:
             self._linear.map(None)
+        self._planar = route.kind == Kind.PLANAR
+        self._bank = route.offset if self._planar else 0
         self._first = route.base - APERTURE
         self._size = route.size if route.kind in (Kind.PLANAR, Kind.CHAINED, Kind.ODD_EVEN) else 0
         self.touched = True
@@ -177,11 +182,13 @@ class Aperture:
         if not 0 <= at < self._size:
             return OPEN_BUS
         state = self._state
-        word, plane, _ = self._decode(at)
+        if self._planar:
+            word = at & PLANE_MASK | self._bank
+            plane = state.gfx[Gfx.READ_MAP]
+        else:
+            word, plane = self._split(at)
         latch = state.latch = self._words[word]
-        unit = self._unit
-        if unit is None:
-            unit = self._unit = planar.unit_of(state.gfx)
+        unit = self._unit or self._refresh()
         return planar.compare(unit, latch) if unit.compare else latch >> 8 * plane & 0xFF
 
     def write(self, offset: int, value: int) -> None:
@@ -189,21 +196,24 @@ class Aperture:
         at = offset - self._first
         if not 0 <= at < self._size:
             return
-        state = self._state
-        word, _, maps = self._decode(at)
-        unit = self._unit
-        if unit is None:
-            unit = self._unit = planar.unit_of(state.gfx)
-        mask = planar.EXPAND[state.seq[Seq.MAP_MASK] & maps]
+        unit = self._unit or self._refresh()
+        mask = self._mask
+        if self._planar:
+            word = at & PLANE_MASK | self._bank
+        else:
+            word, plane = self._split(at)
+            mask &= planar.EXPAND[ODD_EVEN_MAPS << plane % 2 if self._route.kind == Kind.ODD_EVEN else 1 << plane]
         words = self._words
-        words[word] = words[word] & ~mask | planar.write(unit, state.latch, value) & mask
+        words[word] = words[word] & ~mask | planar.write(unit, self._state.latch, value) & mask
         self.touched = True
 
-    def _decode(self, at: int) -> tuple[int, int, int]:
-        """Word, plane to read, and planes to write, of a byte of the aperture."""
-        route = self._route
-        if route.kind == Kind.PLANAR:
-            return at & PLANE_MASK | route.offset, self._state.gfx[Gfx.READ_MAP], ALL_MAPS
-        if route.kind == Kind.CHAINED:
-            return at >> 2, at & 3, 1 << (at & 3)
-        return at >> 1, self._state.gfx[Gfx.READ_MAP] & 2 | at & 1, 0b0101 << (at & 1)
+    def _split(self, at: int) -> tuple[int, int]:
+        """Word and plane to read, where the low address bits choose the plane."""
+        if self._route.kind == Kind.CHAINED:
+            return at >> 2, at & 3
+        return at >> 1, self._state.gfx[Gfx.READ_MAP] & 2 | at & 1
+
+    def _refresh(self) -> planar.Unit:
+        self._mask = planar.EXPAND[self._state.seq[Seq.MAP_MASK]]
+        self._unit = unit = planar.unit_of(self._state.gfx)
+        return unit

@@ -15,8 +15,10 @@ def dac_colors(state: VgaState) -> Colors:
     """What the DAC makes of each 8-bit value, through the PEL mask."""
     levels: Colors = np.frombuffer(bytes(state.dac), dtype=np.uint8).reshape(Dac.COLORS, 3)
     if not state.dispi[Dispi.ENABLE] & Dispi.DAC_8BIT:
-        levels = (levels & Dac.MASK_6BIT) << 2 | (levels & Dac.MASK_6BIT) >> 4
-    return levels[np.arange(Dac.COLORS) & state.pel_mask]
+        levels = levels & np.uint8(Dac.MASK_6BIT)
+        levels = levels << np.uint8(2) | levels >> np.uint8(4)
+    shown: Colors = levels[np.arange(Dac.COLORS) & state.pel_mask]
+    return shown
 
 
 def palette_colors(state: VgaState) -> Colors:
@@ -27,4 +29,5 @@ def palette_colors(state: VgaState) -> Colors:
     values = values[np.arange(Attr.PALETTE_SIZE) & attr[Attr.PLANE_ENABLE] & 0xF]
     if attr[Attr.MODE] & Attr.P54_SELECT:
         values = values & 0x0F | (select & 3) << 4
-    return dac_colors(state)[values | (select >> 2 & 3) << 6]
+    shown: Colors = dac_colors(state)[values | (select >> 2 & 3) << 6]
+    return shown

@@ -361,5 +361,8 @@ class Vga(Device[VgaState]):
 
     @memory.write_area
     def _write_memory(self, offset: int, width: int, value: int) -> None:
+        if width == 1:
+            self.aperture.write(offset, value)
+            return
         for index in range(width):
             self.aperture.write(offset + index, value >> 8 * index & BYTE)

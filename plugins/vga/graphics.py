@@ -14,6 +14,8 @@ from vpcore_plugins.vga.state import VgaState
 
 Pixels = npt.NDArray[np.uint8]
 
+PLANE_SHIFTS: Final = np.arange(4, dtype=np.uint8)[:, None]
+PAIR_SHIFTS: Final = np.array((6, 4, 2, 0), dtype=np.uint8)
 PIXELS_256: Final = 4
 """Pixels of a character clock with 256 colors."""
 
@@ -67,15 +69,15 @@ def _addresses(state: VgaState, raster: Raster) -> npt.NDArray[np.int64]:
 def _planar(words: Pixels) -> Pixels:
     """(lines, columns, 4) bytes to 4-bit pixels: one bit of each plane."""
     bits = np.unpackbits(words.reshape(*words.shape[:2], 4, 1), axis=3)
-    pixels = bits[:, :, 0] | bits[:, :, 1] << 1 | bits[:, :, 2] << 2 | bits[:, :, 3] << 3
+    pixels: Pixels = np.bitwise_or.reduce(bits << PLANE_SHIFTS, axis=2)
     return pixels.reshape(len(words), -1)
 
 
 def _interleaved(words: Pixels) -> Pixels:
     """Two bits of plane 0 (then 1), and above them two of plane 2 (then 3), as mode 4 has it."""
-    low = words[:, :, :2, None] >> np.array((6, 4, 2, 0), dtype=np.uint8) & 3
-    high = words[:, :, 2:, None] >> np.array((6, 4, 2, 0), dtype=np.uint8) & 3
-    return (low | high << 2).reshape(len(words), -1)
+    pairs = words[:, :, :, None] >> PAIR_SHIFTS & np.uint8(3)
+    pixels: Pixels = pairs[:, :, :2] | pairs[:, :, 2:] << np.uint8(2)
+    return pixels.reshape(len(words), -1)
 
 
 def _high_color(pixels: npt.NDArray[np.uint16], green_bits: int) -> Pixels:

@@ -63,9 +63,7 @@ def run(steps, folder: Path) -> Result:
     """Run the script on QEMU."""
     script = b"".join(steps)
     assert len(script) <= 127 * 512 - 8
-    subprocess.run(
-        ["nasm", "-f", "bin", "-o", folder / "boot", Path(__file__).with_name("script.asm")], check=True
-    )
+    subprocess.run(["nasm", "-f", "bin", "-o", folder / "boot", Path(__file__).with_name("vga_oracle.asm")], check=True)
     disk = (folder / "boot").read_bytes() + script
     (folder / "disk").write_bytes(disk + bytes(128 * 512 - len(disk) + (1 << 20)))
     command = [
@@ -83,7 +81,7 @@ def run(steps, folder: Path) -> Result:
                 assert time.monotonic() < end, "QEMU did not finish the script"
                 time.sleep(0.05)
             time.sleep(0.1)
-            commands = f"screendump {folder}/ppm\npmemsave {LFB:#x} {VRAM:#x} \"{folder}/vram\"\nquit\n"
+            commands = f'screendump {folder}/ppm\npmemsave {LFB:#x} {VRAM:#x} "{folder}/vram"\nquit\n'
             qemu.communicate(commands.encode(), timeout=TIMEOUT)
         finally:
             qemu.kill()
