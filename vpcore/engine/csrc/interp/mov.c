@@ -130,7 +130,4 @@ SIMPLE(CMC, fl_set_cf(m, !fl_cf(m)))
 SIMPLE(CLD, m->cpu.eflags &= ~(uint32_t)EF_DF)
 SIMPLE(STD, m->cpu.eflags |= EF_DF)
 SIMPLE(NOP, (void)0)
-HANDLER(NOP_Ev_16r) { NEXT; }
-HANDLER(NOP_Ev_16m) { NEXT; }
-HANDLER(NOP_Ev_32r) { NEXT; }
-HANDLER(NOP_Ev_32m) { NEXT; }
+HANDLER(NOP_Ev) { NEXT; }
