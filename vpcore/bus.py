@@ -126,8 +126,11 @@ class PortSpace(Space):
                 raise ConfigError(msg)
             if port in self.owners:
                 raise self._overlap(mapping, base, self.owners[port].owner, port)
-        for offset in ports.offsets():
-            self.owners[base + offset] = mapping
+        self.owners.update({base + offset: mapping for offset in ports.offsets()})
+        self._route(mapping, base)
+
+    def _route(self, mapping: Mapping, base: int) -> None:
+        ports = mapping.ports
         for (offset, width), handler in ports.reads.items():
             self.reads[width][base + offset] = _bind(mapping.device, handler)
         for (offset, width), handler in ports.writes.items():
@@ -217,6 +220,10 @@ class MmioSpace(Space):
             if not self._pages[page]:
                 del self._pages[page]
         del self._tables[id(mapping)]
+
+    def mappings(self) -> list[Mapping]:
+        """Everything that is mapped, each once."""
+        return list({id(mapping): mapping for page in self._pages.values() for mapping in page}.values())
 
     def find(self, addr: int) -> Mapping | None:
         """The mapping that holds the physical address *addr*."""

@@ -112,6 +112,11 @@ class Clock:
             heapq.heappop(queue)
         return queue[0][0] if queue else None
 
+    def deadlines(self) -> list[int]:
+        """Every deadline that is set, ascending."""
+        timers = {id(timer): deadline for deadline, _, timer in self._queue if timer.deadline == deadline}
+        return sorted(timers.values())
+
     def run_due(self, limit: int = 1000) -> int:
         """Run what is due, in order of deadline, at most *limit* callbacks; return how many ran."""
         ran = 0

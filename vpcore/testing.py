@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ from vpcore.errors import BackendError
 from vpcore.host.ends import BlockDevice, BufferChar, CharDevice
 from vpcore.irq import Line
 from vpcore.memory import Memory
-from vpcore.wires import Power, Processor
+from vpcore.wires import Power, Processor, Ps2Device
 
 ServiceT = TypeVar("ServiceT")
 
@@ -32,7 +33,7 @@ class FakePhys:
         self.mapped: list[tuple[int, int]] = []
         self.invalidated: list[tuple[int, int]] = []
 
-    def map(self, addr: int, size: int, read: memoryview | None, write: memoryview | None, flags: int) -> None:
+    def map(self, addr: int, size: int, read: memoryview | None, write: memoryview | None, flags: int) -> None:  # noqa: ARG002 - as the protocol says
         """Remember the range."""
         self.mapped.append((addr, size))
 
@@ -122,6 +123,103 @@ class MemoryDisk:
         if self.fail:
             msg = f"{self.name}: {what} error at {offset:#x}"
             raise BackendError(msg)
+
+
+class FakeDmaChannel:
+    """A DMA channel onto *data*, with terminal count at its end; `program` makes it ready."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.position = 0
+        self.ready = False
+        self.requested = False
+        self._callbacks: list[Callable[[], None]] = []
+
+    def program(self, data: bytes | bytearray) -> None:
+        """Set what the channel moves from or over, and unmask it."""
+        self.data, self.position, self.ready = bytearray(data), 0, True
+        for callback in self._callbacks:
+            callback()
+
+    def request(self, level: bool) -> None:
+        """Remember DREQ."""
+        self.requested = level
+
+    def to_device(self, count: int) -> tuple[bytes, bool]:
+        """Give the next bytes."""
+        part = bytes(self.data[self.position : self.position + count]) if self.ready else b""
+        return part, self._moved(len(part))
+
+    def from_device(self, data: bytes | memoryview) -> tuple[int, bool]:
+        """Take as many bytes as there is room for."""
+        size = min(len(data), len(self.data) - self.position) if self.ready else 0
+        self.data[self.position : self.position + size] = data[:size]
+        return size, self._moved(size)
+
+    def on_ready(self, callback: Callable[[], None]) -> None:
+        """Call back when `program` was called."""
+        self._callbacks.append(callback)
+
+    def _moved(self, size: int) -> bool:
+        self.position += size
+        if not self.ready or self.position < len(self.data):
+            return False
+        self.ready = False
+        return True
+
+
+class FakeDma:
+    """A DMA controller whose channels are `FakeDmaChannel`."""
+
+    def __init__(self) -> None:
+        self.channels: dict[int, FakeDmaChannel] = {}
+
+    def channel(self, number: int) -> FakeDmaChannel:
+        """The channel of that number."""
+        return self.channels.setdefault(number, FakeDmaChannel())
+
+
+class FakeCmos:
+    """Remembers what devices leave in the CMOS."""
+
+    def __init__(self) -> None:
+        self.bytes: dict[int, int] = {}
+
+    def set_byte(self, index: int, value: int) -> None:
+        """Remember the byte."""
+        self.bytes[index] = value
+
+
+class FakePs2Port:
+    """A PS/2 connector: `take` is the controller fetching what the device has."""
+
+    def __init__(self) -> None:
+        self.device: Ps2Device | None = None
+        self.notified = 0
+
+    def attach(self, device: Ps2Device) -> None:
+        """Plug the device in."""
+        self.device = device
+
+    def notify(self) -> None:
+        """Count."""
+        self.notified += 1
+
+    def take(self) -> bytes:
+        """Everything that the device has to give."""
+        assert self.device is not None
+        out = bytearray()
+        while (byte := self.device.next_byte()) is not None:
+            out.append(byte)
+        return bytes(out)
+
+
+class FakeKeyboardController:
+    """An 8042 that is only its connectors."""
+
+    def __init__(self) -> None:
+        self.keyboard_port = FakePs2Port()
+        self.mouse_port = FakePs2Port()
 
 
 @attrs.define(eq=False)

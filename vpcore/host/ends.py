@@ -139,6 +139,10 @@ class BufferChar(NullChar):
         for callback in self._input_callbacks:
             callback()
 
+    def become(self, other: BufferChar) -> None:
+        """Have what *other* has: what was sent, and what waits for the guest."""
+        self.sent[:], self.total, self._waiting[:] = other.sent, other.total, other._waiting
+
     def on_input(self, callback: Callable[[], None]) -> None:
         """Call back when `feed` was called."""
         self._input_callbacks.append(callback)
