@@ -161,6 +161,10 @@ def _bits(prefix: str, names: Sequence[str]) -> str:
     return _enum("", [f"{prefix}_{name.upper()} = {1 << n:#x}" for n, name in enumerate(names)])
 
 
+def _quoted(texts: Iterable[str]) -> list[str]:
+    return [f'"{text}"' for text in texts]
+
+
 def _ops(table: Sequence[Row]) -> str:
     immediates = dict.fromkeys(IMMEDIATES.values())
     return "".join((
@@ -170,6 +174,7 @@ def _ops(table: Sequence[Row]) -> str:
         _bits("TRAIT", TRAITS),
         _enum("imm_kind ", [f"IMM_{name}" for name in immediates]),
         _enum("operand ", ["OPD_NONE", *(f"OPD_{letters}" for letters in operand_letters(table))]),
+        f"#define OPERAND_LETTERS {', '.join(_quoted(['', *operand_letters(table)]))}\n",
         _enum("node_kind ", ["NODE_PREFIX", "NODE_MOD", "NODE_REG", "NODE_RM"]),
         f"enum {{ NODE = {NODE:#x}, NODE_SHIFT = {NODE_SHIFT}, NODE_INDEX = {(1 << NODE_SHIFT) - 1:#x} }};\n",
         "#endif\n",
@@ -189,7 +194,7 @@ def _info(row: Row) -> str:
     bits = " | ".join(f"TRAIT_{trait.upper()}" for trait in traits(row)) or "0"
     operands = ", ".join(f"OPD_{operand}" for operand in row.operands) or "0"
     return (
-        f'    [OP_{row.id}] = {{"{row.text[0]}", "{row.text[1]}", FEAT_{row.feature}, {bits}, IMM_{immediate(row)}, '
+        f'    [OP_{row.id}] = {{{{"{row.text[0]}", "{row.text[1]}"}}, FEAT_{row.feature}, {bits}, IMM_{immediate(row)}, '
         f"{{{operands}}}, {row.flags.read:#x}, {row.flags.written:#x}, {row.flags.undefined:#x}, "
         f"{_mask(row.regs_read):#x}, {_mask(row.regs_written):#x}}},\n"
     )
