@@ -31,3 +31,8 @@ def palette_colors(state: VgaState) -> Colors:
         values = values & 0x0F | (select & 3) << 4
     shown: Colors = dac_colors(state)[values | (select >> 2 & 3) << 6]
     return shown
+
+
+def paint(colors: Colors, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """(height, width, 3): the color of each pixel value."""
+    return colors.take(pixels, axis=0)

@@ -63,6 +63,8 @@ class Vga(Device[VgaState]):
         else:
             self._function.reset()
             self._reset_config = bytes(self._function.config)
+        if state.vbe:
+            dispi.settle(state.dispi)
         self.aperture.load(state)
         state.vram = b""
         self._changed_timing()

@@ -7,14 +7,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 from vpcore_plugins.vga import dispi
-from vpcore_plugins.vga.colors import dac_colors, palette_colors
+from vpcore_plugins.vga.colors import dac_colors, paint, palette_colors
 from vpcore_plugins.vga.raster import Raster, pel_pan, raster_of, shift_left
 from vpcore_plugins.vga.regs import Crtc, Dispi, Gfx
 from vpcore_plugins.vga.state import VgaState
 
 Pixels = npt.NDArray[np.uint8]
 
-PLANE_SHIFTS: Final = np.arange(4, dtype=np.uint8)[:, None]
+SPREAD: Final = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).view("<u8")[:, 0]
+"""By byte: its eight bits in the bytes of a 64-bit word, leftmost pixel first."""
 PAIR_SHIFTS: Final = np.array((6, 4, 2, 0), dtype=np.uint8)
 PIXELS_256: Final = 4
 """Pixels of a character clock with 256 colors."""
@@ -28,9 +29,9 @@ def frame(state: VgaState, planes: Pixels) -> Pixels:
     pan = pel_pan(state, 8)
     if mode & Gfx.SHIFT_256:
         pixels = words.reshape(raster.height, -1)
-        return dac_colors(state)[shift_left(pixels, pan // 2, raster.columns * PIXELS_256, raster.panned)]
+        return paint(dac_colors(state), shift_left(pixels, pan // 2, raster.columns * PIXELS_256, raster.panned))
     pixels = _interleaved(words) if mode & Gfx.SHIFT_INTERLEAVE else _planar(words)
-    return palette_colors(state)[shift_left(pixels, pan, raster.columns * 8, raster.panned)]
+    return paint(palette_colors(state), shift_left(pixels, pan, raster.columns * 8, raster.panned))
 
 
 def vbe_frame(state: VgaState, memory: Pixels) -> Pixels:
@@ -43,9 +44,9 @@ def vbe_frame(state: VgaState, memory: Pixels) -> Pixels:
         memory[dispi.start(regs) :], (rows, size), (dispi.pitch(regs), 1), writeable=False
     )
     if bpp == dispi.PLANAR_DEPTH:
-        return palette_colors(state)[_planar(visible.reshape(rows, -1, 4))]
+        return paint(palette_colors(state), _planar(visible.reshape(rows, -1, 4)))
     if bpp == 8:  # noqa: PLR2004 - bits per pixel
-        return dac_colors(state)[visible]
+        return paint(dac_colors(state), visible)
     if bpp > 16:  # noqa: PLR2004
         return np.ascontiguousarray(visible.reshape(rows, pixels, bpp // 8)[:, :, 2::-1])
     return _high_color(np.ascontiguousarray(visible).view("<u2"), 6 if bpp == 16 else 5)  # noqa: PLR2004
@@ -68,9 +69,10 @@ def _addresses(state: VgaState, raster: Raster) -> npt.NDArray[np.int64]:
 
 def _planar(words: Pixels) -> Pixels:
     """(lines, columns, 4) bytes to 4-bit pixels: one bit of each plane."""
-    bits = np.unpackbits(words.reshape(*words.shape[:2], 4, 1), axis=3)
-    pixels: Pixels = np.bitwise_or.reduce(bits << PLANE_SHIFTS, axis=2)
-    return pixels.reshape(len(words), -1)
+    pixels = SPREAD[words[:, :, 0]]
+    for plane in (1, 2, 3):
+        pixels |= SPREAD[words[:, :, plane]] << np.uint64(plane)
+    return pixels.view(np.uint8).reshape(len(words), -1)
 
 
 def _interleaved(words: Pixels) -> Pixels:

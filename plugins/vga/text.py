@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from vpcore_plugins.vga.colors import palette_colors
+from vpcore_plugins.vga.colors import paint, palette_colors
 from vpcore_plugins.vga.raster import Raster, dots_of, pel_pan, raster_of, shift_left
 from vpcore_plugins.vga.regs import Attr, Crtc, Seq
 from vpcore_plugins.vga.state import VgaState
@@ -70,7 +70,7 @@ def frame(state: VgaState, planes: Pixels, *, cursor_on: bool, text_on: bool) ->
     back = attributes >> 4 & (0x07 if blink else 0x0F)
     pixels = np.where(lit[:, :, :dots], front[:, :, None], back[:, :, None]).reshape(raster.height, -1)
     shown = shift_left(pixels, pel_pan(state, dots), raster.columns * dots, raster.panned)
-    return palette_colors(state)[shown]
+    return paint(palette_colors(state), shown)
 
 
 def _fonts(state: VgaState, planes: Pixels) -> tuple[Pixels, Pixels]:

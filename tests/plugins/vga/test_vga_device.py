@@ -138,6 +138,15 @@ def test_state_is_saved_in_the_middle_of_a_sequence(board, vga):
     assert (vga.state.attr[0x13], bytes(vga.state.dac[27:30]), vga.state.latch) == (7, b"\1\2\3", 0xC3C3C3C3)
 
 
+def test_a_damaged_state_does_not_reach_outside_memory(board, vga, screen):
+    """Registers of a VBE mode are settled again: rendering relies on them."""
+    modes.vbe_mode(board, 640, 480, 32)
+    saved = _copy(vga.save())
+    saved.dispi[1:10] = [0xFFFF, 0xFFFF, 32, 1, 0xFFFF, 0xFFFF, 0, 0xFFFF, 0xFFFF]
+    vga.load(saved)
+    assert screen.frame().shape == (1200, 1600, 3)
+
+
 PORTS = st.sampled_from([*range(0x3B0, 0x3E0), *range(0x1CE, 0x1D2)])
 WIDTHS = st.sampled_from([1, 2, 4])
 ACCESS = st.one_of(
