@@ -24,7 +24,6 @@ serial 0 115200
 default install
 prompt 1
 timeout 20
-say vpcore: Debian installer on the serial port
 label install
   kernel debian-installer/i386/linux
   append initrd=debian-installer/i386/initrd.gz console=ttyS0,115200 vga=normal fb=false
@@ -79,7 +78,7 @@ def _grub_cd(kernel: str, command: str) -> Maker:
 class Medium:
     """One medium: the *packages* it comes from and how it is made of them.
 
-    *shows* is a text that the screen has once the medium booted on a PC.
+    *shows* is a text on the screen, or serial port, of a PC on which it booted; empty if there is none (graphics, parts).
     """
 
     name: str
@@ -96,22 +95,23 @@ MEDIA: Final = {
     medium.name: medium
     for medium in (
         Medium("grub-rescue-floppy", ".img", ("grub-rescue-pc",), _member("usr/lib/grub-rescue/grub-rescue-floppy.img"),
-               "floppy: GRUB 2 with its shell", "grub>"),
+               "floppy: GRUB 2 with its shell", "GNU GRUB  version"),
         Medium("grub-rescue-cdrom", ".iso", ("grub-rescue-pc",), _member("usr/lib/grub-rescue/grub-rescue-cdrom.iso"),
-               "CD and hard disk in one: GRUB 2 with its shell", "grub>"),
+               "CD and hard disk in one: GRUB 2 with its shell", "GNU GRUB  version"),
         Medium("memtest86+", ".iso", ("memtest86+",), _member("usr/lib/memtest86+/memtest86+ia32.iso"),
-               "CD: memory tester", "Memtest86+"),
+               "CD: memory tester", "Memtest86+ v"),
         Medium("memtest86+-kernel", ".bin", ("memtest86+",), _member("boot/memtest86+ia32.bin"),
-               "kernel in Linux' format: memory tester", "Memtest86+"),
-        Medium("ipxe", ".iso", ("ipxe",), _member("usr/lib/ipxe/ipxe.iso"), "CD: network boot", "iPXE"),
-        Medium("ipxe-kernel", ".lkrn", ("ipxe",), _member("boot/ipxe.lkrn"), "kernel in Linux' format: network boot", "iPXE"),
-        Medium("invaders", ".iso", ("grub-invaders",), _grub_cd("boot/invaders.exec", "multiboot"), "CD: a game in text mode"),
+               "kernel in Linux' format: memory tester", "Memtest86+ v"),
+        Medium("ipxe", ".iso", ("ipxe",), _member("usr/lib/ipxe/ipxe.iso"), "CD: network boot", "Open Source Network Boot Firmware"),
+        Medium("ipxe-kernel", ".lkrn", ("ipxe",), _member("boot/ipxe.lkrn"), "kernel in Linux' format: network boot",
+               "Open Source Network Boot Firmware"),
+        Medium("invaders", ".iso", ("grub-invaders",), _grub_cd("boot/invaders.exec", "multiboot"), "CD: a game in text mode", "-*-"),
         Medium("invaders-kernel", ".exec", ("grub-invaders",), _member("boot/invaders.exec"),
-               "multiboot kernel: a game in text mode"),
+               "multiboot kernel: a game in text mode", "-*-"),
         Medium("debian-installer", ".iso", _LOADER_PACKAGES, _installer_cd(None),
-               "CD: Debian 12 installer, graphical boot menu", "Debian GNU/Linux installer menu"),
+               "CD: Debian 12 installer, graphical boot menu (640x480)"),
         Medium("debian-installer-serial", ".iso", _LOADER_PACKAGES, _installer_cd(SERIAL_CONFIG),
-               "CD: Debian 12 installer on the serial port", "Select a language"),
+               "CD: Debian 12 installer on the serial port; wants 280 MB", "Select a language"),
         Medium("debian-installer-kernel", ".bin", (INSTALLER_PACKAGE,), _member(f"{INSTALLER}/linux"),
                "Linux kernel of the Debian 12 installer"),
         Medium("debian-installer-initrd", ".gz", (INSTALLER_PACKAGE,), _member(f"{INSTALLER}/initrd.gz"),
