@@ -24,10 +24,16 @@ class Reg:
     TOM: Final = 0x69
     MSTAT: Final = 0x6A
     MBIRQ: Final = 0x70
+    MBDMA: Final = 0x76
+    PCSC: Final = 0x78
     APICBASE: Final = 0x80
     DLC: Final = 0x82
     SMICNTL: Final = 0xA0
     SMIEN: Final = 0xA2
+    SEE: Final = 0xA4
+    FTMR: Final = 0xA8
+    CTLTMR: Final = 0xAC
+    CTHTMR: Final = 0xAE
 
 
 class Pirqrc:
@@ -56,8 +62,11 @@ DEFAULTS: Final = {
     Reg.XBCS: b"\x03\x00",
     Reg.PIRQRC: bytes([Pirqrc.DISABLED]) * Pirqrc.WIRES,
     Reg.TOM: b"\x02",
-    Reg.MBIRQ: b"\x80\x80",
+    Reg.MBIRQ: b"\x80",
+    Reg.MBDMA: b"\x0c\x0c",
+    Reg.PCSC: b"\x02\x00",
     Reg.SMICNTL: b"\x08",
+    Reg.FTMR: b"\x0f",
 }
 WRITABLE: Final = {
     Reg.PCICMD: b"\x08\x01",  # special cycles and SERR; the rest is wired
@@ -66,9 +75,15 @@ WRITABLE: Final = {
     Reg.PIRQRC: bytes([Pirqrc.WRITABLE]) * Pirqrc.WIRES,
     Reg.TOM: b"\xfe",
     Reg.MSTAT: b"\x00\x80",
-    Reg.MBIRQ: b"\xef\xef",
+    Reg.MBIRQ: b"\xef",
+    Reg.MBDMA: b"\x87\x87",
+    Reg.PCSC: b"\xff\xff",
     Reg.APICBASE: b"\x7f",
     Reg.DLC: b"\x0f",
     Reg.SMICNTL: b"\x1d",
     Reg.SMIEN: b"\xff\xff",
+    Reg.SEE: b"\xff\xff\xff\xff",
+    Reg.FTMR: b"\xff",
+    Reg.CTLTMR: b"\xff",
+    Reg.CTHTMR: b"\xff",
 }
