@@ -108,6 +108,14 @@ def test_reset_is_the_state_of_a_new_device(mapped, vga):
     assert (vga.save(), vga.aperture.lfb.base) == (VgaState(), None)
 
 
+@pytest.mark.parametrize(("mode", "address"), [(modes.TEXT_80, 0xB8000), (modes.LINEAR_320, 0xA0000)])
+def test_reset_takes_memory_away(board, vga, mode, address):
+    modes.set_mode(board, mode)
+    modes.poke(board, address, 1)
+    vga.reset()
+    assert modes.peek(board, address) == 0xFF
+
+
 def test_a_saved_state_shows_the_same_picture_elsewhere(mapped, vga, rom):
     modes.set_mode(mapped, modes.TEXT_80)
     modes.poke(mapped, 0xB8000, *b"h\x1ei\x2e")
