@@ -13,7 +13,7 @@ from vpcore.irq import Line
 from vpcore.ports import PortMap
 from vpcore.wires import InterruptController, Processor
 
-from .regs_pic import CASCADE, ELCR, ICW1, ICW2, ICW4, INPUTS, OCW2, OCW3, SPURIOUS, Poll, Port, Reg
+from .regs_pic import CASCADE, ELCR, ICW1, ICW2, ICW4, INPUTS, OCW2, OCW3, SPURIOUS, Expect, Poll, Port, Reg
 
 ALL: Final = 0xFF
 NONE: Final = INPUTS
@@ -42,8 +42,7 @@ class ChipState:
     lowest: int = INPUTS - 1
     """The level of lowest priority; the next one is the most urgent."""
     vector: int = 0
-    expect: int = 0
-    """The ICW that the next write to A0=1 is; 0 when initialized."""
+    expect: int = Expect.OCW1
     icw1: int = 0
     aeoi: bool = False
     sfnm: bool = False
@@ -157,22 +156,20 @@ class Chip:
 
     def _initialize(self, value: int) -> None:
         """ICW1 resets the chip; an input that is high must fall and rise again to ask (ICW1, a to f)."""
-        self.s = ChipState(inputs=self.s.inputs, elcr=self.s.elcr, icw1=value, expect=2)
+        self.s = ChipState(inputs=self.s.inputs, elcr=self.s.elcr, icw1=value, expect=Expect.ICW2)
 
     def _write_icw(self, value: int) -> None:
         s = self.s
-        step = s.expect
-        if step == 2:  # noqa: PLR2004 - ICW2
+        last = Expect.ICW4 if s.icw1 & ICW1.IC4 else Expect.OCW1
+        if s.expect == Expect.ICW2:
             s.vector = value & ICW2.VECTOR
-            s.expect = 3 if not s.icw1 & ICW1.SNGL else 4
-        elif step == 3:  # noqa: PLR2004 - ICW3: the wiring of a PC is fixed
-            s.expect = 4
+            s.expect = last if s.icw1 & ICW1.SNGL else Expect.ICW3
+        elif s.expect == Expect.ICW3:  # the wiring of a PC is fixed
+            s.expect = last
         else:
             s.aeoi = bool(value & ICW4.AEOI)
             s.sfnm = bool(value & ICW4.SFNM)
-            s.expect = 0
-        if s.expect == 4 and not s.icw1 & ICW1.IC4:  # noqa: PLR2004 - no ICW4 will come
-            s.expect = 0
+            s.expect = Expect.OCW1
 
     def _write_ocw2(self, value: int) -> None:
         s = self.s

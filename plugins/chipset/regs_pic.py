@@ -35,6 +35,15 @@ class ICW1:
     SELECT: Final = 1 << 4  # tells ICW1 from OCW2 and OCW3
 
 
+class Expect:
+    """What the next write with A0=1 is (figure 6, initialization sequence)."""
+
+    OCW1: Final = 0
+    ICW2: Final = 2
+    ICW3: Final = 3
+    ICW4: Final = 4
+
+
 class ICW2:
     """Initialization command word 2: vector base."""
 

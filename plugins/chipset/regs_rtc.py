@@ -78,6 +78,9 @@ class Cmos:
     BOOT_FLAG_1: Final = 0x38  # high nibble: third boot device
     BOOT_FLAG_2: Final = 0x3D  # low nibble: first, high nibble: second
     BASE_KB: Final = 640
+    EXTENDED_FROM_KB: Final = 1 << 10
+    ABOVE_16M_FROM_KB: Final = 16 << 10
+    ABOVE_16M_UNIT_KB: Final = 64
     WORD_LIMIT: Final = 0xFFFF
     BOOT_CODES: Final = {"a": 1, "c": 2, "d": 3, "n": 4}
     BOOT_PLACES: Final = 3

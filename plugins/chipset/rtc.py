@@ -40,12 +40,12 @@ from .regs_rtc import (
     Port,
     Reg,
 )
-from .rtc_time import DEFAULT_CENTURY, fetch, next_alarm, store, to_bcd
+from .rtc_time import DEFAULT_CENTURY, fetch, next_alarm, second_of_day, store, to_bcd
 
 RTC_IRQ: Final = 8
 UNIX_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - the chip knows no zone
 NIBBLE: Final = 4
-MEGABYTE_KB: Final = 1024
+KILOBYTE: Final = 1024
 
 
 def _first_ram() -> bytearray:
@@ -168,8 +168,7 @@ class Rtc(Device[RtcState]):
 
     def _alarm_in(self) -> int | None:
         ram = self.state.ram
-        now = fetch(ram, ram[Index.B])
-        return next_alarm(ram, ram[Index.B], (now.hour * 60 + now.minute) * 60 + now.second)
+        return next_alarm(ram, ram[Index.B], second_of_day(fetch(ram, ram[Index.B])))
 
     def _settle(self) -> None:
         """Do the updates and set the flags of all that has happened since the last look."""
@@ -328,14 +327,14 @@ def _start_time(config: RtcConfig, board: Board) -> datetime:
 
 def _note_machine(rtc: Rtc, board: Board) -> None:
     """Leave what SeaBIOS looks for: memory, equipment, boot order."""
-    kilobytes = board.memory.size // 1024
+    kilobytes = board.memory.size // KILOBYTE
     rtc.set_byte(Cmos.EQUIPMENT, Equipment.FPU | Equipment.POINTING_DEVICE)
     rtc.set_byte(Cmos.DISKETTES, 0)
     rtc.set_word(Cmos.BASE_MEMORY, min(kilobytes, Cmos.BASE_KB))
-    extended = max(kilobytes - MEGABYTE_KB, 0)
+    extended = max(kilobytes - Cmos.EXTENDED_FROM_KB, 0)
     rtc.set_word(Cmos.EXTENDED_MEMORY, extended)
     rtc.set_word(Cmos.EXTENDED_MEMORY_2, extended)
-    rtc.set_word(Cmos.MEMORY_ABOVE_16M, max(kilobytes - 16 * MEGABYTE_KB, 0) // 64)
+    rtc.set_word(Cmos.MEMORY_ABOVE_16M, max(kilobytes - Cmos.ABOVE_16M_FROM_KB, 0) // Cmos.ABOVE_16M_UNIT_KB)
     codes = [Cmos.BOOT_CODES[letter] for letter in board.info.boot if letter in Cmos.BOOT_CODES]
     first, second, third = (codes + [0] * Cmos.BOOT_PLACES)[: Cmos.BOOT_PLACES]
     rtc.set_byte(Cmos.BOOT_FLAG_2, second << NIBBLE | first)

@@ -7,6 +7,7 @@ from typing import Final
 
 from .regs_rtc import ANY, PM, B, Index
 
+TEN: Final = 10
 NOON: Final = 12
 HOURS: Final = 24
 SIXTY: Final = 60
@@ -16,12 +17,12 @@ DEFAULT_CENTURY: Final = 19
 
 def to_bcd(value: int) -> int:
     """Two decimal digits as two nibbles."""
-    return value // 10 << 4 | value % 10
+    return value // TEN << 4 | value % TEN
 
 
 def from_bcd(value: int) -> int:
     """Two nibbles as a number; digits above 9 count as they are."""
-    return (value >> 4) * 10 + (value & 0xF)
+    return (value >> 4) * TEN + (value & 0xF)
 
 
 def encode(value: int, mode: int) -> int:
@@ -75,6 +76,11 @@ def fetch(ram: bytearray, mode: int) -> datetime:
         seconds=_within(0, decode(ram[Index.SECONDS], mode), SIXTY - 1),
     )
     return first + day + time
+
+
+def second_of_day(when: datetime) -> int:
+    """Seconds since midnight."""
+    return (when.hour * SIXTY + when.minute) * SIXTY + when.second
 
 
 def next_alarm(ram: bytearray, mode: int, after: int) -> int | None:
