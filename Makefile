@@ -1,0 +1,48 @@
+# vpcore: `make` lists what can be made.
+
+PYTHON := .venv/bin/python
+IMAGE := build/debian-mini.img
+MACHINE := machines/pc99.toml
+FLAGS ?=
+KIT ?=
+
+.DEFAULT_GOAL := help
+.PHONY: run test test-all lint bench bench-guest clean help setup-run setup-test
+
+run: setup-run $(IMAGE)  ## Boot a real Linux from the IDE disk of pc99 (FLAGS="--engine interp" adds flags)
+	$(PYTHON) -m vpcore run $(MACHINE) --hda $(IMAGE) $(FLAGS)
+
+$(IMAGE): | setup-run
+	$(PYTHON) -m vpcore image build debian-mini $@
+
+test: lint  ## Types, style and all tests but the slow ones
+	$(PYTHON) -m pytest -m "not slow" $(FLAGS)
+
+test-all: lint  ## Types, style and all tests
+	$(PYTHON) -m pytest $(FLAGS)
+
+lint: setup-test  ## Style (ruff) and types (mypy)
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+
+bench: setup-test  ## Print the figures of docs/performance.md, measured here
+	$(PYTHON) bench/figures.py $(FLAGS)
+
+bench-guest: setup-test  ## The same with the benchmark guest (KIT=folder with its bench.iso)
+	@test -n "$(KIT)" || { echo "make bench-guest: name the folder with bench.iso: make bench-guest KIT=FOLDER" >&2; exit 2; }
+	$(PYTHON) bench/figures.py --kit $(KIT) $(FLAGS)
+
+clean:  ## Remove what was built here (the download cache in ~/.cache/vpcore stays)
+	rm -rf build dist .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks *.egg-info
+	rm -rf vpcore/engine/_vp* vpcore/engine/csrc/gen
+	find vpcore plugins tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || \
+		sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1  \2/p' $(MAKEFILE_LIST)
+
+setup-run:
+	@scripts/setup.sh run
+
+setup-test:
+	@scripts/setup.sh test
