@@ -10,7 +10,10 @@ struct vp_engine {
     int (*run)(struct vp_vm *m, uint64_t max_insns);
     /* physical pages changed under decoded code, or (addr 0, size UINT64_MAX) everything */
     void (*invalidate)(struct vp_vm *m, uint64_t addr, uint64_t size);
-    void (*flush_tlb)(struct vp_vm *m); /* linear-to-code shortcuts are stale */
+    /* linear-to-code shortcuts are stale: all, or those of one page */
+    void (*flush_tlb)(struct vp_vm *m);
+    void (*flush_page)(struct vp_vm *m, uint32_t lin);
+    void (*cut)(struct vp_vm *m); /* leave the block after this instruction: a device may have changed anything */
     void (*destroy)(struct vp_vm *m);
 };
 extern const struct vp_engine engine_interp;

@@ -19,6 +19,9 @@ uint64_t mmu_ld_slow(struct vp_vm *m, uint32_t lin, unsigned size);
 uint64_t mmu_ld_rmw_slow(struct vp_vm *m, uint32_t lin, unsigned size);
 void mmu_st_slow(struct vp_vm *m, uint32_t lin, unsigned size, uint64_t value);
 
+/* The faults of an access, and nothing else. */
+void mmu_check(struct vp_vm *m, uint32_t lin, unsigned size, enum access acc);
+
 /* Host pointer for an access to [lin, lin + n), n > 0: *n is cut to what lies contiguous on the page, NULL where that is
  * MMIO, a code page (for writes) or otherwise needs the slow path; faults are raised.  For bulk string operations. */
 uint8_t *mmu_span(struct vp_vm *m, uint32_t lin, uint32_t *n, enum access acc);
@@ -28,11 +31,18 @@ uint32_t mmu_sys_ld(struct vp_vm *m, uint32_t lin, unsigned size);
 void mmu_sys_st(struct vp_vm *m, uint32_t lin, unsigned size, uint32_t value);
 
 /* Code fetch: physical address of linear `lin` for execution at the present privilege, #PF raised.  */
-uint32_t mmu_fetch_phys(struct vp_vm *m, uint32_t lin);
+uint64_t mmu_fetch_phys(struct vp_vm *m, uint32_t lin);
+/* For debuggers: the same for any access at supervisor privilege without side effects; -1 where there is none. */
+int64_t mmu_probe(struct vp_vm *m, uint32_t lin);
 
 void mmu_flush(struct vp_vm *m, bool global_too); /* CR3 load, CR0/CR4 paging bits */
 void mmu_flush_page(struct vp_vm *m, uint32_t lin);
-void mmu_mode_changed(struct vp_vm *m); /* CR0, CR4 or CPL changed */
+void mmu_mode_changed(struct vp_vm *m); /* CR0, CR4, EFLAGS.AC, DR7 or, with alignment checks, CPL changed */
+/* Host pages [first, last] of the physical space are no longer to be written (read) directly: PG_CODE was set, dirty
+ * flags were cleared. */
+void mmu_forget_writes(struct vp_vm *m, uint32_t first, uint32_t last);
+bool mmu_create(struct vp_vm *m);
+void mmu_destroy(struct vp_vm *m);
 
 static inline uint32_t seg_lin(struct vp_vm *m, unsigned seg, uint32_t ea, unsigned size, enum access acc)
 {

@@ -64,6 +64,8 @@ enum {
 
 struct vp_engine; /* engine.h */
 struct interp;    /* interp/ */
+struct mmu;       /* mmu.c */
+struct code_page; /* mem.c */
 
 struct vp_vm {
     struct vp_cpu cpu; /* first: offset 0 is EAX */
@@ -78,17 +80,25 @@ struct vp_vm {
     uint8_t user;       /* cpl == 3: which TLB half */
     uint8_t code32;     /* CS.D */
     uint8_t fp_state;   /* where the x87 state lives, see x87.h */
+    uint8_t sse_state;  /* whose MXCSR the host has, see sse.h */
     uint32_t features;  /* FEAT_ bits of the CPU model */
 
     _Atomic uint32_t attn;
     struct tlb_entry tlb[2][TLB_SIZE]; /* [user] */
-    uint8_t tlb_large;                 /* some entry came from a large page: INVLPG flushes all */
 
     /* the instruction under execution, for precise faults: eip = block_eip + cur->off */
-    const struct insn *cur;
+    const struct insn *cur;   /* NULL between instructions */
+    const struct insn *first; /* where execution of the block that cur lies in began */
     uint32_t block_eip;
     jmp_buf fault;
     uint32_t pending_db; /* DR6 bits of debug traps to raise after this instruction */
+
+    /* x87, see x87.h */
+    uint8_t fp_tmp[16] __attribute__((aligned(16))); /* memory operand that cannot be used in place */
+    uint32_t host_mxcsr; /* the host's own, while sse_state has the guest's loaded */
+    uint16_t host_cw;    /* the host's own, while fp_state has the guest's loaded */
+    uint8_t fp_masks;    /* the guest's exception masks while FP_HIDDEN */
+    bool ferr, ignne;    /* the FERR# and IGNNE# pins (SDM 1, D.2) */
 
     /* the fault that raise_* keeps over its longjmp, and the delivery it interrupted; event.c */
     uint32_t exc_error;
@@ -98,6 +108,7 @@ struct vp_vm {
     uint8_t ext;           /* EXT bit of error codes while an event is delivered (SDM 3A 6.13) */
     uint8_t step;          /* TF was set when the last instruction began */
     uint8_t rf_used;       /* EFLAGS.RF has covered its instruction */
+    uint8_t new_task;      /* a task switch is past its point of no return: faults have the new task's EIP */
 
     int64_t budget;  /* instructions until the run loop looks at the clock */
     uint64_t insns;  /* retired */
@@ -105,6 +116,8 @@ struct vp_vm {
     uint32_t a20_mask;
     struct phys_page *phys; /* 1 << 20 pages of the 32-bit physical space; above it nothing answers */
     uint8_t *page_flags;    /* PG_ bits, one byte a page */
+    struct code_page *code; /* which bytes of pages with PG_CODE are code */
+    struct mmu *mmu;
     uint8_t *ram;
     uint64_t ram_size;
     int ram_fd;

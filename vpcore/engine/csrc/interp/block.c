@@ -1,0 +1,266 @@
+/* block.c: the interpreter's cache of decoded code.
+ *
+ * Blocks are found by guest-physical address and code size, so they outlive changes of the page tables; loop.c keeps the
+ * shortcut by linear address.  They lie one behind the other in an arena of vp_config.cache_size bytes; when that is
+ * full, everything goes and the cache starts over, which is cheaper than choosing.
+ *
+ * A block whose bytes change leaves the tables at once; its memory stays, because it may be executing: then the next
+ * instruction's handler is exchanged for one that leaves the block (block_cut).  Its first handler becomes stale(), for
+ * shortcuts that still lead to it.
+ */
+#include "block.h"
+#include <stdlib.h>
+#include <string.h>
+#include "../isa.h"
+#include "../mem.h"
+#include "interp.h"
+
+#include "../gen/interp_handlers.h"
+
+static const insn_fn handlers[OP_COUNT][FORM_MEM + FORM_OS32 + 1] = {
+#include "../gen/interp_table.inc"
+};
+
+/* -- Handlers of the block builder -------------------------------------------------------------------------------- */
+
+/* Behind the last instruction, which is the last one that counts. */
+static void leave(struct vp_vm *m, const struct insn *i)
+{
+    uint32_t eip = m->block_eip + i->off;
+
+    m->cpu.eip = m->code32 ? eip : eip & 0xffff;
+    m->cur = i - 1;
+}
+
+/* First instruction of a block that is no more: forget the shortcut that led here. */
+static void stale(struct vp_vm *m, const struct insn *i)
+{
+    m->interp->jumps[jump_slot(m->cpu.seg[VP_CS].base + m->block_eip)].key = JUMP_NONE;
+    m->cur = i - 1;
+}
+
+static void undefined(struct vp_vm *m, const struct insn *i)
+{
+    (void)i;
+    raise_ud(m);
+}
+
+static void too_long(struct vp_vm *m, const struct insn *i)
+{
+    (void)i;
+    raise_gp0(m);
+}
+
+/* -- Building ----------------------------------------------------------------------------------------------------- */
+
+void block_sentinel(struct insn *i, unsigned off) { *i = (struct insn){.fn = leave, .off = (uint16_t)off}; }
+
+void block_finish_insn(struct insn *i, int status)
+{
+    if (status == DECODE_OK)
+        i->fn = handlers[i->op][i->form & (FORM_MEM | FORM_OS32)];
+    else
+        i->fn = status == DECODE_UD ? undefined : too_long;
+}
+
+enum { LONGEST = 15 };
+
+/* Decode from `code` (`avail` bytes to the page's end) into scratch; instructions, and their bytes in *bytes. */
+static unsigned decode_run(struct vp_vm *m, const uint8_t *code, unsigned avail, unsigned *bytes)
+{
+    struct insn *out = m->interp->scratch;
+    unsigned count = 0, off = 0;
+
+    while (count < BLOCK_MAX) {
+        struct insn *i = &out[count];
+        enum decode_status status = decode(code + off, avail - off, m->code32, m->features, i);
+        if (status == DECODE_SHORT) break;
+        block_finish_insn(i, status);
+        i->off = (uint16_t)off;
+        count++;
+        if (status != DECODE_OK) {
+            off += avail - off < LONGEST ? avail - off : LONGEST; /* any of these bytes may make it another one */
+            break;
+        }
+        off += i->len;
+        if (op_info[i->op].traits & TRAIT_END) break;
+    }
+    *bytes = off;
+    block_sentinel(&out[count], off);
+    return count;
+}
+
+static struct block *allocate(struct vp_vm *m, unsigned count)
+{
+    struct interp *it = m->interp;
+    uint64_t size = sizeof(struct block) + (count + 1) * sizeof(struct insn);
+
+    if (it->used + size > m->config.cache_size) block_drop_all(m);
+    struct block *b = (struct block *)(it->arena + it->used);
+    it->used += size;
+    return b;
+}
+
+static struct block **bucket(struct interp *it, uint32_t phys, bool code32)
+{
+    return &it->hash[(phys ^ phys >> HASH_BITS ^ code32) & ((1 << HASH_BITS) - 1)];
+}
+
+static void link_block(struct vp_vm *m, struct block *b)
+{
+    struct block **head = bucket(m->interp, b->phys, b->code32), **page = &m->interp->pages[b->phys >> PAGE_SHIFT];
+
+    b->next = *head;
+    *head = b;
+    b->page_next = *page;
+    *page = b;
+    mem_code_mark(m, b->phys, b->bytes);
+}
+
+static struct block *build(struct vp_vm *m, uint32_t phys)
+{
+    unsigned bytes, avail = PAGE_SIZE - (phys & ~PAGE_MASK);
+    const uint8_t *code = mem_read_ptr(m, phys);
+
+    if (!code) return NULL;
+    unsigned count = decode_run(m, code, avail, &bytes);
+    if (!count) return NULL;
+    struct block *b = allocate(m, count);
+    b->phys = phys;
+    b->bytes = (uint16_t)bytes;
+    b->count = (uint8_t)count;
+    b->code32 = m->code32;
+    memcpy(b->insns, m->interp->scratch, (count + 1) * sizeof(struct insn));
+    link_block(m, b);
+    m->stats.blocks_built++;
+    return b;
+}
+
+struct block *block_at(struct vp_vm *m, uint64_t phys)
+{
+    if (phys >> 32) return NULL;
+    for (struct block *b = *bucket(m->interp, (uint32_t)phys, m->code32); b; b = b->next)
+        if (b->phys == phys && b->code32 == m->code32) return b;
+    return build(m, (uint32_t)phys);
+}
+
+/* -- Leaving early ------------------------------------------------------------------------------------------------ */
+
+void block_cut(struct vp_vm *m)
+{
+    struct interp *it = m->interp;
+
+    if (!m->cur) return;
+    struct insn *next = (struct insn *)m->cur + 1; /* the cache and scratch are ours to write */
+    m->budget = 0;
+    if (next->fn == leave) return;
+    block_uncut(m);
+    it->cut_at = next;
+    it->cut_fn = next->fn;
+    next->fn = leave;
+}
+
+void block_uncut(struct vp_vm *m)
+{
+    struct interp *it = m->interp;
+
+    if (!it->cut_at) return;
+    it->cut_at->fn = it->cut_fn;
+    it->cut_at = NULL;
+}
+
+/* -- Invalidation ------------------------------------------------------------------------------------------------- */
+
+static void unhash(struct interp *it, struct block *b)
+{
+    struct block **at = bucket(it, b->phys, b->code32);
+
+    while (*at != b) at = &(*at)->next;
+    *at = b->next;
+}
+
+static void kill(struct vp_vm *m, struct block *b)
+{
+    unhash(m->interp, b);
+    if (b == m->interp->running) block_cut(m);
+    b->insns[0].fn = stale;
+}
+
+/* Drop blocks of one page that meet [addr, end), and find out anew which bytes are code. */
+static void invalidate_page(struct vp_vm *m, uint32_t page, uint64_t addr, uint64_t end)
+{
+    struct block **at = &m->interp->pages[page];
+
+    mem_code_clear(m, page);
+    while (*at) {
+        struct block *b = *at;
+        if (b->phys < end && b->phys + (uint64_t)b->bytes > addr) {
+            *at = b->page_next;
+            kill(m, b);
+        } else {
+            mem_code_mark(m, b->phys, b->bytes);
+            at = &b->page_next;
+        }
+    }
+}
+
+void block_invalidate(struct vp_vm *m, uint64_t addr, uint64_t size)
+{
+    if (size == UINT64_MAX) {
+        m->interp->drop = true;
+        if (m->cur)
+            block_cut(m);
+        else
+            block_drop_all(m);
+        return;
+    }
+    uint64_t end = addr + size;
+    for (uint64_t page = addr >> PAGE_SHIFT; page < PHYS_PAGES && page << PAGE_SHIFT < end; page++)
+        if (m->interp->pages[page]) invalidate_page(m, (uint32_t)page, addr, end);
+}
+
+void block_drop_all(struct vp_vm *m)
+{
+    struct interp *it = m->interp;
+
+    for (uint64_t at = 0; at < it->used;) {
+        const struct block *b = (const struct block *)(it->arena + at);
+        uint32_t page = b->phys >> PAGE_SHIFT;
+        it->pages[page] = NULL;
+        mem_code_clear(m, page);
+        at += sizeof *b + (b->count + 1u) * sizeof(struct insn);
+    }
+    memset(it->hash, 0, sizeof it->hash);
+    for (unsigned k = 0; k < 1 << JUMP_BITS; k++) it->jumps[k].key = JUMP_NONE;
+    it->used = 0;
+    it->drop = false;
+    m->stats.cache_flushes++;
+}
+
+/* -- Life --------------------------------------------------------------------------------------------------------- */
+
+bool block_create(struct vp_vm *m)
+{
+    const uint64_t least = sizeof(struct block) + (BLOCK_MAX + 1) * sizeof(struct insn);
+
+    struct interp *it = m->interp = mem_reserve(sizeof *it);
+    if (!it) return false;
+    if (m->config.cache_size < least) m->config.cache_size = least;
+    it->pages = mem_reserve(PHYS_PAGES * sizeof *it->pages);
+    it->arena = mem_reserve(m->config.cache_size);
+    if (!it->pages || !it->arena) return false;
+    block_drop_all(m);
+    m->stats.cache_flushes = 0;
+    return true;
+}
+
+void block_destroy(struct vp_vm *m)
+{
+    struct interp *it = m->interp;
+
+    if (!it) return;
+    mem_release(it->pages, PHYS_PAGES * sizeof *it->pages);
+    mem_release(it->arena, m->config.cache_size);
+    mem_release(it, sizeof *it);
+    m->interp = NULL;
+}

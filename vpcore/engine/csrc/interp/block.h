@@ -1,0 +1,64 @@
+/* block.h: decoded blocks of the interpreter; private to block.c and loop.c. */
+#ifndef VP_BLOCK_H
+#define VP_BLOCK_H
+#include "../vm.h"
+
+enum {
+    BLOCK_MAX = 64, /* instructions */
+    HASH_BITS = 16, /* of the table by physical address */
+    JUMP_BITS = 13, /* of the table by linear address */
+    SEEN_BITS = 10,
+};
+
+/* Straight-line code on one page, ended by an instruction with the trait `end`, the page, or BLOCK_MAX; behind the
+ * last instruction stands a sentinel. */
+struct block {
+    struct block *next;      /* in the bucket of its hash */
+    struct block *page_next; /* of the same page */
+    uint32_t phys;
+    uint16_t bytes;
+    uint8_t count, code32;
+    struct insn insns[];
+};
+
+/* A shortcut from linear EIP, mode and generation to a block. */
+struct jump {
+    uint64_t key;
+    struct block *block;
+};
+#define JUMP_NONE UINT64_MAX
+
+struct interp {
+    uint64_t generation; /* upper half of keys: bits 34 and up; those of another generation are stale */
+    uint64_t stop_at;    /* vp_insns() at which run() ends */
+    uint64_t began;      /* vp_insns() at which it began */
+    bool fresh;          /* run() has not executed anything yet */
+    bool drop;           /* all blocks are to go as soon as none runs */
+    struct block *running;
+    struct insn *cut_at; /* its handler was exchanged to leave the block there */
+    insn_fn cut_fn;
+    struct block **pages; /* lists of blocks by physical page */
+    uint8_t *arena;
+    uint64_t used;
+    struct insn scratch[BLOCK_MAX + 1]; /* a block being built, or a part of one being executed */
+    uint64_t seen[(1 << SEEN_BITS) / 64]; /* hash of pages that some jump leads to */
+    struct jump jumps[1 << JUMP_BITS];
+    struct block *hash[1 << HASH_BITS];
+};
+
+bool block_create(struct vp_vm *m);
+void block_destroy(struct vp_vm *m);
+/* The block at a physical address, made if need be; NULL where its first instruction has to be fetched by itself. */
+struct block *block_at(struct vp_vm *m, uint64_t phys);
+/* For instructions that cannot be cached: what decode() said becomes a handler, and a sentinel follows. */
+void block_finish_insn(struct insn *i, int status);
+void block_sentinel(struct insn *i, unsigned off);
+/* Leave the executing block after the present instruction. */
+void block_cut(struct vp_vm *m);
+void block_uncut(struct vp_vm *m);
+void block_invalidate(struct vp_vm *m, uint64_t addr, uint64_t size);
+void block_drop_all(struct vp_vm *m);
+
+static inline unsigned jump_slot(uint32_t lin) { return (lin ^ lin >> JUMP_BITS) & ((1 << JUMP_BITS) - 1); }
+
+#endif

@@ -1,0 +1,260 @@
+/* loop.c: the interpreter's run loop.
+ *
+ * Between blocks it looks at `attn` (what is to be done now) and `budget` (instructions until the clock is to be looked
+ * at); within a block nothing is looked at.  A block longer than the budget, or than the one instruction that a trap or
+ * shadow allows, is executed as a copy that ends in time, so counts are exact.  Code that crosses a page, or lies where
+ * no memory is, is fetched and executed one instruction at a time.
+ */
+#include <stdatomic.h>
+#include <string.h>
+#include "../engine.h"
+#include "../isa.h"
+#include "../mem.h"
+#include "block.h"
+#include "interp.h"
+
+enum { SLICE = 4096 }; /* instructions between two looks at a real clock */
+/* attention that is needed again after each single instruction */
+enum { ATTN_EACH = ATTN_SHADOW | ATTN_TRAP | ATTN_BREAK | ATTN_DR };
+
+/* -- Finding code ------------------------------------------------------------------------------------------------- */
+
+static uint32_t linear_eip(const struct vp_vm *m) { return m->cpu.seg[VP_CS].base + m->cpu.eip; }
+
+static uint64_t jump_key(const struct vp_vm *m, uint32_t lin)
+{
+    return m->interp->generation | (uint64_t)(m->code32 | m->user << 1) << 32 | lin;
+}
+
+/* By way of the page tables; NULL where the instruction has to be fetched by itself. */
+static __attribute__((noinline)) struct block *find(struct vp_vm *m, uint32_t lin)
+{
+    struct interp *it = m->interp;
+
+    if (m->cpu.eip > m->cpu.seg[VP_CS].limit) raise_gp0(m);
+    struct block *b = block_at(m, mmu_fetch_phys(m, lin));
+    if (!b) return NULL;
+    it->jumps[jump_slot(lin)] = (struct jump){jump_key(m, lin), b};
+    unsigned page = lin >> PAGE_SHIFT & ((1 << SEEN_BITS) - 1);
+    it->seen[page / 64] |= UINT64_C(1) << page % 64;
+    return b;
+}
+
+/* The first `count` instructions of a block. */
+static const struct insn *part_of(struct vp_vm *m, const struct block *b, unsigned count)
+{
+    struct insn *out = m->interp->scratch;
+
+    memcpy(out, b->insns, count * sizeof *out);
+    block_sentinel(&out[count], count < b->count ? b->insns[count].off : b->bytes);
+    return out;
+}
+
+static void fetch_bytes(struct vp_vm *m, uint32_t lin, uint8_t *out, unsigned count)
+{
+    uint64_t phys = mmu_fetch_phys(m, lin);
+
+    for (unsigned k = 0; k < count; k++) out[k] = (uint8_t)mem_read(m, phys + k, 1);
+}
+
+/* One instruction, byte for byte: it may cross a page or the limit, or lie in no memory. */
+static const struct insn *fetch_one(struct vp_vm *m)
+{
+    enum { LONGEST = 15 };
+    uint8_t code[LONGEST];
+    struct insn *i = m->interp->scratch;
+    uint32_t lin = linear_eip(m), eip = m->cpu.eip, limit = m->cpu.seg[VP_CS].limit;
+
+    if (eip > limit) raise_gp0(m);
+    unsigned allowed = limit - eip < LONGEST - 1 ? limit - eip + 1 : LONGEST;
+    unsigned room = PAGE_SIZE - (lin & ~PAGE_MASK), have = allowed < room ? allowed : room;
+    fetch_bytes(m, lin, code, have);
+    enum decode_status status = decode(code, have, m->code32, m->features, i);
+    if (status == DECODE_SHORT && have < allowed) {
+        fetch_bytes(m, lin + have, code + have, allowed - have);
+        status = decode(code, allowed, m->code32, m->features, i);
+    }
+    block_finish_insn(i, status); /* too short for the limit is #GP(0), as too long is */
+    i->off = 0;
+    block_sentinel(i + 1, i->len);
+    return i;
+}
+
+/* -- Executing ---------------------------------------------------------------------------------------------------- */
+
+static inline void account(struct vp_vm *m, int64_t retired)
+{
+    m->cur = NULL;
+    m->insns += (uint64_t)retired;
+    m->budget -= retired;
+}
+
+static inline void execute(struct vp_vm *m, const struct insn *first)
+{
+    m->block_eip = m->cpu.eip;
+    m->first = m->cur = first;
+    first->fn(m, first);
+    account(m, m->cur - first + 1);
+}
+
+/* At most `room` instructions. */
+static __attribute__((noinline)) void execute_some(struct vp_vm *m, struct block *b, int64_t room)
+{
+    bool fits = b && (uint64_t)m->cpu.eip + b->bytes - 1 <= m->cpu.seg[VP_CS].limit;
+
+    m->interp->running = fits ? b : NULL;
+    if (!fits)
+        execute(m, fetch_one(m));
+    else
+        execute(m, part_of(m, b, room < b->count ? (unsigned)room : b->count));
+}
+
+/* -- Between blocks ----------------------------------------------------------------------------------------------- */
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Budget is used up, or something asked to look at the clock: a VP_EXIT_ code, or -1 with a new budget. */
+static int look_at_clock(struct vp_vm *m)
+{
+    struct interp *it = m->interp;
+
+    block_uncut(m);
+    if (it->drop) block_drop_all(m);
+    if (m->insns >= it->stop_at) return VP_EXIT_BUDGET;
+    uint64_t left = it->stop_at - m->insns;
+    int64_t budget = left > INT64_MAX ? INT64_MAX : (int64_t)left;
+    if (m->config.clock == VP_CLOCK_ICOUNT) {
+        int64_t step = m->config.icount_ns, time = m->deadline - vp_now(m);
+        if (time <= 0) return VP_EXIT_DEADLINE;
+        budget = least(budget, time / step + (time % step != 0));
+    } else {
+        /* a deadline that is always late already must not keep the guest from going on */
+        if (!it->fresh && vp_now(m) >= m->deadline) return VP_EXIT_DEADLINE;
+        budget = least(budget, SLICE);
+    }
+    it->fresh = false;
+    m->budget = budget;
+    return -1;
+}
+
+static bool at_breakpoint(const struct vp_vm *m)
+{
+    if (m->insns == m->interp->began) return false; /* go on from the one we stopped at */
+    for (unsigned k = 0; k < m->break_count; k++)
+        if (m->breaks[k] == linear_eip(m)) return true;
+    return false;
+}
+
+/* attn is set: a VP_EXIT_ code, or -1. */
+static int attend(struct vp_vm *m)
+{
+    if (atomic_load(&m->attn) & ATTN_STOP) {
+        atomic_fetch_and(&m->attn, ~(uint32_t)ATTN_STOP);
+        return VP_EXIT_STOP;
+    }
+    int code = event_poll(m);
+    if (code >= 0) return code;
+    return (atomic_load(&m->attn) & ATTN_BREAK) && at_breakpoint(m) ? VP_EXIT_BREAK : -1;
+}
+
+static int loop(struct vp_vm *m)
+{
+    struct interp *it = m->interp;
+
+    for (;;) {
+        if (unlikely(m->budget <= 0)) {
+            int code = look_at_clock(m);
+            if (code >= 0) return code;
+        }
+        bool each = false;
+        if (unlikely(atomic_load_explicit(&m->attn, memory_order_relaxed))) {
+            int code = attend(m);
+            if (code >= 0) return code;
+            if (m->budget <= 0) continue;
+            if (atomic_load_explicit(&m->attn, memory_order_relaxed) & ATTN_EACH) each = true;
+        }
+        int64_t room = each ? 1 : m->budget;
+        uint32_t lin = linear_eip(m);
+        const struct jump *j = &it->jumps[jump_slot(lin)];
+        struct block *b = likely(j->key == jump_key(m, lin)) ? j->block : find(m, lin);
+        m->stats.blocks_run++;
+        if (unlikely(!b || b->count > room || (uint64_t)m->cpu.eip + b->bytes - 1 > m->cpu.seg[VP_CS].limit)) {
+            execute_some(m, b, room);
+            continue;
+        }
+        it->running = b;
+        execute(m, b->insns);
+    }
+}
+
+/* A fault came back by longjmp: the instruction did not retire. */
+static void take_fault(struct vp_vm *m)
+{
+    account(m, m->cur ? m->cur - m->first : 0);
+    m->budget = 0;
+    event_deliver_fault(m);
+}
+
+static int interp_run(struct vp_vm *m, uint64_t max_insns)
+{
+    struct interp *it = m->interp;
+
+    it->began = m->insns;
+    it->stop_at = max_insns && max_insns < UINT64_MAX - m->insns ? m->insns + max_insns : UINT64_MAX;
+    it->fresh = true;
+    m->budget = 0;
+    m->cur = NULL;
+    if (setjmp(m->fault)) take_fault(m);
+    return loop(m);
+}
+
+void interp_step(struct vp_vm *m)
+{
+    jmp_buf outer;
+
+    memcpy(outer, m->fault, sizeof outer);
+    m->cur = NULL;
+    if (setjmp(m->fault))
+        take_fault(m);
+    else
+        execute_some(m, NULL, 1);
+    block_uncut(m);
+    memcpy(m->fault, outer, sizeof outer);
+}
+
+/* -- Engine ------------------------------------------------------------------------------------------------------- */
+
+static bool interp_probe(char *why, size_t room)
+{
+    (void)why, (void)room;
+    return true;
+}
+
+static void interp_flush_tlb(struct vp_vm *m)
+{
+    struct interp *it = m->interp;
+
+    it->generation += UINT64_C(1) << 34;
+    memset(it->seen, 0, sizeof it->seen);
+    if (it->generation) return;
+    for (unsigned k = 0; k < 1 << JUMP_BITS; k++) it->jumps[k].key = JUMP_NONE;
+}
+
+static void interp_flush_page(struct vp_vm *m, uint32_t lin)
+{
+    unsigned page = lin >> PAGE_SHIFT & ((1 << SEEN_BITS) - 1);
+
+    if (m->interp->seen[page / 64] >> page % 64 & 1) interp_flush_tlb(m);
+}
+
+const struct vp_engine engine_interp = {
+    .name = "interp",
+    .probe = interp_probe,
+    .create = block_create,
+    .run = interp_run,
+    .invalidate = block_invalidate,
+    .flush_tlb = interp_flush_tlb,
+    .flush_page = interp_flush_page,
+    .cut = block_cut,
+    .destroy = block_destroy,
+};

@@ -1,0 +1,59 @@
+/* io.c: ports.  Plain registers are cells that the host shares with us; everything else is one call to the host. */
+#include "io.h"
+#include "debug.h"
+#include "x87.h"
+
+static bool is_cell(const struct vp_vm *m, uint32_t port, unsigned size)
+{
+    return size == 1 && m->config.cells && m->config.cell_kind[port];
+}
+
+static void call_host(struct vp_vm *m)
+{
+    m->stats.port_calls++;
+    x87_leave(m);
+}
+
+uint32_t io_in(struct vp_vm *m, uint32_t port, unsigned size)
+{
+    uint32_t value;
+
+    if (is_cell(m, port, size)) {
+        value = m->config.cells[port];
+    } else {
+        call_host(m);
+        value = m->config.calls.in(m->config.host, port, size);
+    }
+    debug_io(m, port, size);
+    return value;
+}
+
+void io_out(struct vp_vm *m, uint32_t port, unsigned size, uint32_t value)
+{
+    if (is_cell(m, port, size)) {
+        m->config.cells[port] = (uint8_t)value;
+    } else {
+        call_host(m);
+        m->config.calls.out(m->config.host, port, size, value);
+    }
+    debug_io(m, port, size);
+}
+
+/* What the host says it moved is not trusted beyond what was asked for. */
+static uint32_t at_most(uint32_t moved, uint32_t count) { return moved < count ? moved : count; }
+
+uint32_t io_in_block(struct vp_vm *m, uint32_t port, unsigned size, uint8_t *buf, uint32_t count)
+{
+    call_host(m);
+    uint32_t moved = at_most(m->config.calls.in_block(m->config.host, port, size, buf, count), count);
+    if (moved) debug_io(m, port, size);
+    return moved;
+}
+
+uint32_t io_out_block(struct vp_vm *m, uint32_t port, unsigned size, const uint8_t *buf, uint32_t count)
+{
+    call_host(m);
+    uint32_t moved = at_most(m->config.calls.out_block(m->config.host, port, size, buf, count), count);
+    if (moved) debug_io(m, port, size);
+    return moved;
+}
