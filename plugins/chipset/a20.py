@@ -36,3 +36,17 @@ def a20_gate(board: Board) -> A20Gate:
     board.provide(A20Gate, gate)
     board.when_built(lambda: gate.hold(board.service(Processor).set_a20))  # type: ignore[type-abstract]
     return gate
+
+
+def soft_reset(board: Board) -> Callable[[], None]:
+    """What resets the processor alone.
+
+    The gate opens with it: a processor that starts at FFFFFFF0h with A20 held low would fetch from where no ROM is.
+    """
+    gate = a20_gate(board)
+
+    def reset() -> None:
+        gate.set(True)
+        board.service(Processor).reset_cpu()  # type: ignore[type-abstract]
+
+    return reset

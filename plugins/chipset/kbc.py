@@ -17,9 +17,9 @@ from vpcore.device import Device, DeviceType
 from vpcore.irq import LineInput
 from vpcore.log import DeviceLog
 from vpcore.ports import PortMap
-from vpcore.wires import KeyboardController, Processor, Ps2Device
+from vpcore.wires import KeyboardController, Ps2Device
 
-from .a20 import A20Gate, a20_gate
+from .a20 import A20Gate, a20_gate, soft_reset
 from .regs_kbc import RAM, RAM_MASK, Answer, Command, CommandByte, InputPort, OutputPort, Port, Reg, Status
 from .scancodes import BREAK, RELEASED, SET2_TO_SET1
 
@@ -308,7 +308,7 @@ def build(config: KbcConfig, board: Board) -> Kbc:  # noqa: ARG001 - nothing to 
         clock=board.clock,
         log=board.log,
         gate=a20_gate(board),
-        reset=lambda: board.service(Processor).reset_cpu(),  # type: ignore[type-abstract]
+        reset=soft_reset(board),
     )
     board.map_ports(Port.DATA, kbc)
     board.provide(KeyboardController, kbc)  # type: ignore[type-abstract]

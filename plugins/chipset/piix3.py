@@ -12,9 +12,10 @@ from vpcore.device import DeviceType
 from vpcore.irq import Line, LineInput
 from vpcore.pci import PciFunction, PciId
 from vpcore.ports import PortMap
-from vpcore.wires import Power, Processor
+from vpcore.wires import Power
 
 from . import regs_piix3 as regs
+from .a20 import soft_reset
 from .pcidevice import PciDevice
 from .regs_piix3 import Pirqrc, Rcr, Reg
 
@@ -116,7 +117,7 @@ def build(config: Piix3Config, board: Board) -> Piix3:  # noqa: ARG001 - nothing
         pirq=board.pci_bus.pirq,
         isa_line=lambda irq: board.line(irq, shared=True),
         hard_reset=lambda: board.service(Power).reset(),  # type: ignore[type-abstract]
-        soft_reset=lambda: board.service(Processor).reset_cpu(),  # type: ignore[type-abstract]
+        soft_reset=soft_reset(board),
     )
     board.map_ports(Rcr.PORT, bridge)
     return bridge

@@ -10,9 +10,8 @@ import attrs
 from vpcore.board import Board
 from vpcore.device import Device, DeviceType
 from vpcore.ports import PortMap
-from vpcore.wires import Processor
 
-from .a20 import A20Gate, a20_gate
+from .a20 import A20Gate, a20_gate, soft_reset
 
 PORT: Final = 0x92
 RESET: Final = 1 << 0
@@ -67,10 +66,7 @@ class Port92Config:
 
 def build(config: Port92Config, board: Board) -> Port92:  # noqa: ARG001 - nothing to configure
     """Wire the port to the A20 gate and the processor."""
-    port92 = Port92(
-        gate=a20_gate(board),
-        reset=lambda: board.service(Processor).reset_cpu(),  # type: ignore[type-abstract]
-    )
+    port92 = Port92(gate=a20_gate(board), reset=soft_reset(board))
     board.map_ports(PORT, port92)
     return port92
 

@@ -218,6 +218,14 @@ def test_pulsing_bit_0_resets_the_processor(pc, kbc):
     assert pc.processor.cpu_resets == 2
 
 
+def test_a_reset_of_the_processor_opens_the_gate(pc, kbc):
+    """The first fetch is at FFFFFFF0h."""
+    pc.out(COMMAND, 0xDD)
+    pc.out(COMMAND, 0xFE)
+
+    assert (pc.processor.a20, kbc.state.a20) == (True, True)
+
+
 def test_the_output_port_moves_a20_and_resets(pc, kbc):
     """Commands D0h and D1h."""
     pc.out(COMMAND, 0xD1)
