@@ -138,7 +138,7 @@ static void put_operand(struct text *t, const struct insn *i, const char *letter
     bool memory = i->form & FORM_MEM;
     switch (letters[0]) {
     case 'E':
-        if (memory) put_memory(t, i, size);
+        if (memory) put_memory(t, i, op_info[i->op].traits & TRAIT_MEM16 ? 2 : size);
         else put_gpr(t, i->rm, size);
         break;
     case 'Q':
@@ -177,8 +177,7 @@ static void put_mnemonic(struct text *t, const struct insn *i)
         if (i->prefix & PFX_REPNE) put(t, "repne ");
         if (i->prefix & PFX_REP) put(t, info->traits & TRAIT_REPZ ? "repe " : "rep ");
     }
-    if (i->op == OP_JCXZ_Jb && (i->form & FORM_AS32)) put(t, "jecxz");
-    else put(t, "%s", info->text[!!(i->form & FORM_OS32)]);
+    put(t, "%s", info->text[!!(i->form & (i->op == OP_JCXZ_Jb ? FORM_AS32 : FORM_OS32))]);
 }
 
 int vp_disas(const uint8_t *code, size_t avail, int bits, uint32_t eip, char *text, size_t room)

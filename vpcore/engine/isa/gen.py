@@ -21,7 +21,7 @@ GEN: Final = Path(__file__).resolve().parents[1] / "csrc" / "gen"
 
 TRAITS: Final = (
     "end", "lock", "priv", "io", "fp", "mmx", "sse", "rep", "repz", "maybe", "modrm", "mod_ignored", "mem_read",
-    "mem_write",
+    "mem_write", "mem16",
 )  # fmt: skip
 """TRAIT_ bits: those of the table and what follows from its other columns."""
 
@@ -142,7 +142,9 @@ def _groups(row: Row) -> bool:
 
 def immediate(row: Row) -> str:
     """The IMM_ name of what follows ModRM."""
-    return IMMEDIATES[tuple(operand for operand in row.operands if operand[0] in "IJAO" and operand not in {"AL", "AX"})]
+    return IMMEDIATES[
+        tuple(operand for operand in row.operands if operand[0] in "IJAO" and operand not in {"AL", "AX"})
+    ]
 
 
 def operand_letters(table: Iterable[Row]) -> list[str]:

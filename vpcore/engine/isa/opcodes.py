@@ -20,6 +20,7 @@ traits     end    closes a block: may change EIP, mode, interrupt state or the m
            fp     uses the x87 stack, `mmx` the MMX registers, `sse` the XMM registers
            rep    REP repeats it; `repz` as well, but REPE and REPNE differ
            os     has 16-bit and 32-bit handlers though no operand shows it
+           mem16  the memory operand is a word whatever the operand size
            h=ROW  is served by the handlers of that row
 
 `feature F` sets the feature of the lines that follow: the first CPU generation, or CPUID bit, that has them.
@@ -85,12 +86,12 @@ feature I386
 89         MOV     Ev,Gv     wr       -        -
 8A         MOV     Gb,Eb     wr       -        -
 8B         MOV     Gv,Ev     wr       -        -
-8C/0       MOV     Ev,Sw     wr       -        -
-8C/1       MOV     Ev,Sw     wr       -        -
-8C/2       MOV     Ev,Sw     wr       -        -
-8C/3       MOV     Ev,Sw     wr       -        -
-8C/4       MOV     Ev,Sw     wr       -        -
-8C/5       MOV     Ev,Sw     wr       -        -
+8C/0       MOV     Ev,Sw     wr       -        -       mem16
+8C/1       MOV     Ev,Sw     wr       -        -       mem16
+8C/2       MOV     Ev,Sw     wr       -        -       mem16
+8C/3       MOV     Ev,Sw     wr       -        -       mem16
+8C/4       MOV     Ev,Sw     wr       -        -       mem16
+8C/5       MOV     Ev,Sw     wr       -        -       mem16
 8D         LEA     Gv,M      w-       -        -
 8E/0       MOV     Sw,Ew     wr       -        -
 8E/2       MOV     SS,Ew     wr       -        -       end
@@ -160,7 +161,7 @@ D7         XLAT=xlatb -      -        -        ab>a
 E0         LOOPNE  Jb        r        z>       c>c     end
 E1         LOOPE   Jb        r        z>       c>c     end
 E2         LOOP    Jb        r        -        c>c     end
-E3         JCXZ    Jb        r        -        c>      end
+E3         JCXZ=jcxz|jecxz Jb        r        -        c>      end
 E4         IN      AL,Ib     wr       -        -       io end
 E5         IN      rAX,Ib    wr       -        -       io end
 E6         OUT     Ib,AL     rr       -        -       io end
@@ -209,8 +210,8 @@ FF/5       JMPF=jmp Mp       r        -        -       end
 FF/6       PUSH    Ev        r        -        S>S
 
 # -- 0F map
-0F.00/0    SLDT    Ev        w        -        -
-0F.00/1    STR     Ev        w        -        -
+0F.00/0    SLDT    Ev        w        -        -       mem16
+0F.00/1    STR     Ev        w        -        -       mem16
 0F.00/2    LLDT    Ew        r        -        -       priv
 0F.00/3    LTR     Ew        r        -        -       priv
 0F.00/4    VERR    Ew        r        >z       -
@@ -219,7 +220,7 @@ FF/6       PUSH    Ev        r        -        S>S
 0F.01/1    SIDT    Ms        w        -        -       os
 0F.01/2    LGDT    Ms        r        -        -       os priv end
 0F.01/3    LIDT    Ms        r        -        -       os priv end
-0F.01/4    SMSW    Ev        w        -        -
+0F.01/4    SMSW    Ev        w        -        -       mem16
 0F.01/6    LMSW    Ew        r        -        -       priv end
 0F.02      LAR     Gv,Ew     xr       >z       -
 0F.03      LSL     Gv,Ew     xr       >z       -
@@ -227,9 +228,15 @@ FF/6       PUSH    Ev        r        -        S>S
 0F.0B      UD2     -         -        -        -       end
 0F.B9      UD1     Gv,Ev     --       -        -       end h=UD2
 0F.FF      UD0     Gv,Ev     --       -        -       end h=UD2
-0F.20      MOV     Rd,Cd     wr       >~oszapc -       priv
+0F.20/0    MOV     Rd,Cd     wr       >~oszapc -       priv
+0F.20/2    MOV     Rd,Cd     wr       >~oszapc -       priv
+0F.20/3    MOV     Rd,Cd     wr       >~oszapc -       priv
+0F.20/4    MOV     Rd,Cd     wr       >~oszapc -       priv
 0F.21      MOV     Rd,Dd     wr       >~oszapc -       priv
-0F.22      MOV     Cd,Rd     wr       >~oszapc -       priv end
+0F.22/0    MOV     Cd,Rd     wr       >~oszapc -       priv end
+0F.22/2    MOV     Cd,Rd     wr       >~oszapc -       priv end
+0F.22/3    MOV     Cd,Rd     wr       >~oszapc -       priv end
+0F.22/4    MOV     Cd,Rd     wr       >~oszapc -       priv end
 0F.23      MOV     Dd,Rd     wr       >~oszapc -       priv end
 0F.80+{cc} J{cc}   Jz        r        {cc1}>   -       end
 0F.90+{cc} SET{cc} Eb        w        {cc1}>   -
@@ -277,6 +284,9 @@ set nop = 19:NOP 1A:NOP 1B:NOP 1C:NOP 1D:NOP 1E:NOP 1F:NOP
 0F.0D      NOP     Ev        -        -        -       h=NOP
 0F.18      NOP     Ev        -        -        -       h=NOP
 0F.00+{nop} {nop}  Ev        -        -        -       h=NOP
+# SSE gave the P6's reserved NOPs their meaning (SDM 2, "PREFETCHh")
+set prefetch = PREFETCHNTA PREFETCHT0 PREFETCHT1 PREFETCHT2
+0F.18/{prefetch} {prefetch} Mb -      -        -       h=NOP
 0F.33      RDPMC   -         -        -        c>ad
 0F.40+{cc} CMOV{cc} Gv,Ev    xr       {cc1}>   -
 feature SEP
@@ -428,17 +438,15 @@ F2.0F.70   PSHUFLW Vdq,Wdq,Ib wrr     -        -       sse
 66.0F.E7   MOVNTDQ Mdq,Vdq   wr       -        -       sse
 66.0F.F7   MASKMOVDQU Vdq,Udq rr      -        D>      sse
 NP.0F.C3   MOVNTI  Md,Gd     wr       -        -
-0F.AE/7    CLFLUSH Mb        -        -        -
-0F.AE.E8+i LFENCE  -         -        -        -
-0F.AE.F0+i MFENCE  -         -        -        -
+NP.0F.AE/7    CLFLUSH Mb        -        -        -
+NP.0F.AE.E8+i LFENCE  -         -        -        -
+NP.0F.AE.F0+i MFENCE  -         -        -        -
 
 # -- SSE and SSE2 floating point
 feature SSE
-0F.AE.F8+i SFENCE  -         -        -        -
-0F.AE/2    LDMXCSR Md        r        -        -       sse
-0F.AE/3    STMXCSR Md        w        -        -       sse
-set prefetch = PREFETCHNTA PREFETCHT0 PREFETCHT1 PREFETCHT2
-0F.18/{prefetch} {prefetch} Mb -      -        -       h=NOP
+NP.0F.AE.F8+i SFENCE  -         -        -        -
+NP.0F.AE/2    LDMXCSR Md        r        -        -       sse
+NP.0F.AE/3    STMXCSR Md        w        -        -       sse
 set fp = 58:ADD 59:MUL 5C:SUB 5D:MIN 5E:DIV 5F:MAX
 set fl = 54:AND 55:ANDN 56:OR 57:XOR 14:UNPCKL 15:UNPCKH
 NP.0F.00+{fp} {fp}PS Vps,Wps xr       -        -       sse
@@ -515,6 +523,6 @@ F2.0F.C2   CMPSD   Vsd,Wsd,Ib xrr     -        -       sse
 F3.0F.E6   CVTDQ2PD Vpd,Wq   wr       -        -       sse
 F2.0F.E6   CVTPD2DQ Vdq,Wpd  wr       -        -       sse
 feature FXSR
-0F.AE/0    FXSAVE  M         w        -        -       fp
-0F.AE/1    FXRSTOR M         r        -        -       fp
+NP.0F.AE/0    FXSAVE  M         w        -        -       fp
+NP.0F.AE/1    FXRSTOR M         r        -        -       fp
 """
