@@ -45,6 +45,7 @@ extern "Python" uint64_t vp_py_mmio_read(uintptr_t host, uint64_t addr, uint32_t
 extern "Python" void vp_py_mmio_write(uintptr_t host, uint64_t addr, uint32_t size, uint64_t value);
 extern "Python" uint32_t vp_py_inta(uintptr_t host);
 extern "Python" void vp_py_warn(uintptr_t host, const char *text);
+extern "Python" void vp_py_ferr(uintptr_t host, uint32_t level);
 void vp_python_calls(vp_calls *calls);
 """
 
@@ -59,6 +60,7 @@ static uint64_t vp_py_mmio_read(uintptr_t, uint64_t, uint32_t);
 static void vp_py_mmio_write(uintptr_t, uint64_t, uint32_t, uint64_t);
 static uint32_t vp_py_inta(uintptr_t);
 static void vp_py_warn(uintptr_t, const char *);
+static void vp_py_ferr(uintptr_t, uint32_t);
 
 static uint32_t to_in(void *h, uint32_t port, uint32_t size) { return vp_py_in((uintptr_t)h, port, size); }
 static void to_out(void *h, uint32_t port, uint32_t size, uint32_t v) { vp_py_out((uintptr_t)h, port, size, v); }
@@ -77,10 +79,12 @@ static void to_mmio_write(void *h, uint64_t addr, uint32_t size, uint64_t v)
 }
 static uint32_t to_inta(void *h) { return vp_py_inta((uintptr_t)h); }
 static void to_warn(void *h, const char *text) { vp_py_warn((uintptr_t)h, text); }
+static void to_ferr(void *h, uint32_t level) { vp_py_ferr((uintptr_t)h, level); }
 
 static void vp_python_calls(vp_calls *c)
 {
-    *c = (vp_calls){to_in, to_out, to_in_block, to_out_block, to_mmio_read, to_mmio_write, to_inta, to_warn};
+    *c = (vp_calls){.in = to_in, .out = to_out, .in_block = to_in_block, .out_block = to_out_block,
+        .mmio_read = to_mmio_read, .mmio_write = to_mmio_write, .inta = to_inta, .warn = to_warn, .ferr = to_ferr};
 }
 """
 

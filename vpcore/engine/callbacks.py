@@ -30,11 +30,12 @@ class _Table:
         self.mmio_read: list[Callable[[int, int], int]] = []
         self.mmio_write: list[Callable[[int, int, int], Any]] = []
         self.inta: list[Callable[[], int]] = []
+        self.ferr: list[Callable[[bool], Any]] = []
         self.stop: list[Callable[[], Any]] = []
         self.failed: list[BaseException | None] = []
         self.free: list[int] = []
 
-    def put(self, host: int, bus: Any, inta: Callable[[], int]) -> None:
+    def put(self, host: int, bus: Any, inta: Callable[[], int], ferr: Callable[[bool], Any]) -> None:
         self.port_in[host] = bus.port_in
         self.port_out[host] = bus.port_out
         self.port_in_block[host] = bus.port_in_block
@@ -42,6 +43,7 @@ class _Table:
         self.mmio_read[host] = bus.mmio_read
         self.mmio_write[host] = bus.mmio_write
         self.inta[host] = inta
+        self.ferr[host] = ferr
 
     def clear(self, host: int) -> None:
         for name, column in vars(self).items():
@@ -67,10 +69,10 @@ _SPURIOUS = 7
 """What an 8259A answers when nothing is pending."""
 
 
-def register(bus: Any, inta: Callable[[], int]) -> int:
+def register(bus: Any, inta: Callable[[], int], ferr: Callable[[bool], Any] | None) -> int:
     """Make a number for a machine."""
     host = _table.free.pop() if _table.free else _table.grow()
-    _table.put(host, bus, inta)
+    _table.put(host, bus, inta, ferr or _gone)
     return host
 
 
@@ -172,3 +174,12 @@ def vp_py_warn(host: int, text: Any) -> None:
     log.warning("machine %d: %s", host, ffi.string(text).decode())
 
 
+
+
+@ffi.def_extern()  # type: ignore[untyped-decorator]
+def vp_py_ferr(host: int, level: int) -> None:
+    """The FERR# pin."""
+    try:
+        _table.ferr[host](level != 0)
+    except BaseException as error:  # noqa: BLE001
+        _keep(host, error)

@@ -119,13 +119,20 @@ class Stats(NamedTuple):
 class Engine:
     """A processor and its physical memory.
 
-    *inta* is the interrupt acknowledge cycle: it returns the vector.  Everything but `stop` is for one thread.
+    *inta* is the interrupt acknowledge cycle: it returns the vector.  *ferr* is told the level of FERR# (an x87 error
+    that awaits IRQ 13).  Everything but `stop` is for one thread.
     """
 
-    def __init__(self, config: EngineConfig, bus: GuestBus, inta: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        config: EngineConfig,
+        bus: GuestBus,
+        inta: Callable[[], int],
+        ferr: Callable[[bool], Any] | None = None,
+    ) -> None:
         self.config = config
         self._kept: dict[int, Any] = {}
-        self._host = callbacks.register(bus, inta)
+        self._host = callbacks.register(bus, inta, ferr)
         settings = ffi.new("vp_config *")
         settings.ram_size = config.ram_size
         settings.cpu_model = _choice("cpu", config.cpu, CPU_MODELS)
@@ -218,6 +225,10 @@ class Engine:
     def set_intr(self, level: bool) -> None:
         """Drive INTR."""
         lib.vp_set_intr(self._vm, level)
+
+    def set_ignne(self, level: bool) -> None:
+        """Drive IGNNE#: x87 errors are ignored until FERR# falls."""
+        lib.vp_set_ignne(self._vm, level)
 
     def nmi(self) -> None:
         """Give an edge on NMI."""
