@@ -1,0 +1,62 @@
+/* Compute-bound guest code for bench/engine.py: freestanding 32-bit C, one function a kernel. */
+typedef unsigned int u32;
+typedef unsigned char u8;
+
+static u32 fib(u32 n) { return n < 2 ? n : fib(n - 1) + fib(n - 2); }
+
+__attribute__((noipa)) u32 run_fib(void) { return fib(27); }
+
+static u8 flags[1 << 20];
+__attribute__((noipa)) u32 run_sieve(void)
+{
+    u32 count = 0;
+
+    for (u32 k = 0; k < sizeof flags; k++) flags[k] = 1;
+    for (u32 k = 2; k < sizeof flags; k++) {
+        if (!flags[k]) continue;
+        count++;
+        for (u32 n = 2 * k; n < sizeof flags; n += k) flags[n] = 0;
+    }
+    return count;
+}
+
+static u32 rotr(u32 v, u32 n) { return v >> n | v << (32 - n); }
+/* the message schedule and rounds of SHA-256 over made-up constants */
+__attribute__((noipa)) u32 run_sha(void)
+{
+    u32 w[64], s[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+
+    for (u32 block = 0; block < 2000; block++) {
+        for (u32 t = 0; t < 16; t++) w[t] = block * t + s[t & 7];
+        for (u32 t = 16; t < 64; t++) {
+            u32 a = rotr(w[t - 15], 7) ^ rotr(w[t - 15], 18) ^ w[t - 15] >> 3;
+            u32 b = rotr(w[t - 2], 17) ^ rotr(w[t - 2], 19) ^ w[t - 2] >> 10;
+            w[t] = w[t - 16] + a + w[t - 7] + b;
+        }
+        for (u32 t = 0; t < 64; t++) {
+            u32 e = s[4], a = s[0];
+            u32 t1 = s[7] + (rotr(e, 6) ^ rotr(e, 11) ^ rotr(e, 25)) + ((e & s[5]) ^ (~e & s[6])) + w[t] + t * 0x9e3779b9u;
+            u32 t2 = (rotr(a, 2) ^ rotr(a, 13) ^ rotr(a, 22)) + ((a & s[1]) ^ (a & s[2]) ^ (s[1] & s[2]));
+            for (u32 k = 7; k > 0; k--) s[k] = s[k - 1];
+            s[4] += t1;
+            s[0] = t1 + t2;
+        }
+    }
+    return s[0];
+}
+
+static u32 numbers[1 << 16];
+__attribute__((noipa)) u32 run_sort(void)
+{
+    const u32 n = sizeof numbers / sizeof *numbers;
+    u32 seed = 1;
+
+    for (u32 k = 0; k < n; k++) numbers[k] = seed = seed * 1664525 + 1013904223;
+    for (u32 gap = n / 2; gap; gap /= 2)
+        for (u32 k = gap; k < n; k++) {
+            u32 v = numbers[k], j = k;
+            for (; j >= gap && numbers[j - gap] > v; j -= gap) numbers[j] = numbers[j - gap];
+            numbers[j] = v;
+        }
+    return numbers[0];
+}
