@@ -36,11 +36,20 @@ static _Noreturn void raise_now(struct vp_vm *m, unsigned vector, bool has_error
     m->exc_vector = (uint8_t)vector;
     m->exc_has_error = has_error;
     m->exc_error = error;
-    if (m->cur) {
+    if (m->cur && !m->new_task) {
         uint32_t eip = m->block_eip + m->cur->off;
         m->cpu.eip = m->code32 ? eip : eip & 0xffff;
     }
     longjmp(m->fault, 1);
+}
+
+/* exc_vector of no exception at all */
+enum { EXC_FREEZE = 0xff };
+
+void event_freeze(struct vp_vm *m)
+{
+    m->cpu.halted = 1;
+    raise_now(m, EXC_FREEZE, false, 0);
 }
 
 void raise_exc(struct vp_vm *m, unsigned vector) { raise_now(m, vector, false, 0); }
@@ -90,7 +99,7 @@ void event_sync(struct vp_vm *m)
 void event_restart(struct vp_vm *m)
 {
     m->cur = NULL;
-    m->step = m->rf_used = m->ext = m->delivering = m->delivery_depth = 0;
+    m->new_task = m->step = m->rf_used = m->ext = m->delivering = m->delivery_depth = 0;
     m->pending_db = 0;
     event_sync(m);
 }
@@ -316,7 +325,13 @@ void event_deliver_fault(struct vp_vm *m)
 {
     enum exc_class first = m->delivering, second = class_of(m->exc_vector);
 
+    if (m->exc_vector == EXC_FREEZE) {
+        event_sync(m);
+        end_delivery(m);
+        return;
+    }
     m->stats.faults++;
+    m->new_task = 0;
     if ((first == CLASS_DOUBLE_FAULT && second != CLASS_BENIGN) || ++m->delivery_depth > MAX_SERIAL_FAULTS) {
         shut_down(m);
         return;

@@ -35,6 +35,10 @@ _Noreturn void raise_db(struct vp_vm *m, uint32_t dr6);
 /* Replace the EFLAGS bits in `mask` (of all of them, status flags too) and do what follows from it. */
 void event_set_eflags(struct vp_vm *m, uint32_t value, uint32_t mask);
 
+/* Stand still before the present instruction, as HLT does after itself, until an interrupt comes (SDM 1, D.2.1: an x87
+ * error under CR0.NE = 0). */
+_Noreturn void event_freeze(struct vp_vm *m);
+
 void event_iret(struct vp_vm *m, bool os32);
 
 #endif

@@ -2,7 +2,7 @@
  *
  * A switch has two halves (SDM 3A 8.3).  The first reads the whole new TSS, then saves the old task and moves the busy
  * bits: what faults there does so in the old task.  The second loads segment registers, whose faults belong to the new
- * task: by then m->cur is NULL and every selector is in place with an unusable descriptor.
+ * task: by then vp_vm.new_task is set and every selector is in place with an unusable descriptor.
  */
 #include "task.h"
 #include <stdatomic.h>
@@ -106,7 +106,7 @@ static void move_busy_bit(struct vp_vm *m, struct desc *next, enum task_kind kin
 static void enter_task(struct vp_vm *m, const struct task_state *t, struct vp_seg tr)
 {
     if (t->wide && (m->cpu.cr0 & CR0_PG)) cr3_write(m, t->cr3);
-    m->cur = NULL;
+    m->new_task = 1;
     m->cpu.seg[VP_TR] = tr;
     m->cpu.cr0 |= CR0_TS;
     m->cpu.dr[7] &= ~(uint32_t)DR7_LOCAL;
@@ -188,6 +188,7 @@ bool task_switch(struct vp_vm *m, uint16_t sel, enum task_kind kind, uint32_t ne
     move_busy_bit(m, &d, kind);
     enter_task(m, &t, tr);
     load_segments(m, &t);
+    m->new_task = 0;
     if (t.trap) {
         m->pending_db |= DR6_BT;
         atomic_fetch_or(&m->attn, ATTN_TRAP);
