@@ -18,10 +18,10 @@ packages=(
     debian-archive-keyring
 )
 test_packages=(nasm clang libc6-dev-i386 isolinux syslinux-common cpio mtools dosfstools)
-extras=all
+extras="all"
 if [ "$goal" = test ]; then
     packages+=("${test_packages[@]}")
-    extras=test
+    extras="test"
 fi
 # shellcheck source=/dev/null
 . /etc/os-release

@@ -35,6 +35,8 @@ Maker = Callable[[Path, Path], None]
 
 def _member(path: str) -> Maker:
     def take(packages: Path, out: Path) -> None:
+        if not (packages / path).exists():
+            raise ImageError(f"Debian's package no longer has {path}")
         shutil.copyfile(packages / path, out)
 
     return take

@@ -59,9 +59,7 @@ def read(root: Path, path: Path) -> Module:
     def values(wanted: str) -> list[str]:
         return [value for key, value in pairs if key == wanted]
 
-    soft = [
-        word for line in values("softdep") if line.startswith("pre:") for word in line.split()[1:] if word != "post:"
-    ]
+    soft = [word for line in values("softdep") for word in _before(line)]
     return Module(
         path=path.relative_to(root).as_posix(),
         name=path.stem.replace("-", "_"),
@@ -69,6 +67,18 @@ def read(root: Path, path: Path) -> Module:
         depends=tuple(name.replace("-", "_") for line in values("depends") for name in line.split(",") if name),
         wanted_before=tuple(soft),
     )
+
+
+def _before(softdep: str) -> list[str]:
+    """The words after `pre:` in a line such as `pre: a b post: c`."""
+    groups: dict[str, list[str]] = {"pre:": [], "post:": []}
+    group = "post:"
+    for word in softdep.split():
+        if word in groups:
+            group = word
+        else:
+            groups[group].append(word)
+    return groups["pre:"]
 
 
 class Tree:

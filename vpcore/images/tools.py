@@ -77,7 +77,7 @@ def replacing(out: Path) -> Iterator[Path]:
         part.chmod(0o666 & ~_umask())
         part.replace(out)
     except OSError as error:
-        raise ImageError(f"cannot write {out}: {error.strerror}") from error
+        raise ImageError(f"cannot make {out}: {error}") from error
     finally:
         part.unlink(missing_ok=True)
 
