@@ -20,7 +20,9 @@ def test_seabios_reaches_its_boot_message_within_a_second_of_guest_time(pc):
 def test_grub_rescue_floppy_reaches_its_prompt_and_lists_the_drives(pc, medium):
     machine = pc(fda=medium("grub-rescue-floppy"), boot="a")
 
-    machine.screen.wait_for_text("grub>", timeout=90)
+    machine.screen.wait_for_text("GNU GRUB", timeout=90)
+    machine.keyboard.type("c")
+    machine.screen.wait_for_text("grub>", timeout=30)
     machine.keyboard.type("ls\n")
     machine.screen.wait_for_text(r"\(fd0\)", timeout=30)
 
@@ -28,7 +30,9 @@ def test_grub_rescue_floppy_reaches_its_prompt_and_lists_the_drives(pc, medium):
 def test_grub_rescue_cdrom_reaches_its_prompt_and_lists_the_drives(pc, medium):
     machine = pc(cdrom=medium("grub-rescue-cdrom"), boot="d")
 
-    machine.screen.wait_for_text("grub>", timeout=90)
+    machine.screen.wait_for_text("GNU GRUB", timeout=90)
+    machine.keyboard.type("c")
+    machine.screen.wait_for_text("grub>", timeout=30)
     machine.keyboard.type("ls\n")
     machine.screen.wait_for_text(r"\(cd\)|\(hd", timeout=30)
 
