@@ -194,6 +194,7 @@ enum decode_status decode(const uint8_t *code, unsigned avail, bool code32, uint
     if (info->traits & TRAIT_MODRM) take_modrm(&c, out, info->traits);
     else out->reg = info->operand[0] == OPD_Zs ? c.opcode >> 3 & 7 : c.opcode & 7;
     take_immediate(&c, out, info->imm);
+    if (info->traits & TRAIT_FP) out->imm = (c.opcode & 7u) << 8 | c.modrm;
     if (c.status != DECODE_OK) return c.status;
     if ((out->prefix & PFX_LOCK) && !((info->traits & TRAIT_LOCK) && (out->form & FORM_MEM))) return DECODE_UD;
     out->len = (uint8_t)c.at;

@@ -26,7 +26,8 @@ enum {
 
 struct insn {
     insn_fn fn;     /* the interpreter's handler, filled by its block builder */
-    uint32_t imm;   /* immediate, sign-extended to 32 bits where the row says so; relative or far offset */
+    uint32_t imm;   /* immediate, sign-extended to 32 bits where the row says so; relative or far offset; of x87: the
+                     * opcode as FOP keeps it (SDM 1, 8.1.9) */
     uint32_t disp;  /* displacement of the memory operand (sign-extended), or moffs */
     uint16_t op;    /* enum op: row of the opcode table */
     uint16_t imm2;  /* second immediate: ENTER's level, a far pointer's selector */

@@ -77,6 +77,8 @@ typedef struct vp_calls {
     void (*mmio_write)(void *host, uint64_t addr, uint32_t size, uint64_t value);
     uint32_t (*inta)(void *host); /* interrupt acknowledge cycle: the vector */
     void (*warn)(void *host, const char *text);
+    /* FERR# pin: an x87 error with CR0.NE = 0 awaits IRQ 13 (level 1), or is over (0).  May be NULL. */
+    void (*ferr)(void *host, uint32_t level);
 } vp_calls;
 
 /* CPU models; what each has is cpuid.c's table. */
@@ -137,6 +139,7 @@ void vp_set_now(vp_vm *vm, int64_t virtual_ns); /* restore, or leave a pause */
 void vp_pause(vp_vm *vm, int paused);           /* realtime: virtual time stands still while paused */
 uint64_t vp_insns(const vp_vm *vm);             /* retired since creation */
 void vp_set_intr(vp_vm *vm, int level);         /* the INTR pin */
+void vp_set_ignne(vp_vm *vm, int level);        /* the IGNNE# pin; falls by itself when FERR does */
 void vp_nmi(vp_vm *vm);                         /* an edge on NMI */
 void vp_set_a20(vp_vm *vm, int open);
 
