@@ -128,12 +128,12 @@ class Apt:
 
     def update(self) -> None:
         """Ask the archive what it has."""
-        (self._lists / "partial").mkdir(parents=True, exist_ok=True)
-        (self._archives / "partial").mkdir(parents=True, exist_ok=True)
+        tools.folder(self._lists / "partial")
+        tools.folder(self._archives / "partial")
         (self._home / "status").touch()
         (self._home / "sources.list").write_text(sources())
         try:
-            tools.run("apt-get", *self._options, "update", "-qq")
+            tools.run("apt-get", *self._options, "update", "-qq", "-oAPT::Update::Error-Mode=any")
         except ImageError:
             # one archive in the middle of an update leaves the others usable; without the main one nothing is
             if not any(self._lists.glob(f"*_{RELEASE}_*Packages*")):

@@ -89,8 +89,7 @@ def build(out: Path, *, size: int = DEFAULT_SIZE, append: str = "", steps: Steps
     for tool in ("apt-get", "apt-cache", "dpkg-deb", "mke2fs", "debugfs", "grub-mkimage"):
         tools.find(tool)
     grub.folder()
-    work_root = tools.cache() / "work"
-    work_root.mkdir(parents=True, exist_ok=True)
+    work_root = tools.folder(tools.cache() / "work")
     with tempfile.TemporaryDirectory(prefix=f"{NAME}-", dir=work_root) as work, tools.replacing(out) as image:
         parts = _unpack(Path(work) / "packages", steps)
         with steps.step(f"root file system with Linux {parts.version}"):

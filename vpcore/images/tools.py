@@ -36,6 +36,15 @@ def cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vpcore"
 
 
+def folder(path: Path) -> Path:
+    """The folder *path*, made if it is not there."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImageError(f"cannot make folder {path}: {error.strerror}") from error
+    return path
+
+
 def find(tool: str) -> str:
     """The path of *tool*; ImageError names the package to install if it is not there."""
     path = shutil.which(tool, path=PATH)
@@ -47,7 +56,7 @@ def find(tool: str) -> str:
 def run(
     tool: str, *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None, stdin: str = ""
 ) -> str:
-    """The standard output of *tool*; ImageError with its last line of complaint if it fails."""
+    """The standard output of *tool*; ImageError with its complaint if it fails."""
     command = [find(tool), *map(str, arguments)]
     environment = {**os.environ, "LC_ALL": "C.UTF-8", "PATH": PATH, **(env or {})}
     done = subprocess.run(command, cwd=cwd, env=environment, input=stdin, capture_output=True, text=True, check=False)
@@ -59,15 +68,15 @@ def run(
 def failed(tool: str, said: str, status: int) -> ImageError:
     """The error for *tool* ending with *status* after it *said* something."""
     complaints = [line.strip() for line in said.splitlines() if line.strip()]
-    return ImageError(f"{tool} failed: {complaints[-1] if complaints else f'exit status {status}'}")
+    errors = [line.removeprefix("E: ") for line in complaints if line.startswith("E: ")]  # apt's, the cause first
+    return ImageError(f"{tool} failed: {(errors[:1] or complaints[-1:] or [f'exit status {status}'])[0]}")
 
 
 @contextlib.contextmanager
 def replacing(out: Path) -> Iterator[Path]:
     """A new file beside *out* that takes its name at the end, and vanishes on any failure or Ctrl-C."""
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{out.name}.", suffix=".part", dir=folder(out.parent))
     except OSError as error:
         raise ImageError(f"cannot write {out}: {error.strerror}") from error
     os.close(handle)
