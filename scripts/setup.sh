@@ -86,8 +86,10 @@ install_vpcore() {
     say "installing vpcore and what it needs into .venv, building the C engine"
     touch .venv/.engine.new
     .venv/bin/pip install -q --disable-pip-version-check -e ".[$extras]"
-    touch ".venv/.installed-$goal"
+    mkdir -p .venv/src  # the import name of plugins/, for mypy, which does not see what an editable install maps
+    ln -sfn ../../plugins .venv/src/vpcore_plugins
     mv .venv/.engine.new .venv/.engine
+    touch ".venv/.installed-$goal"
 }
 
 build_engine() {
