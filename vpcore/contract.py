@@ -47,6 +47,8 @@ class Recipe:
     disks: Mapping[str, bytes] = attrs.field(factory=dict)
     """Contents of the images that the options name."""
     most_state: int = MOST_STATE
+    phrases: tuple[tuple[Access, ...], ...] = ()
+    """Runs of accesses that make sense to the device: they take a story where random ones hardly get."""
 
     def make(self) -> Specimen:
         """Build it on a board of its own, with stand-ins for the other devices it needs."""
@@ -144,6 +146,14 @@ def _in(specimen: Specimen, access: Access) -> int:
 def _out(specimen: Specimen, access: Access) -> None:
     width = _width(access)
     specimen.board.out(_port(specimen, access), access.value & (1 << 8 * width) - 1, width)
+
+
+def _in_at(specimen: Specimen, access: Access) -> int:
+    return _checked(specimen.board.inp(access.where, access.width), access.width)
+
+
+def _out_at(specimen: Specimen, access: Access) -> None:
+    specimen.board.out(access.where, access.value, access.width)
 
 
 def _block(specimen: Specimen, access: Access, move: Callable[[int, int, memoryview], int]) -> bytes:
@@ -245,6 +255,8 @@ def _reset(specimen: Specimen, _access: Access) -> None:
 ACTIONS: Final[dict[str, Callable[[Specimen, Access], Any]]] = {
     "in": _in,
     "out": _out,
+    "in at": _in_at,
+    "out at": _out_at,
     "in block": _in_block,
     "out block": _out_block,
     "read memory": _read_memory,
@@ -259,16 +271,33 @@ ACTIONS: Final[dict[str, Callable[[Specimen, Access], Any]]] = {
 }
 
 
-def accesses(most: int = 60) -> SearchStrategy[list[Access]]:
-    """A Hypothesis strategy: up to *most* accesses, most of them port accesses of bytes that mean something."""
+def inp(port: int, width: int = 1) -> Access:
+    """For phrases: read this very port."""
+    return Access("in at", port, width)
+
+
+def out(port: int, value: int, width: int = 1) -> Access:
+    """For phrases: write this very port."""
+    return Access("out at", port, width, value)
+
+
+def wait(ns: int) -> Access:
+    """For phrases: let virtual time pass."""
+    return Access("advance", value=ns)
+
+
+def accesses(most: int = 60, phrases: Sequence[Sequence[Access]] = ()) -> SearchStrategy[list[Access]]:
+    """A Hypothesis strategy: up to *most* accesses (or phrases), many of them writes of bytes that mean something."""
     from hypothesis import strategies as st  # noqa: PLC0415 - an extra, for tests
 
     telling = st.sampled_from([0, 1, 2, 3, 4, 8, 0x10, 0x20, 0x40, 0x7F, 0x80, 0xA0, 0xFF, 0x8000, 0xFFFF, 0xFFFF_FFFF])
     value = st.one_of(telling, st.integers(0, 255), st.integers(0, (1 << 64) - 1))
-    what = st.sampled_from(["out", "out", "out", "out", "in", "in", *(name for name in ACTIONS if name != "reset")])
+    free = [name for name in ACTIONS if name not in ("reset", "in at", "out at")]
+    what = st.sampled_from(["out", "out", "out", "out", "in", "in", *free])
     width = st.sampled_from([0, 0, 0, 1, 2, 3])
-    access = st.builds(Access, what, st.integers(0, (1 << 32) - 1), width, value)
-    return st.lists(access, max_size=most)
+    access = st.builds(Access, what, st.integers(0, (1 << 32) - 1), width, value).map(lambda one: (one,))
+    part = st.one_of(access, access, st.sampled_from(phrases)) if phrases else access
+    return st.lists(part, max_size=most).map(lambda parts: [one for part in parts for one in part])
 
 
 # -- the contract --

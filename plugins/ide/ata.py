@@ -8,15 +8,15 @@ from typing import Final
 from vpcore_plugins.ide import identify
 from vpcore_plugins.ide.drive import Dma, Drive
 from vpcore_plugins.ide.regs import (
+    BYTE,
     COUNT_ALL,
     COUNT_ALL_48,
+    MAX_LBA28_SECTORS,
     MAX_MULTIPLE,
     POWER_ACTIVE,
     SECTOR,
     Cmd,
     Error,
-    Feature,
-    Mode,
     Select,
     Signature,
 )
@@ -52,7 +52,6 @@ class AtaDisk(Drive):
         self._disk = disk
         self._model, self._serial = model, serial
         self.sectors = -(-disk.size // SECTOR)
-        _, self.state.heads, self.state.sectors = identify.geometry(self.sectors)
 
     def command(self, code: int) -> None:
         """Execute a command (ATA-6 section 8)."""
@@ -72,28 +71,46 @@ class AtaDisk(Drive):
     def _locate(self, code: int) -> bool:
         """Take address and count from the task file; answer the host with IDNF where they lie outside."""
         state = self.state
-        low, mid, high = state.lba_low, state.lba_mid, state.lba_high
         if code in EXTENDED:
             state.left = (state.count_hob << 8 | state.count) or COUNT_ALL_48
-            state.lba = (
-                state.lba_high_hob << 40
-                | state.lba_mid_hob << 32
-                | state.lba_low_hob << 24
-                | high << 16
-                | mid << 8
-                | low
-            )
+            address: int | None = self._lba48()
         else:
             state.left = state.count or COUNT_ALL
-            if self.lba_mode:
-                state.lba = (state.device & Select.HEAD) << 24 | high << 16 | mid << 8 | low
-            else:
-                track = (high << 8 | mid) * state.heads + (state.device & Select.HEAD)
-                state.lba = track * state.sectors + low - 1
-        if state.lba >= 0 and state.lba + state.left <= self.sectors:
+            address = self._lba28() if self.lba_mode else self._chs()
+        if address is not None and address + state.left <= self.sectors:
+            state.lba = address
             return True
-        self.fail(Error.IDNF | Error.ABRT)
+        self.fail(Error.IDNF)
         return False
+
+    def _lba28(self) -> int:
+        state = self.state
+        return (state.device & Select.HEAD) << 24 | state.lba_high << 16 | state.lba_mid << 8 | state.lba_low
+
+    def _lba48(self) -> int:
+        state = self.state
+        high = state.lba_high_hob << 16 | state.lba_mid_hob << 8 | state.lba_low_hob
+        return high << 24 | state.lba_high << 16 | state.lba_mid << 8 | state.lba_low
+
+    def _chs(self) -> int | None:
+        """The address by cylinder, head and sector in the geometry that INITIALIZE DEVICE PARAMETERS chose."""
+        state = self.state
+        head, sector = state.device & Select.HEAD, state.lba_low
+        if head >= state.heads or not 1 <= sector <= state.sectors:
+            return None
+        return ((state.lba_high << 8 | state.lba_mid) * state.heads + head) * state.sectors + sector - 1
+
+    def _show(self, lba: int) -> None:
+        """Put the address of a sector that failed where the host finds it (ATA-6 8.25.6)."""
+        state = self.state
+        state.lba_low_hob, state.lba_mid_hob, state.lba_high_hob = lba >> 24 & BYTE, lba >> 32 & BYTE, lba >> 40
+        high, low = lba >> 24, lba
+        if not self.lba_mode:
+            track, sector = divmod(lba, state.sectors)
+            cylinder, high = divmod(track, state.heads)
+            low = cylinder << 8 | sector + 1
+        state.lba_low, state.lba_mid, state.lba_high = low & BYTE, low >> 8 & BYTE, low >> 16 & BYTE
+        state.device = state.device & ~Select.HEAD | high & Select.HEAD
 
     # -- moving sectors --
 
@@ -105,6 +122,7 @@ class AtaDisk(Drive):
             self._disk.read(state.lba * SECTOR, memoryview(data))
         except BackendError as error:
             self.log.warning("read error", reason=str(error))
+            self._show(state.lba)
             self.fail(Error.UNC)
             return None
         state.lba += count
@@ -116,8 +134,11 @@ class AtaDisk(Drive):
         state = self.state
         try:
             self._disk.write(state.lba * SECTOR, bytes(data))
+            if not state.write_cache:
+                self._disk.flush()
         except BackendError as error:
             self.log.warning("write error", reason=str(error))
+            self._show(state.lba)
             self.fail(Error.ABRT)
             return False
         state.lba += len(data) // SECTOR
@@ -176,34 +197,38 @@ class AtaDisk(Drive):
     def _read_dma(self, code: int) -> None:
         """READ DMA (EXT) (8.25)."""
         if self._locate(code):
-            self.wait_for_dma("_run_read_dma")
+            self.begin_dma("_run_read_dma")
 
     def _run_read_dma(self, dma: Dma) -> None:
-        while self.state.left:
-            data = self._load(min(DMA_CHUNK, self.state.left))
+        state = self.state
+        while self.pour(dma):
+            if not state.left:
+                self.done()
+                return
+            data = self._load(min(DMA_CHUNK, state.left))
             if data is None:
                 return
-            if dma.to_memory(data) < len(data):
-                break  # the list is too short: the controller shows it (PIIX3 2.7.3)
-        self.done()
+            state.buffer, state.position = data, 0
+        self.wait_for_dma("_run_read_dma")
 
     def _write_dma(self, code: int) -> None:
         """WRITE DMA (EXT) (8.56)."""
         if self._disk.readonly:
             self.abort()
         elif self._locate(code):
-            self.wait_for_dma("_run_write_dma")
+            self.begin_dma("_run_write_dma", bytes(min(DMA_CHUNK, self.state.left) * SECTOR))
 
     def _run_write_dma(self, dma: Dma) -> None:
-        while self.state.left:
-            wanted = min(DMA_CHUNK, self.state.left) * SECTOR
-            data = dma.from_memory(wanted)
-            whole = len(data) // SECTOR * SECTOR
-            if whole and not self._store(data[:whole]):
+        state = self.state
+        while self.fill(dma):
+            if not self._store(state.buffer):
                 return
-            if len(data) < wanted:
-                break
-        self.done()
+            if not state.left:
+                self.done()
+                return
+            state.buffer[:] = bytes(min(DMA_CHUNK, state.left) * SECTOR)
+            state.position = 0
+        self.wait_for_dma("_run_write_dma")
 
     def _verify(self, code: int) -> None:
         """READ VERIFY SECTOR(S) (EXT) (8.36)."""
@@ -226,11 +251,7 @@ class AtaDisk(Drive):
 
     def _set_features(self, _code: int) -> None:
         """SET FEATURES (8.46)."""
-        state = self.state
-        if state.features in Feature.ACCEPTED:
-            self.done()
-        elif state.features == Feature.TRANSFER_MODE and mode_known(state.count):
-            state.transfer_mode = state.count
+        if self.set_feature():
             self.done()
         else:
             self.abort()
@@ -256,14 +277,10 @@ class AtaDisk(Drive):
 
     def _native_max(self, code: int) -> None:
         """READ NATIVE MAX ADDRESS (EXT) (8.32)."""
-        state = self.state
-        last = self.sectors - 1
-        if code in EXTENDED:
-            state.lba_low_hob, state.lba_mid_hob, state.lba_high_hob = last >> 24 & 0xFF, last >> 32 & 0xFF, last >> 40
-        else:
-            last = min(last, (1 << 28) - 1)
-            state.device = state.device & ~Select.HEAD | last >> 24
-        state.lba_low, state.lba_mid, state.lba_high = last & 0xFF, last >> 8 & 0xFF, last >> 16 & 0xFF
+        if not self.lba_mode:
+            self.abort()
+            return
+        self._show(self.sectors - 1 if code in EXTENDED else min(self.sectors, MAX_LBA28_SECTORS) - 1)
         self.done()
 
     def _check_power(self, _code: int) -> None:
@@ -271,29 +288,17 @@ class AtaDisk(Drive):
         self.done()
 
     def _read_buffer(self, _code: int) -> None:
-        self.offer(bytes(SECTOR))
+        self.offer(self.state.sector_buffer)
 
     def _write_buffer(self, _code: int) -> None:
-        self.ask(SECTOR, "done", interrupt=False)
+        self.ask(SECTOR, "_buffer_written", interrupt=False)
+
+    def _buffer_written(self) -> None:
+        self.state.sector_buffer = bytes(self.state.buffer)
+        self.done()
 
     def _ok(self, _code: int) -> None:
         self.done()
-
-    def _diagnostic(self, _code: int) -> None:
-        """EXECUTE DEVICE DIAGNOSTIC (8.11)."""
-        self.set_signature()
-        self.done()
-        self.state.error = Error.DIAG_PASSED
-
-
-def mode_known(value: int) -> bool:
-    """A transfer mode that the drive announces."""
-    kind, number = value & Mode.TYPE, value & Mode.NUMBER
-    if kind == Mode.MULTIWORD:
-        return number <= Mode.BEST_MULTIWORD
-    if kind == Mode.UDMA:
-        return number <= Mode.BEST_UDMA
-    return kind in (Mode.PIO_DEFAULT, Mode.PIO)
 
 
 COMMANDS: Final[dict[int, Callable[[AtaDisk, int], None]]] = {
@@ -327,18 +332,5 @@ COMMANDS: Final[dict[int, Callable[[AtaDisk, int], None]]] = {
     Cmd.CHECK_POWER: AtaDisk._check_power,  # noqa: SLF001
     Cmd.READ_BUFFER: AtaDisk._read_buffer,  # noqa: SLF001
     Cmd.WRITE_BUFFER: AtaDisk._write_buffer,  # noqa: SLF001
-    Cmd.DIAGNOSTIC: AtaDisk._diagnostic,  # noqa: SLF001
-    **{
-        code: AtaDisk._ok  # noqa: SLF001
-        for code in (
-            *Cmd.RECALIBRATE,
-            *Cmd.SEEK,
-            *Cmd.POWER_OLD,
-            Cmd.STANDBY_NOW,
-            Cmd.IDLE_NOW,
-            Cmd.STANDBY,
-            Cmd.IDLE,
-            Cmd.SLEEP,
-        )
-    },
+    **dict.fromkeys(Cmd.NOTHING_TO_DO, AtaDisk._ok),  # noqa: SLF001
 }

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Final
 
 from vpcore_plugins.ide import identify
-from vpcore_plugins.ide.ata import mode_known
-from vpcore_plugins.ide.drive import READY, Dma, Drive
-from vpcore_plugins.ide.regs import CD_BLOCK, Cmd, Error, Feature, Interrupt, Packet, Sense, Signature, Status
+from vpcore_plugins.ide.drive import Dma, Drive, DriveState
+from vpcore_plugins.ide.regs import CD_BLOCK, Cmd, Error, Interrupt, Packet, Sense, Signature
 
 from vpcore.errors import BackendError
 from vpcore.host.ends import BlockDevice
@@ -33,6 +32,7 @@ SYNC: Final = b"\x00" + b"\xff" * 10 + b"\x00"
 FIXED_SENSE: Final = 0x70
 SENSE_SIZE: Final = 18
 LOAD_EJECT: Final = 0x03
+START: Final = 0x01
 EJECT: Final = 0x02
 LOAD: Final = 0x03
 PROFILE_CD_ROM: Final = 0x0008
@@ -47,6 +47,10 @@ PAGES: Final = {
 """Mode pages: error recovery, and capabilities of a 4x reader (MMC-3 5.12 tables)."""
 MEDIA_EVENT: Final = 4
 POLLED: Final = 1
+NEW_MEDIA: Final = 2
+MEDIA_REMOVAL: Final = 3
+QUIET: Final = frozenset({Packet.INQUIRY, Packet.REQUEST_SENSE, Packet.GET_EVENT, Packet.GET_CONFIGURATION})
+"""Commands that a unit attention does not hold up (MMC-3 4.1.6.1)."""
 
 
 def msf(block: int) -> bytes:
@@ -75,6 +79,7 @@ class CdRom(Drive):
         self._disc = disc
         self.blocks = 0 if disc is None else -(-disc.size // CD_BLOCK)
         self.state.attention = disc is not None
+        self.state.event = MEDIA_REMOVAL if disc is None else NEW_MEDIA
         self.state.tray_open = False
 
     def close(self) -> None:
@@ -99,36 +104,19 @@ class CdRom(Drive):
             self.offer(identify.cdrom(state, self._model, self._serial))
         elif code == Cmd.DEVICE_RESET:
             self.reset()
-            state = self.state
-            state.status = 0
         elif code in (Cmd.IDENTIFY, Cmd.READ):
             self.set_signature()  # how drivers tell a packet device (ATA-6 8.15.5)
             self.abort()
-        elif code == Cmd.SET_FEATURES:
-            self._set_features()
-        elif code == Cmd.DIAGNOSTIC:
-            self.set_signature()
-            self.done(0)
-            self.state.error = Error.DIAG_PASSED
-        elif code in (Cmd.STANDBY_NOW, Cmd.IDLE_NOW, Cmd.CHECK_POWER, Cmd.FLUSH, Cmd.SLEEP):
+        elif (code == Cmd.SET_FEATURES and self.set_feature()) or code in Cmd.POWER or code == Cmd.FLUSH:
             self.done()
         else:
             self.abort()
 
-    def reset(self) -> None:
-        """A packet device is not DRDY until the first command (SFF-8020i 5.2.1)."""
-        super().reset()
-        self.state.status = 0
-
-    def _set_features(self) -> None:
-        state = self.state
-        if state.features in Feature.ACCEPTED:
-            self.done()
-        elif state.features == Feature.TRANSFER_MODE and mode_known(state.count):
-            state.transfer_mode = state.count
-            self.done()
-        else:
-            self.abort()
+    def power_on(self) -> DriveState:
+        """A packet device is not DRDY until the first command (SFF-8020i 5.2.1); a disc is news, the tray stays."""
+        state = DriveState(status=0, tray_open=self.state.tray_open, attention=self._disc is not None)
+        state.event = NEW_MEDIA if self._disc is not None else 0
+        return state
 
     def _packet(self) -> None:
         """PACKET (SFF-8020i 6.2): ask for the 12 bytes of the packet, without an interrupt."""
@@ -146,7 +134,7 @@ class CdRom(Drive):
             self.log.debug("unknown packet command", code=code)
             self._check(Sense.BAD_COMMAND)
             return
-        if state.attention and code not in (Packet.INQUIRY, Packet.REQUEST_SENSE, Packet.GET_EVENT):
+        if state.attention and code not in QUIET:
             state.attention = False
             self._check(Sense.MEDIUM_CHANGED)
             return
@@ -171,36 +159,40 @@ class CdRom(Drive):
         data = data[:limit]
         state = self.state
         state.sense = Sense.NONE
+        state.left = 0
         if not data:
             self._good()
         elif state.features & DMA_FEATURE:
-            state.buffer[:] = data
-            state.left = 0
-            self.wait_for_dma("_run_reply_dma")
+            self.begin_dma("_run_reply_dma", data)
         else:
-            state.left = 0
             self._send(data, "_good")
 
-    def _send(self, data: bytes | bytearray, after: str) -> None:
-        """Offer data in pieces of the byte count limit (SFF-8020i 5.6); an odd limit is rounded down."""
-        state = self.state
-        limit = state.byte_limit & ~1 or BIG
-        piece = bytes(data[:limit])
-        state.lba_mid, state.lba_high = len(piece) & 0xFF, len(piece) >> 8
-        state.count = Interrupt.TO_HOST
-        self._rest = bytes(data[limit:])
-        self.offer(piece.ljust(len(piece) + len(piece) % 2, b"\0"), after if not self._rest else "_send_rest")
-        self._after = after
+    def _run_reply_dma(self, dma: Dma) -> None:
+        if self.pour(dma):
+            self._good()
+        else:
+            self.wait_for_dma("_run_reply_dma")
 
-    _rest = b""
-    _after = ""
+    def _send(self, data: bytes | bytearray, after: str) -> None:
+        """Offer data in pieces of the byte count limit (SFF-8020i 5.6), then go on with the method *after*."""
+        state = self.state
+        piece = data[: self._piece(len(data))]
+        state.rest, state.after_rest = bytes(data[len(piece) :]), after
+        self._announce(len(piece), Interrupt.TO_HOST)
+        self.offer(piece.ljust(len(piece) + len(piece) % 2, b"\0"), "_send_rest" if state.rest else after)
 
     def _send_rest(self) -> None:
-        self._send(self._rest, self._after)
+        self._send(self.state.rest, self.state.after_rest)
 
-    def _run_reply_dma(self, dma: Dma) -> None:
-        dma.to_memory(self.state.buffer)
-        self._good()
+    def _piece(self, size: int) -> int:
+        """How much of *size* bytes the host takes at once: an odd limit counts for the last piece only."""
+        limit = self.state.byte_limit or BIG
+        return size if size <= min(limit, BIG) else max(limit & ~1, 2)
+
+    def _announce(self, size: int, reason: int) -> None:
+        """Interrupt reason and byte count of the piece that comes (SFF-8020i 5.6, 5.7)."""
+        state = self.state
+        state.lba_mid, state.lba_high, state.count = size & 0xFF, size >> 8, reason
 
     # -- reading --
 
@@ -210,16 +202,16 @@ class CdRom(Drive):
     def _read_12(self, packet: bytes) -> None:
         self._read(*struct.unpack_from(">II", packet, 2))
 
-    def _read(self, block: int, count: int) -> None:
-        """READ(10), READ(12) (MMC-3 5.14)."""
+    def _read(self, block: int, count: int, *, raw: bool = False) -> None:
+        """READ(10), READ(12) (MMC-3 5.14), READ CD."""
         if not self._check_range(block, count):
             return
         state = self.state
-        state.lba, state.left = block, count
+        state.lba, state.left, state.raw = block, count, raw
         if not count:
             self._good()
         elif state.features & DMA_FEATURE:
-            self.wait_for_dma("_run_read_dma")
+            self.begin_dma("_run_read_dma")
         else:
             self._read_next()
 
@@ -233,54 +225,55 @@ class CdRom(Drive):
         return True
 
     def _blocks(self, count: int) -> bytearray | None:
+        """Read the next *count* blocks, or answer with an error."""
         state = self.state
+        if self._disc is None or not self._ready:
+            self._check(Sense.NO_MEDIUM)
+            return None
         data = bytearray(count * CD_BLOCK)
-        assert self._disc is not None
         try:
             self._disc.read(state.lba * CD_BLOCK, memoryview(data))
         except BackendError as error:
             self.log.warning("read error", reason=str(error))
             self._check(Sense.READ_ERROR)
             return None
+        if state.raw:
+            data = _raw_sectors(data, state.lba)
         state.lba += count
         state.left -= count
         return data
 
     def _read_next(self) -> None:
         state = self.state
-        if not self._ready:
-            self._check(Sense.NO_MEDIUM)
-            return
-        fit = max(1, (state.byte_limit or BIG) // CD_BLOCK)
+        size = RAW if state.raw else CD_BLOCK
+        fit = max(1, (state.byte_limit or BIG) // size)
         data = self._blocks(min(state.left, fit, CHUNK))
         if data is not None:
             self._send(data, "_read_next" if state.left else "_good")
 
     def _run_read_dma(self, dma: Dma) -> None:
-        while self.state.left:
-            data = self._blocks(min(CHUNK, self.state.left))
+        state = self.state
+        while self.pour(dma):
+            if not state.left:
+                self._good()
+                return
+            data = self._blocks(min(CHUNK, state.left))
             if data is None:
                 return
-            if dma.to_memory(data) < len(data):
-                break
-        self._good()
+            state.buffer, state.position = data, 0
+        self.wait_for_dma("_run_read_dma")
 
     def _read_cd(self, packet: bytes) -> None:
         """READ CD (MMC-3 5.19): user data, or whole sectors made up around it (mode 1)."""
         block = int.from_bytes(packet[2:6], "big")
         count = int.from_bytes(packet[6:9], "big")
         wanted = packet[9] & WHOLE_SECTOR
-        if wanted == 0 or count == 0:
-            self._good()
-        elif wanted == USER_DATA:
-            self._read(block, count)
-        elif count > CHUNK or wanted != WHOLE_SECTOR:
+        if not wanted:
+            self._read(block, 0)
+        elif wanted in (USER_DATA, WHOLE_SECTOR):
+            self._read(block, count, raw=wanted == WHOLE_SECTOR)
+        else:
             self._check(Sense.BAD_FIELD)
-        elif self._check_range(block, count):
-            self.state.lba, self.state.left = block, count
-            data = self._blocks(count)
-            if data is not None:
-                self._reply(_raw_sectors(data, block), count * RAW)
 
     # -- information --
 
@@ -371,7 +364,7 @@ class CdRom(Drive):
         if not packet[4] & media:
             self._reply(bytes((0, 2, 0x80, media)), limit)
             return
-        happened = 2 if self.state.attention else 0
+        happened, self.state.event = self.state.event, 0
         present = int(self.state.tray_open) | (2 if self._disc is not None else 0)
         self._reply(bytes((0, 6, MEDIA_EVENT, media, happened, present, 0, 0)), limit)
 
@@ -404,27 +397,48 @@ class CdRom(Drive):
 
     def _mode_select(self, packet: bytes) -> None:
         """MODE SELECT(10): taken and ignored."""
-        size = struct.unpack_from(">H", packet, 7)[0]
-        if size:
-            self.ask(size, "_good", interrupt=True)
-            self.state.count = 0
+        state = self.state
+        state.left = struct.unpack_from(">H", packet, 7)[0]
+        if state.left and state.features & DMA_FEATURE:
+            self.begin_dma("_run_take_dma", bytes(state.left))
         else:
+            self._take_next()
+
+    def _take_next(self) -> None:
+        """Ask for the next piece of what the host has to send."""
+        state = self.state
+        size = self._piece(state.left)
+        if not size:
             self._good()
+            return
+        state.left -= size
+        self._announce(size, 0)
+        self.ask(size + size % 2, "_take_next", interrupt=True)
+
+    def _run_take_dma(self, dma: Dma) -> None:
+        if self.fill(dma):
+            self._good()
+        else:
+            self.wait_for_dma("_run_take_dma")
 
     def _mechanism(self, packet: bytes) -> None:
         self._reply(bytes((0, 0, 0, 0, 0, 1, 0, 0)), struct.unpack_from(">H", packet, 8)[0])
 
     def _start_stop(self, packet: bytes) -> None:
         """START STOP UNIT (MMC-3 5.42): eject and load."""
-        action = packet[4] & LOAD_EJECT
-        if action == EJECT and self.state.locked:
-            self._check(Sense.LOCKED)
-            return
+        action, state = packet[4] & LOAD_EJECT, self.state
         if action == EJECT:
-            self.state.tray_open = True
-        elif action == LOAD:
-            self.state.attention |= self.state.tray_open and self._disc is not None
-            self.state.tray_open = False
+            if state.locked:
+                self._check(Sense.LOCKED)
+                return
+            if not state.tray_open:
+                state.tray_open, state.attention, state.event = True, False, MEDIA_REMOVAL
+        elif action == LOAD and state.tray_open:
+            there = self._disc is not None
+            state.tray_open, state.attention, state.event = False, there, NEW_MEDIA if there else 0
+        elif action == START and not self._ready:
+            self._check(Sense.NO_MEDIUM)
+            return
         self._good()
 
     def _prevent(self, packet: bytes) -> None:
@@ -432,14 +446,14 @@ class CdRom(Drive):
         self._good()
 
     def _seek(self, packet: bytes) -> None:
-        if self._check_range(struct.unpack_from(">I", packet, 2)[0], 0):
+        if self._check_range(struct.unpack_from(">I", packet, 2)[0], 1):
             self._good()
 
     def _ok(self, _packet: bytes) -> None:
         self._good()
 
 
-def _raw_sectors(data: bytearray, block: int) -> bytes:
+def _raw_sectors(data: bytearray, block: int) -> bytearray:
     """2352-byte mode 1 sectors around user data: sync, header, data, no error correction (ECMA-130 14)."""
     out = bytearray()
     for index in range(len(data) // CD_BLOCK):
@@ -447,7 +461,7 @@ def _raw_sectors(data: bytearray, block: int) -> bytes:
         header = bytes((value // 10 << 4 | value % 10) for value in place) + b"\x01"
         out += SYNC + header + data[index * CD_BLOCK : (index + 1) * CD_BLOCK]
         out += bytes(RAW - len(SYNC) - len(header) - CD_BLOCK)
-    return bytes(out)
+    return out
 
 
 PACKETS: Final[dict[int, Callable[[CdRom, bytes], None]]] = {
@@ -472,4 +486,3 @@ PACKETS: Final[dict[int, Callable[[CdRom, bytes], None]]] = {
     Packet.MECHANISM_STATUS: CdRom._mechanism,  # noqa: SLF001
     Packet.READ_CD: CdRom._read_cd,  # noqa: SLF001
 }
-assert READY & Status.DRDY

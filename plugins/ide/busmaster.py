@@ -198,8 +198,8 @@ class IdeController(Device[IdeState]):
             return
         walk = ScatterList(self._memory, master.table)
         drive.start_dma(walk)
-        if walk.exhausted or not drive.state.dma:
-            master.status &= ~Bm.ACTIVE
+        if walk.exhausted or drive.state.dma:
+            master.status &= ~Bm.ACTIVE  # a list longer than the transfer leaves it set (SFF-8038i 3.1, status)
 
     def _interrupt(self, number: int) -> None:
         self.state.masters[number].status |= Bm.INTERRUPT

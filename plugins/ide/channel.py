@@ -43,7 +43,7 @@ class Channel(Device[ChannelState]):
         self.on_dma: Callable[[], None] = lambda: None
         for drive in drives:
             if drive is not None:
-                drive.changed = self._interrupt_changed
+                drive.changed = self._update
         self.load(ChannelState(drives=[None if drive is None else drive.state for drive in drives]))
         self.reset()
 
@@ -54,7 +54,7 @@ class Channel(Device[ChannelState]):
         self.state.control = self.state.selected = 0
         for drive in self.drives:
             if drive is not None:
-                drive.reset()
+                drive.reset(hardware=True)
         self.drive()
 
     def load(self, state: ChannelState) -> None:
@@ -71,19 +71,22 @@ class Channel(Device[ChannelState]):
 
     def drive(self) -> None:
         """INTRQ of the selected drive, unless nIEN holds it off."""
+        self._irq.set(self._wanted())
+
+    def _wanted(self) -> bool:
         drive = self.selected
-        wanted = drive is not None and drive.state.interrupt and not self.state.control & Control.NIEN
-        if wanted and not self._irq.level:
+        return drive is not None and drive.state.interrupt and not self.state.control & Control.NIEN
+
+    def _update(self) -> None:
+        """INTRQ may have changed: the bus master remembers its rising edge (PIIX3 2.7.3)."""
+        if self._wanted() and not self._irq.level:
             self.on_interrupt()
-        self._irq.set(wanted)
+        self.drive()
 
     @property
     def selected(self) -> Drive | None:
         """The drive that answers."""
         return self.drives[self.state.selected]
-
-    def _interrupt_changed(self) -> None:
-        self.drive()
 
     # -- data --
 
@@ -105,30 +108,36 @@ class Channel(Device[ChannelState]):
 
     @command.read_block(Reg.DATA, width=2)
     def _read_block(self, buffer: memoryview) -> int:
-        drive = self.selected
-        if drive is None:
-            return 0
-        part = drive.take(len(buffer))
-        size = len(part) & ~1
-        buffer[:size] = part[:size]
-        return size
+        return self._take_block(buffer, 2)
 
     @command.read_block(Reg.DATA, width=4)
     def _read_block_32(self, buffer: memoryview) -> int:
-        return self._read_block(buffer)
+        return self._take_block(buffer, 4)
 
     @command.write_block(Reg.DATA, width=2)
     def _write_block(self, buffer: memoryview) -> int:
-        drive = self.selected
-        return 0 if drive is None else drive.put(buffer)
+        return self._put_block(buffer, 2)
 
     @command.write_block(Reg.DATA, width=4)
     def _write_block_32(self, buffer: memoryview) -> int:
-        return self._write_block(buffer)
+        return self._put_block(buffer, 4)
+
+    def _take_block(self, buffer: memoryview, width: int) -> int:
+        """Whole elements only: the last words of an uneven block go one by one."""
+        drive = self.selected
+        size = 0 if drive is None else min(len(buffer), drive.offered) // width * width
+        if size and drive is not None:
+            buffer[:size] = drive.take(size)
+        return size
+
+    def _put_block(self, buffer: memoryview, width: int) -> int:
+        drive = self.selected
+        size = 0 if drive is None else min(len(buffer), drive.wanted) // width * width
+        return drive.put(buffer[:size]) if size and drive is not None else 0
 
     def _take(self, size: int) -> int:
         drive = self.selected
-        part = b"" if drive is None else bytes(drive.take(size))
+        part = b"" if drive is None else drive.take(size)
         return int.from_bytes(part.ljust(size, b"\xff"), "little")
 
     def _put(self, data: bytes) -> None:
@@ -138,8 +147,13 @@ class Channel(Device[ChannelState]):
 
     # -- task file --
 
+    @property
+    def _answering(self) -> Drive | None:
+        """Device 0 answers for a device 1 that is not there, but for the status (ATA-6 9.16.1)."""
+        return self.selected or self.drives[0]
+
     def _read_field(self, name: str) -> int:
-        drive = self.selected
+        drive = self._answering
         if drive is None:
             return FLOATING if self.drives == [None, None] else EMPTY_STATUS
         hob = "_hob" if self.state.control & Control.HOB else ""
@@ -157,7 +171,7 @@ class Channel(Device[ChannelState]):
 
     @command.read(Reg.ERROR)
     def _read_error(self) -> int:
-        drive = self.selected
+        drive = self._answering
         return EMPTY_STATUS if drive is None else drive.state.error
 
     @command.write(Reg.ERROR)
@@ -198,16 +212,17 @@ class Channel(Device[ChannelState]):
 
     @command.read(Reg.DEVICE)
     def _read_device(self) -> int:
-        drive = self.selected
+        drive = self._answering
         return EMPTY_STATUS if drive is None else drive.state.device | Select.ALWAYS
 
     @command.write(Reg.DEVICE)
     def _write_device(self, value: int) -> None:
+        self.state.control &= ~Control.HOB
         for drive in self.drives:
             if drive is not None:
                 drive.state.device = value
         self.state.selected = int(bool(value & Select.DEV))
-        self.drive()
+        self._update()
 
     @command.read(Reg.STATUS)
     def _read_status(self) -> int:
@@ -229,12 +244,9 @@ class Channel(Device[ChannelState]):
 
     @command.write(Reg.STATUS)
     def _write_command(self, value: int) -> None:
+        self.state.control &= ~Control.HOB
         if value == Cmd.DIAGNOSTIC:
-            for drive in self.drives:
-                if drive is not None:
-                    drive.command(value)
-            self.state.selected = 0
-            self.drive()
+            self._diagnose()
             return
         drive = self.selected
         if drive is None or drive.state.status & Status.BSY:
@@ -244,6 +256,17 @@ class Channel(Device[ChannelState]):
         drive.command(value)
         if drive.state.dma:
             self.on_dma()
+
+    def _diagnose(self) -> None:
+        """EXECUTE DEVICE DIAGNOSTIC: both drives test themselves, device 0 tells of it (ATA-6 9.10)."""
+        self.state.selected = 0
+        first = True
+        for drive in self.drives:
+            if drive is not None and not drive.state.status & Status.BSY:
+                drive.diagnose()
+                drive.state.interrupt = first
+                first = False
+        self._update()
 
     @control.write(0)
     def _write_control(self, value: int) -> None:
@@ -260,4 +283,4 @@ class Channel(Device[ChannelState]):
                 drive.reset()
         if value & Control.SRST:
             state.selected = 0
-        self.drive()
+        self._update()

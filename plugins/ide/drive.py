@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 import attrs
-from vpcore_plugins.ide.regs import Error, Select, Status
+from vpcore_plugins.ide.regs import GEOMETRY, SECTOR, Error, Feature, Mode, Select, Status
 
 from vpcore.log import DeviceLog
 
@@ -45,8 +45,8 @@ class DriveState:
     block: int = 1
     """Sectors for each DRQ of the command."""
     multiple: int = 0
-    heads: int = 16
-    sectors: int = 63
+    heads: int = GEOMETRY[1]
+    sectors: int = GEOMETRY[2]
     transfer_mode: int = 0
     sense: tuple[int, int, int] = (0, 0, 0)
     attention: bool = False
@@ -54,6 +54,17 @@ class DriveState:
     byte_limit: int = 0
     locked: bool = False
     tray_open: bool = False
+    event: int = 0
+    """What GET EVENT STATUS NOTIFICATION has to tell of the medium."""
+    rest: bytes = b""
+    """What follows the piece of a reply that the host reads now."""
+    after_rest: str = ""
+    """Name of the method that goes on when all of a reply has been read."""
+    raw: bool = False
+    """READ CD asked for whole sectors."""
+    write_cache: bool = True
+    sector_buffer: bytes = bytes(SECTOR)
+    """What WRITE BUFFER left for READ BUFFER."""
 
 
 class Dma(Protocol):
@@ -87,12 +98,20 @@ class Drive:
 
     # -- reset --
 
-    def reset(self) -> None:
-        """Hardware or software reset: put the signature into the task file (ATA-6 9.1, 9.12)."""
-        old = self.state
-        fresh = DriveState(heads=old.heads, sectors=old.sectors, transfer_mode=old.transfer_mode)
-        fresh.attention, fresh.locked, fresh.tray_open = old.attention, False, old.tray_open
-        fresh.multiple = old.multiple
+    def power_on(self) -> DriveState:
+        """The state after power-on and hardware reset; what is no electronics (a tray) stays as it is."""
+        return DriveState()
+
+    def reset(self, *, hardware: bool = False) -> None:
+        """Hardware or software reset: put the signature into the task file (ATA-6 9.1, 9.12).
+
+        What SET FEATURES, SET MULTIPLE and INITIALIZE DEVICE PARAMETERS chose survives a software reset.
+        """
+        old, fresh = self.state, self.power_on()
+        if not hardware:
+            fresh.heads, fresh.sectors, fresh.multiple = old.heads, old.sectors, old.multiple
+            fresh.transfer_mode, fresh.write_cache = old.transfer_mode, old.write_cache
+            fresh.attention, fresh.event = old.attention, old.event
         self.state = fresh
         self.set_signature()
 
@@ -101,7 +120,14 @@ class Drive:
         state = self.state
         state.count = state.lba_low = 1
         state.lba_mid, state.lba_high = self.signature
-        state.device = 0
+        state.device &= Select.DEV
+
+    def diagnose(self) -> None:
+        """EXECUTE DEVICE DIAGNOSTIC (ATA-6 8.11): well, and the signature."""
+        self.clear()
+        self.state.device = 0
+        self.set_signature()
+        self.state.status, self.state.error = self.power_on().status, Error.DIAG_PASSED
 
     # -- ending commands --
 
@@ -118,11 +144,15 @@ class Drive:
         self.fail(Error.ABRT)
 
     def _finish(self, status: int, error: int) -> None:
-        state = self.state
-        state.status, state.error = status, error
-        state.buffer.clear()
-        state.position, state.after, state.dma = 0, "", ""
+        self.clear()
+        self.state.status, self.state.error = status, error
         self.interrupt()
+
+    def clear(self) -> None:
+        """Forget what was being transferred."""
+        state = self.state
+        state.buffer.clear()
+        state.position, state.after, state.dma, state.rest, state.after_rest = 0, "", "", b"", ""
 
     def interrupt(self) -> None:
         """Raise INTRQ."""
@@ -148,25 +178,60 @@ class Drive:
         if interrupt:
             self.interrupt()
 
+    def begin_dma(self, method: str, buffer: bytes | bytearray = b"") -> None:
+        """Hold the command with this *buffer* until the bus master starts, then call *method(dma)*."""
+        self.state.buffer[:] = buffer
+        self.state.position = 0
+        self.wait_for_dma(method)
+
     def wait_for_dma(self, method: str) -> None:
-        """Hold the command until the bus master starts, then call *method(dma)*."""
-        self.state.dma = method
+        """Hold the command as it is until the bus master starts (again)."""
+        self.state.dma, self.state.after = method, ""
         self.state.status = READY | Status.DRQ
 
     def start_dma(self, dma: Dma) -> None:
-        """The bus master was started."""
+        """The bus master was started: go on until the command is over or its list is used up."""
         method = self.state.dma
         self.state.dma = ""
         getattr(self, method)(dma)
 
-    def take(self, size: int) -> memoryview:
-        """Up to *size* bytes that the host reads now; empty where none are offered."""
+    def pour(self, dma: Dma) -> bool:
+        """Move the buffer to the guest; False where the list is too short and the rest has to wait."""
         state = self.state
-        if not (state.status & Status.DRQ and state.to_host):
-            return memoryview(b"")
-        start = state.position
-        part = memoryview(bytes(state.buffer[start : start + size]))
-        state.position = start + len(part)
+        with memoryview(state.buffer) as view:
+            state.position += dma.to_memory(view[state.position :])
+        return state.position >= len(state.buffer)
+
+    def fill(self, dma: Dma) -> bool:
+        """Fill the buffer from the guest; False where the list is too short."""
+        state = self.state
+        part = dma.from_memory(len(state.buffer) - state.position)
+        state.buffer[state.position : state.position + len(part)] = part
+        state.position += len(part)
+        return state.position >= len(state.buffer)
+
+    @property
+    def offered(self) -> int:
+        """Bytes that the host may read now."""
+        state = self.state
+        reading = state.status & Status.DRQ and state.to_host and not state.dma
+        return len(state.buffer) - state.position if reading else 0
+
+    @property
+    def wanted(self) -> int:
+        """Bytes that the host may write now."""
+        state = self.state
+        writing = state.status & Status.DRQ and not state.to_host and not state.dma
+        return len(state.buffer) - state.position if writing else 0
+
+    def take(self, size: int) -> bytes:
+        """Up to *size* bytes that the host reads now."""
+        state = self.state
+        size = min(size, self.offered)
+        if not size:
+            return b""
+        part = bytes(memoryview(state.buffer)[state.position : state.position + size])
+        state.position += size
         if state.position >= len(state.buffer):
             self._continue()
         return part
@@ -174,12 +239,11 @@ class Drive:
     def put(self, data: memoryview | bytes) -> int:
         """Bytes that the host writes now; how many were wanted."""
         state = self.state
-        if not state.status & Status.DRQ or state.to_host or state.dma:
+        size = min(len(data), self.wanted)
+        if not size:
             return 0
-        start = state.position
-        size = min(len(data), len(state.buffer) - start)
-        state.buffer[start : start + size] = data[:size]
-        state.position = start + size
+        state.buffer[state.position : state.position + size] = data[:size]
+        state.position += size
         if state.position >= len(state.buffer):
             self._continue()
         return size
@@ -194,12 +258,31 @@ class Drive:
             state.position = 0
             state.buffer.clear()
 
+    # -- what all kinds of drive have --
+
+    def set_feature(self) -> bool:
+        """SET FEATURES (ATA-6 8.46); False where the drive has no such feature."""
+        state = self.state
+        if state.features in Feature.WRITE_CACHE:
+            state.write_cache = Feature.WRITE_CACHE[state.features]
+        elif state.features == Feature.TRANSFER_MODE and mode_known(state.count):
+            if state.count & Mode.TYPE not in (Mode.PIO_DEFAULT, Mode.PIO):
+                state.transfer_mode = state.count
+        elif state.features not in Feature.ACCEPTED:
+            return False
+        return True
+
     # -- task file --
 
     @property
     def lba_mode(self) -> bool:
         """The device register asks for LBA addressing."""
         return bool(self.state.device & Select.LBA)
+
+
+def mode_known(value: int) -> bool:
+    """A transfer mode that drives announce."""
+    return value & Mode.NUMBER <= Mode.BEST.get(value & Mode.TYPE, -1)
 
 
 def swapped(text: str, size: int) -> bytes:

@@ -31,6 +31,7 @@ class Word:
     MODEL: Final = 27
     MULTIPLE: Final = 47
     CAPABILITIES: Final = 49
+    MORE_CAPABILITIES: Final = 50
     PIO_TIMING: Final = 51
     VALID: Final = 53
     CURRENT: Final = 54
@@ -59,6 +60,8 @@ PIO_TIMING_2: Final = 0x0200
 VERSIONS: Final = 0x007E
 """ATA/ATAPI-1 to 6."""
 WRITE_CACHE: Final = 1 << 5
+SUPPORTED: Final = 1 << 13 | 1 << 12 | WRITE_CACHE | 1 << 3
+"""READ BUFFER, WRITE BUFFER, write cache, power management."""
 FLUSH_AND_48: Final = 1 << 14 | 1 << 13 | 1 << 12 | 1 << 10
 VALID_SET: Final = 1 << 14
 PACKET_SET: Final = 1 << 4 | 1 << 9
@@ -68,6 +71,7 @@ RESET_PASSED: Final = 0x604B
 
 def _common(words: list[int], state: DriveState, model: str, serial: str) -> bytes:
     words[Word.CAPABILITIES] = LBA_AND_DMA | IORDY
+    words[Word.MORE_CAPABILITIES] = VALID_SET
     words[Word.PIO_TIMING] = PIO_TIMING_2
     words[Word.VALID] = VALID_ALL
     multiword = (1 << Mode.BEST_MULTIWORD + 1) - 1
@@ -100,8 +104,9 @@ def disk(state: DriveState, sectors: int, model: str, serial: str) -> bytes:
     words[Word.CURRENT_MULTIPLE] = MULTIPLE_VALID | state.multiple if state.multiple else 0
     small = min(sectors, MAX_LBA28_SECTORS)
     words[Word.LBA28 : Word.LBA28 + 2] = [small & WORD, small >> 16]
-    words[Word.SUPPORTED : Word.SUPPORTED + 3] = [WRITE_CACHE, FLUSH_AND_48, VALID_SET]
-    words[Word.ENABLED : Word.ENABLED + 3] = [WRITE_CACHE, FLUSH_AND_48 & ~VALID_SET, VALID_SET]
+    words[Word.SUPPORTED : Word.SUPPORTED + 3] = [SUPPORTED, FLUSH_AND_48, VALID_SET]
+    enabled = SUPPORTED if state.write_cache else SUPPORTED & ~WRITE_CACHE
+    words[Word.ENABLED : Word.ENABLED + 3] = [enabled, FLUSH_AND_48 & ~VALID_SET, VALID_SET]
     words[Word.RESET_RESULT] = RESET_PASSED
     words[Word.LBA48 : Word.LBA48 + 4] = [sectors >> shift & WORD for shift in (0, 16, 32, 48)]
     return _common(words, state, model, serial)

@@ -121,19 +121,22 @@ class Cmd:
     IDENTIFY: Final = 0xEC
     SET_FEATURES: Final = 0xEF
     NATIVE_MAX: Final = 0xF8
+    POWER: Final = frozenset({STANDBY_NOW, IDLE_NOW, STANDBY, IDLE, CHECK_POWER, SLEEP})
+    NOTHING_TO_DO: Final = frozenset((*RECALIBRATE, *SEEK, *POWER_OLD, *POWER)) - {CHECK_POWER}
+    """A disk of no moving parts answers these at once."""
 
 
 class Feature:
     """Subcommands of SET FEATURES (ATA-6 8.46)."""
 
-    WRITE_CACHE_ON: Final = 0x02
     TRANSFER_MODE: Final = 0x03
-    NO_REVERT: Final = 0x66
-    NO_READ_AHEAD: Final = 0x55
-    WRITE_CACHE_OFF: Final = 0x82
-    READ_AHEAD: Final = 0xAA
-    REVERT: Final = 0xCC
-    ACCEPTED: Final = frozenset({0x02, 0x55, 0x66, 0x82, 0xAA, 0xCC})
+    WRITE_CACHE: Final = {0x02: True, 0x82: False}
+    READ_AHEAD_OFF: Final = 0x55
+    KEEP_ON_RESET: Final = 0x66
+    READ_AHEAD_ON: Final = 0xAA
+    REVERT_ON_RESET: Final = 0xCC
+    ACCEPTED: Final = frozenset({READ_AHEAD_OFF, KEEP_ON_RESET, READ_AHEAD_ON, REVERT_ON_RESET})
+    """Taken without effect."""
 
 
 class Mode:
@@ -148,6 +151,8 @@ class Mode:
     BEST_MULTIWORD: Final = 2
     BEST_UDMA: Final = 2
     """PIIX3/PIIX4 class: UDMA/33."""
+    BEST: Final = {PIO_DEFAULT: 1, PIO: 4, MULTIWORD: BEST_MULTIWORD, UDMA: BEST_UDMA}
+    """Highest number of each type; "PIO default" 1 is without IORDY."""
 
 
 POWER_ACTIVE: Final = 0xFF
