@@ -7,7 +7,7 @@ CONF  equ SPARE
 HOME  equ 0x50
 
 ; USER vector, error, instruction: faults in ring 3 at itself
-%macro USER 3+
+%macro USER 3+.nolist
         FAULT_AT %1, %2, %%user, {RING3 %%user}
         jmp %%done
 %%user: %3
@@ -16,7 +16,7 @@ HOME  equ 0x50
 %endmacro
 
 ; VISIT label, flags: run code in ring 3 that ends by INT HOME
-%macro VISIT 2
+%macro VISIT 2.nolist
         mov [f_safe_esp], esp
         mov dword [f_resume], %%back
         RING3 %1, %2

@@ -21,13 +21,13 @@ HOME equ 0x50
         iretd
 %endmacro
 ; VISIT label, flags: V86 code that ends by INT HOME at IOPL 3
-%macro VISIT 2
+%macro VISIT 2.nolist
         mov [f_safe_esp], esp
         mov dword [f_resume], %%back
         V86 %1, %2
 %%back:
 %endmacro
-%macro V86_FAULT 3+
+%macro V86_FAULT 3+.nolist
         FAULT_AT %1, %2, %%user, {V86 %%user}
         jmp %%done
         bits 16

@@ -8,7 +8,7 @@ VIF  equ 0x80000
 VIP  equ 0x100000
 HOME equ 0x50
 
-%macro V86 2
+%macro V86 2.nolist
         push dword 0
         push dword 0
         push dword 0
@@ -20,7 +20,7 @@ HOME equ 0x50
         push dword %1
         iretd
 %endmacro
-%macro VISIT 2
+%macro VISIT 2.nolist
         mov [f_safe_esp], esp
         mov dword [f_resume], %%back
         V86 %1, %2

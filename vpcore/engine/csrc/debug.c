@@ -1,5 +1,7 @@
 /* debug.c: debug registers, see debug.h. */
 #include "debug.h"
+#include <stdatomic.h>
+#include "engine.h"
 #include "event.h"
 #include "mmu.h"
 #include "seg.h"
@@ -40,6 +42,16 @@ bool debug_wants(const struct vp_vm *m, unsigned kinds)
         if (enabled(dr7, n) && (kinds >> kind & 1)) return true;
     }
     return false;
+}
+
+void debug_data(struct vp_vm *m, uint32_t lin, unsigned size, bool write)
+{
+    uint32_t hits = debug_match(m, lin, size, 1 << DEBUG_READ_WRITE | (write ? 1 << DEBUG_WRITE : 0));
+
+    if (!hits) return;
+    m->pending_db |= hits;
+    atomic_fetch_or(&m->attn, ATTN_TRAP);
+    m->engine->cut(m);
 }
 
 void debug_io(struct vp_vm *m, uint32_t port, unsigned size)

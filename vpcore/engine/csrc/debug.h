@@ -1,7 +1,6 @@
 /* debug.h: debug registers and the breakpoints they define (SDM 3B 17.2). */
 #ifndef VP_DEBUG_H
 #define VP_DEBUG_H
-#include <stdatomic.h>
 #include "vm.h"
 
 enum {
@@ -18,11 +17,7 @@ uint32_t debug_match(const struct vp_vm *m, uint32_t addr, unsigned size, unsign
 bool debug_wants(const struct vp_vm *m, unsigned kinds);
 
 /* A data access or port access has happened: the trap follows the instruction. */
-static inline void debug_data(struct vp_vm *m, uint32_t lin, unsigned size, bool write)
-{
-    m->pending_db |= debug_match(m, lin, size, 1 << DEBUG_READ_WRITE | (write ? 1 << DEBUG_WRITE : 0));
-    if (m->pending_db) atomic_fetch_or(&m->attn, ATTN_TRAP);
-}
+void debug_data(struct vp_vm *m, uint32_t lin, unsigned size, bool write);
 void debug_io(struct vp_vm *m, uint32_t port, unsigned size);
 
 uint32_t debug_read(struct vp_vm *m, unsigned n);
