@@ -219,7 +219,7 @@ def their_operand(i: iced.Instruction, n: int) -> Any:  # noqa: PLR0911 - one ca
 MNEMONIC = {getattr(iced.Mnemonic, name): name.lower() for name in dir(iced.Mnemonic) if name.isupper()}
 
 
-SYNONYMS = {"sal": "shl", "fstpnce": "fstp", "reservednop": "nop"}
+SYNONYMS = {"sal": "shl", "reservednop": "nop"}
 IMPLIED_MEMORY = {"xlatb", "maskmovq", "maskmovdqu"}
 """The table leaves their memory operand to the handler."""
 WORD_REGISTERS = {"arpl", "lldt", "ltr", "verr", "verw", "lmsw", "lar", "lsl", "pinsrw"}

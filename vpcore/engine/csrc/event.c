@@ -13,6 +13,7 @@
 #include "flags.h"
 #include "mmu.h"
 #include "task.h"
+#include "x87.h"
 
 enum exc_class { CLASS_BENIGN, CLASS_CONTRIBUTORY, CLASS_PAGE_FAULT, CLASS_DOUBLE_FAULT }; /* SDM 3A table 6-4 */
 
@@ -36,10 +37,7 @@ static _Noreturn void raise_now(struct vp_vm *m, unsigned vector, bool has_error
     m->exc_vector = (uint8_t)vector;
     m->exc_has_error = has_error;
     m->exc_error = error;
-    if (m->cur && !m->new_task) {
-        uint32_t eip = m->block_eip + m->cur->off;
-        m->cpu.eip = m->code32 ? eip : eip & 0xffff;
-    }
+    if (m->cur && !m->new_task) m->cpu.eip = m->block_eip + m->cur->off;
     longjmp(m->fault, 1);
 }
 
@@ -390,6 +388,7 @@ static bool take_interrupt(struct vp_vm *m, unsigned held)
     if (!m->intr || !(m->cpu.eflags & EF_IF) || held) return false;
     m->stats.interrupts++;
     m->cpu.halted = 0;
+    x87_leave(m);
     deliver_here(m, m->config.calls.inta(m->config.host) & 0xff);
     return true;
 }

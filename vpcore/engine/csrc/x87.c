@@ -66,10 +66,10 @@ void x87_save(struct vp_vm *m)
     m->fp_state = FP_MEM;
 }
 
-bool x87_pending(struct vp_vm *m)
-{
-    return on_host(m) && (host_sw() & FPU_ES);
-}
+/* Exceptions that happened and are unmasked: since a waiting instruction began with none, those of this one. */
+static unsigned raised(void) { return host_sw() & ~host_cw() & FPU_ALL; }
+
+bool x87_invalid(struct vp_vm *m) { return m->fp_state == FP_HOST && (raised() & FPU_IE); }
 
 static void drop_ferr(struct vp_vm *m)
 {
@@ -87,13 +87,20 @@ void x87_settle(struct vp_vm *m)
     if (!(sw & FPU_ES)) drop_ferr(m);
 }
 
-void x87_settle_mem(struct vp_vm *m)
+/* What the bits of both words can be; whether an exception is pending. */
+static bool normalise(struct vp_vm *m)
 {
-    uint16_t sw = with_summary(fx_get16(m, FX_FSW), fx_get16(m, FX_FCW));
+    uint16_t cw = (fx_get16(m, FX_FCW) & FCW_BITS) | FCW_ONE, sw = with_summary(fx_get16(m, FX_FSW), cw);
 
     m->fp_state = FP_MEM;
+    fx_put16(m, FX_FCW, cw);
     fx_put16(m, FX_FSW, sw);
-    if (!(sw & FPU_ES)) drop_ferr(m);
+    return sw & FPU_ES;
+}
+
+void x87_settle_mem(struct vp_vm *m)
+{
+    if (!normalise(m)) drop_ferr(m);
 }
 
 void x87_load(struct vp_vm *m)
@@ -130,10 +137,26 @@ void x87_leave_slow(struct vp_vm *m)
     sse_leave(m);
 }
 
+/* -- The stack in cpu.fx: slot j is physical register TOP + j -------------------------------------------------------- */
+
+static unsigned top_of(const struct vp_vm *m) { return fx_get16(m, FX_FSW) >> FPU_TOP_SHIFT & 7; }
+
+void x87_set_top(struct vp_vm *m, unsigned top)
+{
+    enum { SLOTS = 8 };
+    uint8_t slots[SLOTS][FX_SLOT];
+    unsigned shift = top_of(m) - top;
+
+    memcpy(slots, m->cpu.fx + FX_ST, sizeof slots);
+    for (unsigned j = 0; j < SLOTS; j++) memcpy(m->cpu.fx + FX_ST + FX_SLOT * ((j + shift) & 7), slots[j], FX_SLOT);
+    fx_put16(m, FX_FSW, (uint16_t)((fx_get16(m, FX_FSW) & ~FPU_TOP) | top << FPU_TOP_SHIFT));
+}
+
 /* -- Power-up and outside changes --------------------------------------------------------------------------------- */
 
 void x87_init_mem(struct vp_vm *m)
 {
+    x87_set_top(m, 0);
     memset(m->cpu.fx, 0, FX_MXCSR);
     fx_put16(m, FX_FCW, FCW_INIT);
     x87_settle_mem(m);
@@ -154,12 +177,8 @@ void x87_reset(struct vp_vm *m)
 
 void x87_changed(struct vp_vm *m)
 {
-    uint16_t sw = with_summary(fx_get16(m, FX_FSW), fx_get16(m, FX_FCW));
-
-    m->fp_state = FP_MEM;
-    fx_put16(m, FX_FSW, sw);
     fx_put32(m, FX_MXCSR, fx_get32(m, FX_MXCSR) & sse_mxcsr_mask(m));
-    m->ferr = (sw & FPU_ES) && !(m->cpu.cr0 & CR0_NE); /* a restored device may hold IRQ 13: it must hear the end */
+    m->ferr = normalise(m) && !(m->cpu.cr0 & CR0_NE); /* a restored device may hold IRQ 13: it must hear the end */
 }
 
 void vp_set_ignne(vp_vm *m, int level) { m->ignne = level; }
@@ -229,7 +248,7 @@ void x87_wr_end_slow(struct vp_vm *m, uint32_t lin, unsigned size)
     uint16_t high;
 
     /* any unmasked exception but precision kept the host from storing (SDM 1, 8.5) */
-    if (m->fp_state == FP_HOST && (host_sw() & ~host_cw() & FPU_ALL & ~FPU_PE)) return;
+    if (m->fp_state == FP_HOST && (raised() & ~FPU_PE)) return;
     memcpy(&low, m->fp_tmp, sizeof low);
     memcpy(&high, m->fp_tmp + EXTENDED_LOW, sizeof high);
     mmu_st_slow(m, lin, low_part(size), low);
@@ -251,8 +270,6 @@ static unsigned tag_of(const uint8_t *slot)
     if (!exponent) return mantissa ? TAG_SPECIAL : TAG_ZERO;
     return exponent == 0x7fff || !(mantissa >> 63) ? TAG_SPECIAL : TAG_VALID;
 }
-
-static unsigned top_of(const struct vp_vm *m) { return fx_get16(m, FX_FSW) >> FPU_TOP_SHIFT & 7; }
 
 static uint16_t tag_word(const struct vp_vm *m)
 {
@@ -308,9 +325,9 @@ void x87_env_load(struct vp_vm *m, bool os32, const uint8_t *env)
 
     for (unsigned k = 0; k < ENV_FIELDS; k++) memcpy(&field[k], env + (os32 ? 4 : 2) * k, os32 ? 4 : 2);
     bool real = real_format(m);
-    uint16_t cw = (uint16_t)field[ENV_CW];
-    fx_put16(m, FX_FCW, cw);
-    fx_put16(m, FX_FSW, with_summary((uint16_t)field[ENV_SW], cw));
+    x87_set_top(m, field[ENV_SW] >> FPU_TOP_SHIFT & 7);
+    fx_put16(m, FX_FCW, (uint16_t)field[ENV_CW]);
+    fx_put16(m, FX_FSW, (uint16_t)field[ENV_SW]);
     m->cpu.fx[FX_FTW] = abridged((uint16_t)field[ENV_TW]);
     fx_put16(m, FX_FOP, (real ? field[ENV_CS] : field[ENV_CS] >> 16) & 0x7ff);
     fx_put32(m, FX_FIP, real ? (field[ENV_IP] & 0xffff) | (field[ENV_CS] >> 12 << 16) : field[ENV_IP]);

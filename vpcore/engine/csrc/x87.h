@@ -35,7 +35,7 @@ _Static_assert(offsetof(struct vp_vm, cpu.fx) % 16 == 0, "XMM registers are used
 enum {
     FPU_IE = 1, FPU_DE = 2, FPU_ZE = 4, FPU_OE = 8, FPU_UE = 0x10, FPU_PE = 0x20, FPU_ALL = 0x3f, FPU_ES = 0x80,
     FPU_TOP = 0x3800, FPU_TOP_SHIFT = 11, FPU_BUSY = 0x8000,
-    FCW_INIT = 0x037f,
+    FCW_BITS = 0x1f3f, FCW_ONE = 0x40, FCW_INIT = 0x037f,
 };
 
 /* vp_vm.fp_state.  ORDER FP: from FP_HIDDEN on the state is on the host */
@@ -80,8 +80,8 @@ void x87_settle(struct vp_vm *m);
 /* The same after cpu.fx was changed while the state is there. */
 void x87_settle_mem(struct vp_vm *m);
 
-/* An unmasked exception is pending on the host. */
-bool x87_pending(struct vp_vm *m);
+/* The instruction that just ran on the host met an unmasked invalid operation. */
+bool x87_invalid(struct vp_vm *m);
 
 /* -- What every instruction begins with --------------------------------------------------------------------------- */
 
@@ -152,6 +152,8 @@ enum { X87_ENV16 = 14, X87_ENV32 = 28, X87_REGS = 80 };
  * cpu.fx. */
 void x87_env_store(struct vp_vm *m, bool os32, uint8_t *env);
 void x87_env_load(struct vp_vm *m, bool os32, const uint8_t *env);
+/* Changes TOP while the registers stay: fx has them in the order of the stack. */
+void x87_set_top(struct vp_vm *m, unsigned top);
 /* FNINIT, with the state in cpu.fx. */
 void x87_init_mem(struct vp_vm *m);
 

@@ -321,7 +321,7 @@ D9.C8+i    FXCH    ST,STi    xx       -        -       fp
 DD.C8+i    FXCH    ST,STi    xx       -        -       fp
 DF.C8+i    FXCH    ST,STi    xx       -        -       fp
 D9.D0      FNOP    -         -        -        -       fp
-D9.D8+i    FSTP    STi       w        -        -       fp
+D9.D8+i    FSTPNCE STi       w        -        -       fp
 DF.D0+i    FSTP    STi       w        -        -       fp
 DF.D8+i    FSTP    STi       w        -        -       fp
 set f9 = E0:FCHS E1:FABS E4:FTST E5:FXAM E8:FLD1 E9:FLDL2T EA:FLDL2E EB:FLDPI EC:FLDLG2 ED:FLDLN2 EE:FLDZ
@@ -336,9 +336,9 @@ DB/2       FIST    Mdi       w        -        -       fp
 DB/3       FISTP   Mdi       w        -        -       fp
 DB/5       FLD     Mt        r        -        -       fp
 DB/7       FSTP    Mt        w        -        -       fp
-DB.E0      FNENI   -         -        -        -       fp h=FNOP
-DB.E1      FNDISI  -         -        -        -       fp h=FNOP
-DB.E4      FNSETPM -         -        -        -       fp h=FNOP
+DB.E0      FNENI   -         -        -        -       fp
+DB.E1      FNDISI  -         -        -        -       fp h=FNENI
+DB.E4      FNSETPM -         -        -        -       fp h=FNENI
 DB.E2      FNCLEX  -         -        -        -       fp
 DB.E3      FNINIT  -         -        -        -       fp
 DD/0       FLD     Mq        r        -        -       fp

@@ -11,18 +11,12 @@ void mmx_need_slow(struct vp_vm *m)
     x87_check_pending_mem(m);
 }
 
-/* ST(j) is physical register TOP + j; with TOP = 0 slot n is MMn. */
 void mmx_switch_slow(struct vp_vm *m)
 {
-    enum { SLOTS = 8, ALL_VALID = 0xff };
-    uint8_t slots[SLOTS][FX_SLOT];
+    enum { ALL_VALID = 0xff };
 
     x87_save(m);
-    uint16_t sw = fx_get16(m, FX_FSW);
-    unsigned top = sw >> FPU_TOP_SHIFT & 7;
-    memcpy(slots, m->cpu.fx + FX_ST, sizeof slots);
-    for (unsigned j = 0; j < SLOTS; j++) memcpy(mmx_at(m, (top + j) & 7), slots[j], FX_SLOT);
-    fx_put16(m, FX_FSW, sw & ~FPU_TOP);
+    x87_set_top(m, 0);
     m->cpu.fx[FX_FTW] = ALL_VALID;
     m->fp_state = FP_MMX;
 }

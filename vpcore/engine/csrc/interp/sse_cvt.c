@@ -64,6 +64,7 @@ TO_INT(CVTTSD2SI_Gd_Wsd, "cvttsd2si", LD64)
     sse_check(m, b, TINY_NONE);                                                                                        \
     XMM(m, i->reg) = b;                                                                                                \
     NEXT
+/* A memory operand leaves the x87 unit alone (SDM 2, CVTPI2PD; silicon does so for CVTPI2PS too). */
 #define FROM_MMX(row, run)                                                                                             \
     HANDLER(row##_r)                                                                                                   \
     {                                                                                                                  \
@@ -76,9 +77,7 @@ TO_INT(CVTTSD2SI_Gd_Wsd, "cvttsd2si", LD64)
     HANDLER(row##_m)                                                                                                   \
     {                                                                                                                  \
         sse_need(m);                                                                                                   \
-        mmx_need(m);                                                                                                   \
         vec b = LD64(m, i);                                                                                            \
-        mmx_switch(m);                                                                                                 \
         run;                                                                                                           \
     }
 FROM_MMX(CVTPI2PS_Vps_Qq, RUN_PI2PS)

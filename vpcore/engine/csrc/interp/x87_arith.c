@@ -45,7 +45,8 @@ X87_PLAIN(FUCOMPP, "fucompp")
 X87_PLAIN(FTST, "ftst")
 X87_PLAIN(FXAM, "fxam")
 
-/* Into EFLAGS, all six of them (OF, SF, AF become 0), but not where an unmasked exception stopped it. */
+/* Into EFLAGS, all six of them (OF, SF, AF become 0), but not where an unmasked invalid operation stopped it (SDM 2,
+ * FCOMI; AMD's processors set them even then). */
 #define X87_COMPARE(esc, modrm)                                                                                        \
     __asm__ volatile(".byte %c3, %c4" : "=@ccz"(zero), "=@ccp"(parity), "=@ccc"(carry) : "i"(esc), "i"(modrm))
 #define X87_COMI(row, esc, base)                                                                                       \
@@ -55,7 +56,7 @@ X87_PLAIN(FXAM, "fxam")
         x87_begin(m);                                                                                                  \
         x87_note(m, i);                                                                                                \
         X87_ON_STI(X87_COMPARE, esc, base)                                                                             \
-        if (likely(m->fp_state != FP_HOST) || !x87_pending(m))                                                         \
+        if (likely(m->fp_state != FP_HOST) || !x87_invalid(m))                                                         \
             fl_put(m, (zero ? EF_ZF : 0) | (parity ? EF_PF : 0) | (carry ? EF_CF : 0));                                \
         NEXT;                                                                                                          \
     }

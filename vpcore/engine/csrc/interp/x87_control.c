@@ -56,6 +56,13 @@ HANDLER(FNCLEX)
     NEXT;
 }
 
+/* FNENI, FNDISI, FNSETPM: of the 8087 and 80287 only, yet not waiting (SDM 3B 22.18.9). */
+HANDLER(FNENI)
+{
+    x87_begin_nowait(m);
+    NEXT;
+}
+
 HANDLER(FNINIT)
 {
     x87_begin_nowait(m);

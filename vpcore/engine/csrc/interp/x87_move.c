@@ -34,6 +34,7 @@ X87_STORE(FISTP_Mqi, "fistpll", 8)
 X87_STORE(FBSTP_Mt, "fbstp", 10)
 X87_STI(FST_STi, 0xdd, 0xd0)
 X87_STI(FSTP_STi, 0xdd, 0xd8)
+X87_STI(FSTPNCE_STi, 0xd9, 0xd8) /* undocumented: knows no stack underflow, moves the tag too */
 
 /* -- The stack ---------------------------------------------------------------------------------------------------- */
 
