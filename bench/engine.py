@@ -25,7 +25,10 @@ RAM: Final = 16 << 20
 PAGE: Final = 4096
 PRESENT_WRITABLE_USER: Final = 7
 KERNELS: Final = ("fib", "sieve", "sha", "sort")
-CFLAGS: Final = "-m32 -no-pie -march=i686 -O2 -ffreestanding -fno-pic -fno-stack-protector -fcf-protection=none -nostdlib".split()
+CFLAGS: Final = (
+    "-m32", "-no-pie", "-march=i686", "-O2", "-ffreestanding", "-fno-pic", "-fno-stack-protector", "-fcf-protection=none",
+    "-nostdlib",
+)  # fmt: skip
 FLAT_CODE: Final = {"sel": 8, "base": 0, "limit": 0xFFFFFFFF, "attr": 0xC9B}
 FLAT_DATA: Final = {"sel": 16, "base": 0, "limit": 0xFFFFFFFF, "attr": 0xC93}
 CR0_PG_PE: Final = 0x80000011
@@ -56,7 +59,9 @@ class NoBus:
 def compile_kernels(folder: Path) -> tuple[bytes, dict[str, int]]:
     """The guest's image and the address of each kernel in it."""
     elf, flat = folder / "kernels.elf", folder / "kernels.bin"
-    subprocess.run(["cc", *CFLAGS, f"-Wl,-Ttext={CODE:#x},-e,run_fib,--build-id=none", "-o", elf, HERE / "kernels.c"], check=True)
+    subprocess.run(
+        ["cc", *CFLAGS, f"-Wl,-Ttext={CODE:#x},-e,run_fib,--build-id=none", "-o", elf, HERE / "kernels.c"], check=True
+    )
     subprocess.run(["objcopy", "-O", "binary", "-j", ".text*", elf, flat], check=True)
     symbols = subprocess.run(["nm", elf], check=True, capture_output=True, text=True).stdout
     table = {line.split()[2]: int(line.split()[0], 16) for line in symbols.splitlines()}
@@ -109,7 +114,9 @@ def main() -> None:
             took = time.perf_counter() - start
             assert reason is Exit.HALT, (kernel, reason, engine.get_state())
             best[kernel] = max(best[kernel], engine.insns / took)
-            notes[kernel] = f"{engine.insns:>11} instructions, result {engine.cpu.gpr[0]:#010x}, blocks {engine.stats().blocks_run}"
+            notes[kernel] = (
+                f"{engine.insns:>11} instructions, result {engine.cpu.gpr[0]:#010x}, blocks {engine.stats().blocks_run}"
+            )
             engine.close()
     for kernel, rate in best.items():
         print(f"{kernel:8} {rate / 1e6:8.1f} million instructions/s  {notes[kernel]}")

@@ -8,7 +8,9 @@ setup.py takes `ffi` from here.  Run as a script it builds in place and compiles
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import io
 import os
 import re
 import shlex
@@ -174,7 +176,8 @@ def build() -> Path:
 
 def _build_in(work: Path) -> Path:
     module = work / f"{NAME}.c"
-    ffi.emit_c_code(str(module))  # leaves the file alone where nothing changed
+    with contextlib.redirect_stdout(io.StringIO()):
+        ffi.emit_c_code(str(module))  # leaves the file alone where nothing changed
     jobs = [(path, work / path.relative_to(CSRC).with_suffix(".o"), FLAGS + WARNINGS) for path in sources()]
     jobs.append((module, work / "module.o", [*FLAGS, "-I", sysconfig.get_path("include")]))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -188,7 +191,6 @@ def _build_in(work: Path) -> Path:
         fresh.replace(target)
         listing.write_text("\n".join(objects))
     return target
-
 
 
 if __name__ == "__main__":

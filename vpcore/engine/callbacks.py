@@ -174,8 +174,6 @@ def vp_py_warn(host: int, text: Any) -> None:
     log.warning("machine %d: %s", host, ffi.string(text).decode())
 
 
-
-
 @ffi.def_extern()  # type: ignore[untyped-decorator]
 def vp_py_ferr(host: int, level: int) -> None:
     """The FERR# pin."""

@@ -290,7 +290,7 @@ class Engine:
         _from_python(self._cpu[0], state)
         self.cpu_changed()
 
-    def set_breakpoint(self, linear: int, on: bool = True) -> None:
+    def set_breakpoint(self, linear: int, *, on: bool = True) -> None:
         """Make `run` return Exit.BREAK before the instruction at *linear*, or no longer."""
         if lib.vp_break(self._vm, linear, on) < 0:
             raise EngineError("no room for another breakpoint: clear one first")
@@ -308,12 +308,17 @@ class Engine:
         """The address of a buffer, which then lives and keeps its place as long as this engine."""
         kept = self._kept.get(id(exporter))
         if kept is None:
-            kept = self._kept[id(exporter)] = (exporter, ffi.from_buffer("uint8_t *", exporter, require_writable=writable))
+            kept = self._kept[id(exporter)] = (
+                exporter,
+                ffi.from_buffer("uint8_t *", exporter, require_writable=writable),
+            )
         return kept[1]
 
     def _address(self, view: memoryview, size: int, *, writable: bool) -> Any:
         if len(view) < size or not view.c_contiguous:
-            raise EngineError(f"a mapping of {size:#x} bytes needs a contiguous buffer of that size (got {len(view):#x})")
+            raise EngineError(
+                f"a mapping of {size:#x} bytes needs a contiguous buffer of that size (got {len(view):#x})"
+            )
         if view.obj is not self._ram.obj:  # our own RAM lives as long as we do
             self._keep(view.obj, writable=False)
         return ffi.from_buffer("uint8_t *", view, require_writable=writable)

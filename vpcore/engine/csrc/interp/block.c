@@ -26,9 +26,7 @@ static const insn_fn handlers[OP_COUNT][FORM_MEM + FORM_OS32 + 1] = {
 /* Behind the last instruction, which is the last one that counts. */
 static void leave(struct vp_vm *m, const struct insn *i)
 {
-    uint32_t eip = m->block_eip + i->off;
-
-    m->cpu.eip = m->code32 ? eip : eip & 0xffff;
+    m->cpu.eip = m->block_eip + i->off;
     m->cur = i - 1;
 }
 
@@ -97,7 +95,7 @@ static struct block *allocate(struct vp_vm *m, unsigned count)
 
     if (it->used + size > m->config.cache_size) block_drop_all(m);
     struct block *b = (struct block *)(it->arena + it->used);
-    it->used += size;
+    m->stats.cache_bytes = it->used += size;
     return b;
 }
 
@@ -232,7 +230,7 @@ void block_drop_all(struct vp_vm *m)
     }
     memset(it->hash, 0, sizeof it->hash);
     for (unsigned k = 0; k < 1 << JUMP_BITS; k++) it->jumps[k].key = JUMP_NONE;
-    it->used = 0;
+    m->stats.cache_bytes = it->used = 0;
     it->drop = false;
     m->stats.cache_flushes++;
 }
