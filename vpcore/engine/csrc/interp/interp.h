@@ -32,10 +32,10 @@
     } while (0)
 
 static inline uint32_t cur_eip(const struct vp_vm *m) { return m->block_eip + m->cur->off; }
+/* 16-bit code does not wrap at 64 KB: it leaves its segment (SDM 3B, "Segment Wraparound"; so does the silicon). */
 static inline uint32_t next_eip(const struct vp_vm *m, const struct insn *i)
 {
-    uint32_t eip = m->block_eip + i->off + i->len;
-    return m->code32 ? eip : eip & 0xffff;
+    return m->block_eip + i->off + i->len;
 }
 
 /* Effective address. */

@@ -176,7 +176,8 @@ HANDLER(ARPL_Ew_Gw_m)
 {
     need_protected(m);
     uint32_t at = ea(m, i);
-    uint16_t sel = ldw16(m, i->seg, at);
+    uint16_t sel = ld16(m, i->seg, at);
+    if ((sel & SEL_RPL) < (reg16(m, i->reg) & SEL_RPL)) ldw16(m, i->seg, at); /* it will be written: may it be? */
     if (arpl(m, &sel, reg16(m, i->reg))) st16(m, i->seg, at, sel);
     NEXT;
 }

@@ -40,7 +40,6 @@ static void count_down(struct vp_vm *m, const struct insn *i, uint32_t n)
 static void give_way(struct vp_vm *m, const struct insn *i)
 {
     m->cpu.eip = cur_eip(m);
-    if (!m->code32) m->cpu.eip &= 0xffff;
     m->budget = 0;
     m->cur = i - 1;
 }
