@@ -114,9 +114,9 @@ class CdRom(Drive):
 
     def power_on(self) -> DriveState:
         """A packet device is not DRDY until the first command (SFF-8020i 5.2.1); a disc is news, the tray stays."""
-        state = DriveState(status=0, tray_open=self.state.tray_open, attention=self._disc is not None)
-        state.event = NEW_MEDIA if self._disc is not None else 0
-        return state
+        there = self._ready
+        event = NEW_MEDIA if there else 0
+        return DriveState(status=0, tray_open=self.state.tray_open, attention=there, event=event)
 
     def _packet(self) -> None:
         """PACKET (SFF-8020i 6.2): ask for the 12 bytes of the packet, without an interrupt."""

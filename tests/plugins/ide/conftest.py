@@ -141,12 +141,13 @@ class Host:
 
 
 class Pc(FakeBoard):
-    """A board with the controller; *hda* to *hdd* and *disc* are MemoryDisks, or None for no drive there."""
+    """A board with the controller; *hda* to *hdd* and *disc* are MemoryDisks, or what the option says."""
 
     def __init__(self, **media):
         super().__init__(ram=2 << 20)
-        self.backends.disks.update({name: disk for name, disk in media.items() if disk})
-        options = {name: name if disk else "" for name, disk in media.items() if name != "disc"}
+        self.backends.disks.update({name: disk for name, disk in media.items() if isinstance(disk, MemoryDisk)})
+        options = {name: name if isinstance(disk, MemoryDisk) else disk for name, disk in media.items()}
+        options.pop("disc", None)
         options |= {"cdrom": "disc"} if "disc" in media else {}
         self.ide = self.build(IDE, **options)
         self.built()

@@ -88,9 +88,7 @@ def test_transfers_that_reach_beyond_the_end_are_not_begun(host, lba, count):
 def test_each_sector_read_is_announced_by_an_interrupt(host):
     """9.5 PIO data-in: INTRQ and DRQ before each block, none after the last."""
     host.command(Cmd.READ, count=2, lba=7)
-    seen = []
-    for _ in range(2):
-        seen.append((host.irq, host.status, host.read(SECTOR)))
+    seen = [(host.irq, host.status, host.read(SECTOR)) for _ in range(2)]
 
     assert seen == [(True, READY | Status.DRQ, sector(7)), (True, READY | Status.DRQ, sector(8))]
     assert (False, READY) == (host.irq, host.status)
@@ -119,9 +117,7 @@ def test_read_multiple_moves_several_sectors_for_each_interrupt(host):
     """8.30: blocks of what SET MULTIPLE MODE chose, the last one shorter."""
     host.command(Cmd.SET_MULTIPLE, count=4)
     host.command(Cmd.READ_MULTIPLE, count=6, lba=10)
-    seen = []
-    for count in (4, 2):
-        seen.append((host.irq, host.status & Status.DRQ, host.read(count * SECTOR)))
+    seen = [(host.irq, host.status & Status.DRQ, host.read(count * SECTOR)) for count in (4, 2)]
 
     assert seen == [
         (True, Status.DRQ, b"".join(map(sector, range(10, 14)))),

@@ -54,7 +54,7 @@ def test_commands_to_a_missing_slave_are_ignored(host):
 
 def test_an_empty_channel_is_never_busy_and_keeps_nothing(make_pc):
     """SeaBIOS ata_detect: status not FFh or BSY, then 55h and AAh must not come back."""
-    host = make_pc(hda=MemoryDisk(bytes(512)), hdc=None).secondary
+    host = make_pc(hda=MemoryDisk(bytes(512)), hdc="").secondary
     host.put(Reg.COUNT, 0x55)
 
     assert (0, 0xFF) == (host.status, host.get(Reg.COUNT))
