@@ -2,18 +2,23 @@
  *
  * XMM registers live in vp_cpu.fx.  A floating-point instruction runs on the host under the guest's rounding and
  * denormal modes with all exceptions masked.  Where the guest masks them all too, the host's MXCSR simply *is* the
- * guest's and its flags gather there (SSE_MASKED); else the flags of each instruction are looked at before its result is
- * kept, and one that the guest has unmasked becomes #XM (SSE_UNMASKED; fx has the flags then, the host none).
+ * guest's and its flags gather there (SSE_MASKED); else the flags of each instruction are looked at before its result
+ * is kept, and one that the guest has unmasked becomes #XM (SSE_UNMASKED; fx has the flags then, the host none).
  */
 #ifndef VP_SSE_H
 #define VP_SSE_H
-#include <emmintrin.h>
 #include "event.h"
 #include "x87.h"
+#include <emmintrin.h>
 
 enum {
-    MXCSR_FLAGS = 0x3f, MXCSR_DAZ = 0x40, MXCSR_MASKS = 0x1f80, MXCSR_MASK_SHIFT = 7, MXCSR_UM = 0x800,
-    MXCSR_FTZ = 0x8000, MXCSR_INIT = 0x1f80,
+    MXCSR_FLAGS = 0x3f,
+    MXCSR_DAZ = 0x40,
+    MXCSR_MASKS = 0x1f80,
+    MXCSR_MASK_SHIFT = 7,
+    MXCSR_UM = 0x800,
+    MXCSR_FTZ = 0x8000,
+    MXCSR_INIT = 0x1f80,
 };
 
 /* vp_vm.sse_state */
@@ -23,8 +28,10 @@ enum {
     SSE_UNMASKED, /* the host has the guest's modes, all exceptions masked, no flag set */
 };
 
-/* Results of which operation a denormal makes an underflow exception when that is unmasked. */
-enum sse_tiny { TINY_NONE, TINY_PS, TINY_SS, TINY_PD, TINY_SD };
+/* Operations that can overflow or underflow, and what they work on: SSE_KIND(operation, type). */
+enum { SSE_SAFE, SSE_ADD, SSE_SUB, SSE_MUL, SSE_DIV, SSE_NARROW /* double to single */ };
+enum { SSE_PS, SSE_SS, SSE_PD, SSE_SD };
+#define SSE_KIND(operation, type) ((operation) << 2 | (type))
 
 typedef __m128i vec;
 typedef long long vec_u __attribute__((vector_size(16), aligned(1)));
@@ -48,14 +55,14 @@ static inline void sse_begin(struct vp_vm *m)
 {
     if (unlikely(m->sse_state == SSE_AWAY)) sse_load(m);
 }
-void sse_report(struct vp_vm *m, vec result, enum sse_tiny tiny);
-/* After the operation, before its result is kept: #XM. */
-static inline void sse_check(struct vp_vm *m, vec result, enum sse_tiny tiny)
+void sse_report(struct vp_vm *m, unsigned kind, vec a, vec b);
+/* After an operation on a and b, before its result is kept: #XM. */
+static inline void sse_check(struct vp_vm *m, unsigned kind, vec a, vec b)
 {
-    if (unlikely(m->sse_state == SSE_UNMASKED)) sse_report(m, result, tiny);
+    if (unlikely(m->sse_state == SSE_UNMASKED)) sse_report(m, kind, a, b);
 }
 
-/* -- Memory operands ---------------------------------------------------------------------------------------------- */
+/* -- Memory operands ----------------------------------------------------------------------------------------------- */
 
 vec sse_ld_slow(struct vp_vm *m, uint32_t lin);
 void sse_st_slow(struct vp_vm *m, uint32_t lin, vec v);
@@ -83,6 +90,9 @@ static inline vec sse_ld64(struct vp_vm *m, unsigned seg, uint32_t ea)
 {
     return _mm_cvtsi64_si128((long long)ld64(m, seg, ea));
 }
-static inline vec sse_ld32(struct vp_vm *m, unsigned seg, uint32_t ea) { return _mm_cvtsi32_si128((int)ld32(m, seg, ea)); }
+static inline vec sse_ld32(struct vp_vm *m, unsigned seg, uint32_t ea)
+{
+    return _mm_cvtsi32_si128((int)ld32(m, seg, ea));
+}
 
 #endif

@@ -17,25 +17,47 @@
 #ifndef __x86_64__
 #error "the engine runs x87, MMX and SSE instructions on the host's own units: it needs an x86-64 host"
 #endif
-#include <stddef.h>
-#include <string.h>
 #include "mmu.h"
 #include "seg.h"
 #include "vm.h"
+#include <stddef.h>
+#include <string.h>
 
 /* Offsets in vp_cpu.fx, SDM 1 table 10-2. */
 enum {
-    FX_FCW = 0, FX_FSW = 2, FX_FTW = 4, FX_FOP = 6, FX_FIP = 8, FX_FCS = 12, FX_FDP = 16, FX_FDS = 20, FX_MXCSR = 24,
-    FX_MXCSR_MASK = 28, FX_ST = 32, FX_XMM = 160, FX_END = 288, /* of what 32-bit code has */
+    FX_FCW = 0,
+    FX_FSW = 2,
+    FX_FTW = 4,
+    FX_FOP = 6,
+    FX_FIP = 8,
+    FX_FCS = 12,
+    FX_FDP = 16,
+    FX_FDS = 20,
+    FX_MXCSR = 24,
+    FX_MXCSR_MASK = 28,
+    FX_ST = 32,
+    FX_XMM = 160,
+    FX_END = 288, /* of what 32-bit code has */
     FX_SLOT = 16,
 };
 _Static_assert(offsetof(struct vp_vm, cpu.fx) % 16 == 0, "XMM registers are used in place");
 
 /* Control and status word, SDM 1, 8.1.3 and 8.1.5. */
 enum {
-    FPU_IE = 1, FPU_DE = 2, FPU_ZE = 4, FPU_OE = 8, FPU_UE = 0x10, FPU_PE = 0x20, FPU_ALL = 0x3f, FPU_ES = 0x80,
-    FPU_TOP = 0x3800, FPU_TOP_SHIFT = 11, FPU_BUSY = 0x8000,
-    FCW_BITS = 0x1f3f, FCW_ONE = 0x40, FCW_INIT = 0x037f,
+    FPU_IE = 1,
+    FPU_DE = 2,
+    FPU_ZE = 4,
+    FPU_OE = 8,
+    FPU_UE = 0x10,
+    FPU_PE = 0x20,
+    FPU_ALL = 0x3f,
+    FPU_ES = 0x80,
+    FPU_TOP = 0x3800,
+    FPU_TOP_SHIFT = 11,
+    FPU_BUSY = 0x8000,
+    FCW_BITS = 0x1f3f,
+    FCW_ONE = 0x40,
+    FCW_INIT = 0x037f,
 };
 
 /* vp_vm.fp_state.  ORDER FP: from FP_HIDDEN on the state is on the host */
@@ -59,10 +81,16 @@ static inline uint32_t fx_get32(const struct vp_vm *m, unsigned at)
     memcpy(&v, m->cpu.fx + at, sizeof v);
     return v;
 }
-static inline void fx_put16(struct vp_vm *m, unsigned at, uint16_t v) { memcpy(m->cpu.fx + at, &v, sizeof v); }
-static inline void fx_put32(struct vp_vm *m, unsigned at, uint32_t v) { memcpy(m->cpu.fx + at, &v, sizeof v); }
+static inline void fx_put16(struct vp_vm *m, unsigned at, uint16_t v)
+{
+    memcpy(m->cpu.fx + at, &v, sizeof v);
+}
+static inline void fx_put32(struct vp_vm *m, unsigned at, uint32_t v)
+{
+    memcpy(m->cpu.fx + at, &v, sizeof v);
+}
 
-/* -- Switching ---------------------------------------------------------------------------------------------------- */
+/* -- Switching ----------------------------------------------------------------------------------------------------- */
 
 void x87_reset(struct vp_vm *m);   /* power-up, SDM 3A table 9-1; MXCSR and XMM too */
 void x87_changed(struct vp_vm *m); /* someone wrote cpu.fx, not the guest */
@@ -83,7 +111,7 @@ void x87_settle_mem(struct vp_vm *m);
 /* The instruction that just ran on the host met an unmasked invalid operation. */
 bool x87_invalid(struct vp_vm *m);
 
-/* -- What every instruction begins with --------------------------------------------------------------------------- */
+/* -- What every instruction begins with ---------------------------------------------------------------------------- */
 
 void x87_begin_slow(struct vp_vm *m, bool waiting);
 void x87_wait_slow(struct vp_vm *m);
@@ -114,7 +142,7 @@ static inline void x87_note_mem(struct vp_vm *m, const struct insn *i, uint32_t 
     fx_put16(m, FX_FDS, m->cpu.seg[i->seg].sel);
 }
 
-/* -- Memory operands ---------------------------------------------------------------------------------------------- */
+/* -- Memory operands ----------------------------------------------------------------------------------------------- */
 
 /* As the host's instruction sees an operand of n bytes at a pointer of any alignment. */
 #define X87_MEM(p, n) (*(uint8_t(*)[n])(p))
@@ -145,7 +173,7 @@ static inline void x87_wr_end(struct vp_vm *m, void *to, unsigned seg, uint32_t 
     if (unlikely(to == m->fp_tmp)) x87_wr_end_slow(m, m->sacc[seg].base + ea, size);
 }
 
-/* -- Memory images (x87_env.c) ------------------------------------------------------------------------------------ */
+/* -- Memory images (x87_env.c) ------------------------------------------------------------------------------------- */
 
 enum { X87_ENV16 = 14, X87_ENV32 = 28, X87_REGS = 80 };
 /* FNSTENV's image of cpu.fx, 14 or 28 bytes by operand size, real or protected format by mode; the state must be in

@@ -1,7 +1,7 @@
 /* mmx.c: integer SIMD on MMX registers, and the same operations on XMM registers (SDM 1, 9 and 11.4.2). */
 #include "simd.h"
 
-/* -- Entering MMX code -------------------------------------------------------------------------------------------- */
+/* -- Entering MMX code --------------------------------------------------------------------------------------------- */
 
 void mmx_need_slow(struct vp_vm *m)
 {
@@ -30,7 +30,7 @@ HANDLER(EMMS)
     NEXT;
 }
 
-/* -- Operations that both files of registers have ----------------------------------------------------------------- */
+/* -- Operations that both files of registers have ------------------------------------------------------------------ */
 
 #define BOTH(NAME, text)                                                                                               \
     MMX_ROW(NAME##_Pq_Qq, LD64, RUN(text))                                                                             \
@@ -112,7 +112,8 @@ BOTH_SHIFT_IMM(PSLLW, "psllw")
 BOTH_SHIFT_IMM(PSLLD, "pslld")
 BOTH_SHIFT_IMM(PSLLQ, "psllq")
 
-/* -- Packing: an MMX register is half an XMM one, so the halves are put together first --------------------------------- */
+/* -- Packing: an MMX register is half an XMM one, so the halves are put together first
+ * --------------------------------- */
 
 #define JOIN(text)                                                                                                     \
     do {                                                                                                               \
@@ -146,7 +147,7 @@ BOTH_UNPACK_HIGH(PUNPCKHBW, "punpcklbw", "punpckhbw")
 BOTH_UNPACK_HIGH(PUNPCKHWD, "punpcklwd", "punpckhwd")
 BOTH_UNPACK_HIGH(PUNPCKHDQ, "punpckldq", "punpckhdq")
 
-/* -- Words by an immediate index ---------------------------------------------------------------------------------- */
+/* -- Words by an immediate index ----------------------------------------------------------------------------------- */
 
 static uint64_t shuffle_words(uint64_t v, unsigned order)
 {
@@ -191,7 +192,7 @@ HANDLER(PMOVMSKB_Gd_Nq)
     NEXT;
 }
 
-/* -- Moves -------------------------------------------------------------------------------------------------------- */
+/* -- Moves --------------------------------------------------------------------------------------------------------- */
 
 MMX_ROW(MOVQ_Pq_Qq, LD64, a = b)
 

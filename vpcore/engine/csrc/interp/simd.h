@@ -9,7 +9,7 @@
 #include "../sse.h"
 #include "interp.h"
 
-/* -- MMX registers ------------------------------------------------------------------------------------------------ */
+/* -- MMX registers ------------------------------------------------------------------------------------------------- */
 
 void mmx_need_slow(struct vp_vm *m);
 void mmx_switch_slow(struct vp_vm *m);
@@ -23,8 +23,14 @@ static inline void mmx_switch(struct vp_vm *m)
     if (unlikely(m->fp_state != FP_MMX)) mmx_switch_slow(m);
 }
 
-static inline uint8_t *mmx_at(struct vp_vm *m, unsigned n) { return m->cpu.fx + FX_ST + FX_SLOT * n; }
-static inline vec mmx_get(struct vp_vm *m, unsigned n) { return _mm_loadl_epi64((const vec *)mmx_at(m, n)); }
+static inline uint8_t *mmx_at(struct vp_vm *m, unsigned n)
+{
+    return m->cpu.fx + FX_ST + FX_SLOT * n;
+}
+static inline vec mmx_get(struct vp_vm *m, unsigned n)
+{
+    return _mm_loadl_epi64((const vec *)mmx_at(m, n));
+}
 static inline uint64_t mmx_get64(struct vp_vm *m, unsigned n)
 {
     uint64_t v;
@@ -38,21 +44,32 @@ static inline void mmx_set64(struct vp_vm *m, unsigned n, uint64_t v)
     memcpy(mmx_at(m, n), &v, sizeof v);
     memcpy(mmx_at(m, n) + sizeof v, &ones, sizeof ones);
 }
-static inline uint64_t low64(vec v) { return (uint64_t)_mm_cvtsi128_si64(v); }
-static inline uint32_t low32(vec v) { return (uint32_t)_mm_cvtsi128_si32(v); }
-static inline vec vec64(uint64_t v) { return _mm_cvtsi64_si128((long long)v); }
+static inline uint64_t low64(vec v)
+{
+    return (uint64_t)_mm_cvtsi128_si64(v);
+}
+static inline uint32_t low32(vec v)
+{
+    return (uint32_t)_mm_cvtsi128_si32(v);
+}
+static inline vec vec64(uint64_t v)
+{
+    return _mm_cvtsi64_si128((long long)v);
+}
 
-/* MASKMOVQ, MASKMOVDQU: the bytes whose mask byte has its top bit set, to DS:eDI; nothing is stored where one faults. */
+/* MASKMOVQ, MASKMOVDQU: the bytes whose mask byte has its top bit set, to DS:eDI; nothing is stored where one faults.
+ */
 void simd_masked_store(struct vp_vm *m, const struct insn *i, const uint8_t *bytes, const uint8_t *mask, unsigned size);
 
-/* -- Operand loads of the _m forms -------------------------------------------------------------------------------- */
+/* -- Operand loads of the _m forms --------------------------------------------------------------------------------- */
 
 #define LD128(m, i) sse_ld(m, (i)->seg, ea(m, i), true)
 #define LD128U(m, i) sse_ld(m, (i)->seg, ea(m, i), false)
 #define LD64(m, i) sse_ld64(m, (i)->seg, ea(m, i))
 #define LD32(m, i) sse_ld32(m, (i)->seg, ea(m, i))
 
-/* -- a = a op b, where `run` turns variables a and b into a ------------------------------------------------------------ */
+/* -- a = a op b, where `run` turns variables a and b into a
+ * ------------------------------------------------------------ */
 
 #define XMM_ROW(row, load, run)                                                                                        \
     HANDLER(row##_r)                                                                                                   \
@@ -95,11 +112,12 @@ void simd_masked_store(struct vp_vm *m, const struct insn *i, const uint8_t *byt
 /* Integer operation by its mnemonic. */
 #define RUN(text) __asm__(text " %1, %0" : "+x"(a) : "x"(b))
 /* Floating point: under the guest's MXCSR, and #XM before the result is kept. */
-#define RUN_FP(text, tiny)                                                                                             \
+#define RUN_FP(text, kind)                                                                                             \
     do {                                                                                                               \
+        vec before = a;                                                                                                \
         sse_begin(m);                                                                                                  \
         __asm__ volatile(text " %1, %0" : "+x"(a) : "x"(b));                                                           \
-        sse_check(m, a, tiny);                                                                                         \
+        sse_check(m, kind, before, b);                                                                                 \
     } while (0)
 
 #endif

@@ -1,26 +1,21 @@
 /* sse_fp.c: SSE and SSE2 floating-point arithmetic, comparison, logic and shuffles (SDM 1, 10.4.1 and 11.4.1). */
 #include "simd.h"
 
-/* -- Arithmetic --------------------------------------------------------------------------------------------------- */
+/* -- Arithmetic ---------------------------------------------------------------------------------------------------- */
 
-#define ARITH(NAME, text, tiny)                                                                                        \
-    XMM_ROW(NAME##PS_Vps_Wps, LD128, RUN_FP(text "ps", tiny##PS))                                                      \
-    XMM_ROW(NAME##SS_Vss_Wss, LD32, RUN_FP(text "ss", tiny##SS))                                                       \
-    XMM_ROW(NAME##PD_Vpd_Wpd, LD128, RUN_FP(text "pd", tiny##PD))                                                      \
-    XMM_ROW(NAME##SD_Vsd_Wsd, LD64, RUN_FP(text "sd", tiny##SD))
+#define ARITH(NAME, text, operation)                                                                                   \
+    XMM_ROW(NAME##PS_Vps_Wps, LD128, RUN_FP(text "ps", SSE_KIND(operation, SSE_PS)))                                   \
+    XMM_ROW(NAME##SS_Vss_Wss, LD32, RUN_FP(text "ss", SSE_KIND(operation, SSE_SS)))                                    \
+    XMM_ROW(NAME##PD_Vpd_Wpd, LD128, RUN_FP(text "pd", SSE_KIND(operation, SSE_PD)))                                   \
+    XMM_ROW(NAME##SD_Vsd_Wsd, LD64, RUN_FP(text "sd", SSE_KIND(operation, SSE_SD)))
 
-/* Results that cannot underflow. */
-#define EXACT_PS TINY_NONE
-#define EXACT_SS TINY_NONE
-#define EXACT_PD TINY_NONE
-#define EXACT_SD TINY_NONE
-ARITH(ADD, "add", TINY_)
-ARITH(SUB, "sub", TINY_)
-ARITH(MUL, "mul", TINY_)
-ARITH(DIV, "div", TINY_)
-ARITH(SQRT, "sqrt", EXACT_)
-ARITH(MIN, "min", EXACT_)
-ARITH(MAX, "max", EXACT_)
+ARITH(ADD, "add", SSE_ADD)
+ARITH(SUB, "sub", SSE_SUB)
+ARITH(MUL, "mul", SSE_MUL)
+ARITH(DIV, "div", SSE_DIV)
+ARITH(SQRT, "sqrt", SSE_SAFE)
+ARITH(MIN, "min", SSE_SAFE)
+ARITH(MAX, "max", SSE_SAFE)
 
 /* Approximations raise nothing and know no modes. */
 XMM_ROW(RCPPS_Vps_Wps, LD128, RUN("rcpps"))
@@ -28,7 +23,7 @@ XMM_ROW(RCPSS_Vss_Wss, LD32, RUN("rcpss"))
 XMM_ROW(RSQRTPS_Vps_Wps, LD128, RUN("rsqrtps"))
 XMM_ROW(RSQRTSS_Vss_Wss, LD32, RUN("rsqrtss"))
 
-/* -- Comparison --------------------------------------------------------------------------------------------------- */
+/* -- Comparison ---------------------------------------------------------------------------------------------------- */
 
 #define COMPARE_BY(text, n) __asm__ volatile(text " $" #n ", %1, %0" : "+x"(a) : "x"(b))
 #define RUN_COMPARE(text)                                                                                              \
@@ -44,7 +39,7 @@ XMM_ROW(RSQRTSS_Vss_Wss, LD32, RUN("rsqrtss"))
         case 6: COMPARE_BY(text, 6); break;                                                                            \
         case 7: COMPARE_BY(text, 7); break;                                                                            \
         }                                                                                                              \
-        sse_check(m, a, TINY_NONE);                                                                                    \
+        sse_check(m, SSE_SAFE, a, b);                                                                                  \
     } while (0)
 XMM_ROW(CMPPS_Vps_Wps_Ib, LD128, RUN_COMPARE("cmpps"))
 XMM_ROW(CMPSS_Vss_Wss_Ib, LD32, RUN_COMPARE("cmpss"))
@@ -61,19 +56,27 @@ static inline void compare_flags(struct vp_vm *m, bool zero, bool parity, bool c
     sse_need(m);                                                                                                       \
     vec from = (b);                                                                                                    \
     sse_begin(m);                                                                                                      \
-    __asm__ volatile(text " %4, %3" : "=@ccz"(zero), "=@ccp"(parity), "=@ccc"(carry) : "x"(XMM(m, i->reg)), "x"(from)); \
-    sse_check(m, from, TINY_NONE);                                                                                     \
+    __asm__ volatile(text " %4, %3"                                                                                    \
+                     : "=@ccz"(zero), "=@ccp"(parity), "=@ccc"(carry)                                                  \
+                     : "x"(XMM(m, i->reg)), "x"(from));                                                                \
+    sse_check(m, SSE_SAFE, from, from);                                                                                \
     compare_flags(m, zero, parity, carry);                                                                             \
     NEXT
 #define COMI(row, text, load)                                                                                          \
-    HANDLER(row##_r) { RUN_COMI(text, XMM(m, i->rm)); }                                                                \
-    HANDLER(row##_m) { RUN_COMI(text, load(m, i)); }
+    HANDLER(row##_r)                                                                                                   \
+    {                                                                                                                  \
+        RUN_COMI(text, XMM(m, i->rm));                                                                                 \
+    }                                                                                                                  \
+    HANDLER(row##_m)                                                                                                   \
+    {                                                                                                                  \
+        RUN_COMI(text, load(m, i));                                                                                    \
+    }
 COMI(COMISS_Vss_Wss, "comiss", LD32)
 COMI(COMISD_Vsd_Wsd, "comisd", LD64)
 COMI(UCOMISS_Vss_Wss, "ucomiss", LD32)
 COMI(UCOMISD_Vsd_Wsd, "ucomisd", LD64)
 
-/* -- Logic, unpacking, shuffling: no arithmetic ----------------------------------------------------------------------- */
+/* -- Logic, unpacking, shuffling: no arithmetic -------------------------------------------------------------------- */
 
 #define LOGIC(NAME, text)                                                                                              \
     XMM_ROW(NAME##PS_Vps_Wps, LD128, RUN(text "ps"))                                                                   \

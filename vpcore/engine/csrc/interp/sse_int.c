@@ -1,7 +1,7 @@
 /* sse_int.c: XMM integer instructions without an MMX twin, and moves between register files (SDM 1, 11.4.2). */
 #include "simd.h"
 
-/* -- Unpacking and shuffling -------------------------------------------------------------------------------------- */
+/* -- Unpacking and shuffling --------------------------------------------------------------------------------------- */
 
 XMM_ROW(PUNPCKLQDQ_Vdq_Wdq, LD128, RUN("punpcklqdq"))
 XMM_ROW(PUNPCKHQDQ_Vdq_Wdq, LD128, RUN("punpckhqdq"))
@@ -67,7 +67,7 @@ HANDLER(PMOVMSKB_Gd_Udq)
     NEXT;
 }
 
-/* -- Shifts of the whole register by bytes ------------------------------------------------------------------------ */
+/* -- Shifts of the whole register by bytes ------------------------------------------------------------------------- */
 
 enum { VEC_BYTES = sizeof(vec) };
 
@@ -80,7 +80,10 @@ static vec window(vec v, unsigned from)
     memcpy(&v, line + from, sizeof v);
     return v;
 }
-static unsigned byte_count(const struct insn *i) { return i->imm < VEC_BYTES ? i->imm : VEC_BYTES; }
+static unsigned byte_count(const struct insn *i)
+{
+    return i->imm < VEC_BYTES ? i->imm : VEC_BYTES;
+}
 
 HANDLER(PSRLDQ_Udq_Ib)
 {
@@ -95,7 +98,7 @@ HANDLER(PSLLDQ_Udq_Ib)
     NEXT;
 }
 
-/* -- Moves -------------------------------------------------------------------------------------------------------- */
+/* -- Moves --------------------------------------------------------------------------------------------------------- */
 
 HANDLER(MOVD_Vdq_Ed_r)
 {

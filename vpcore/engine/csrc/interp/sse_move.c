@@ -1,7 +1,7 @@
 /* sse_move.c: moves of XMM registers, MXCSR, caches and fences (SDM 1, 10.4.1, 10.4.6, 11.4.4). */
 #include "simd.h"
 
-/* -- Whole registers ---------------------------------------------------------------------------------------------- */
+/* -- Whole registers ----------------------------------------------------------------------------------------------- */
 
 #define XMM_STORE128(row, aligned)                                                                                     \
     HANDLER(row)                                                                                                       \
@@ -30,7 +30,7 @@ XMM_STORE128(MOVNTPS_Mps_Vps, true)
 XMM_STORE128(MOVNTPD_Mpd_Vpd, true)
 XMM_STORE128(MOVNTDQ_Mdq_Vdq, true)
 
-/* -- Scalars: a register source leaves the rest alone, memory clears it ---------------------------------------------- */
+/* -- Scalars: a register source leaves the rest alone, memory clears it -------------------------------------------- */
 
 #define XMM_SCALAR(NAME, V, W, bits, merge)                                                                            \
     HANDLER(NAME##_##V##_##W##_r)                                                                                      \
@@ -57,16 +57,31 @@ XMM_STORE128(MOVNTDQ_Mdq_Vdq, true)
         st##bits(m, i->seg, ea(m, i), low##bits(XMM(m, i->reg)));                                                      \
         NEXT;                                                                                                          \
     }
-static inline vec merge32(vec a, vec b) { return (vec)_mm_move_ss((__m128)a, (__m128)b); }
-static inline vec merge64(vec a, vec b) { return (vec)_mm_move_sd((__m128d)a, (__m128d)b); }
+static inline vec merge32(vec a, vec b)
+{
+    return (vec)_mm_move_ss((__m128)a, (__m128)b);
+}
+static inline vec merge64(vec a, vec b)
+{
+    return (vec)_mm_move_sd((__m128d)a, (__m128d)b);
+}
 XMM_SCALAR(MOVSS, Vss, Wss, 32, merge32)
 XMM_SCALAR(MOVSD, Vsd, Wsd, 64, merge64)
 
-/* -- Halves ------------------------------------------------------------------------------------------------------- */
+/* -- Halves -------------------------------------------------------------------------------------------------------- */
 
-static inline vec set_low(vec a, vec b) { return merge64(a, b); }
-static inline vec set_high(vec a, vec b) { return _mm_unpacklo_epi64(a, b); }
-static inline uint64_t high64(vec a) { return low64(_mm_unpackhi_epi64(a, a)); }
+static inline vec set_low(vec a, vec b)
+{
+    return merge64(a, b);
+}
+static inline vec set_high(vec a, vec b)
+{
+    return _mm_unpacklo_epi64(a, b);
+}
+static inline uint64_t high64(vec a)
+{
+    return low64(_mm_unpackhi_epi64(a, a));
+}
 
 #define XMM_HALF(NAME, put, get)                                                                                       \
     HANDLER(NAME##_Vq_Mq)                                                                                              \
@@ -114,7 +129,7 @@ HANDLER(MOVMSKPD_Gd_Upd)
     NEXT;
 }
 
-/* -- MXCSR -------------------------------------------------------------------------------------------------------- */
+/* -- MXCSR --------------------------------------------------------------------------------------------------------- */
 
 HANDLER(LDMXCSR_Md)
 {
@@ -131,10 +146,14 @@ HANDLER(STMXCSR_Md)
     NEXT;
 }
 
-/* -- Caches and order: one thread, and memory that is always coherent -------------------------------------------------- */
+/* -- Caches and order: one thread, and memory that is always coherent
+ * -------------------------------------------------- */
 
 #define NOTHING_TO_DO(row)                                                                                             \
-    HANDLER(row) { NEXT; }
+    HANDLER(row)                                                                                                       \
+    {                                                                                                                  \
+        NEXT;                                                                                                          \
+    }
 NOTHING_TO_DO(SFENCE)
 NOTHING_TO_DO(LFENCE)
 NOTHING_TO_DO(MFENCE)

@@ -1,7 +1,7 @@
 /* x87_arith.c: x87 arithmetic, comparison and conditional moves (SDM 1, 8.3.3, 8.3.5, 8.3.6; SDM 2 appendix A.5). */
 #include "x87_ops.h"
 
-/* -- Arithmetic --------------------------------------------------------------------------------------------------- */
+/* -- Arithmetic ---------------------------------------------------------------------------------------------------- */
 
 #define X87_ARITH(OP, text, to_st, to_sti)                                                                             \
     X87_LOAD(OP##_Md, text "s", 4)                                                                                     \
@@ -30,7 +30,7 @@ X87_INT_ARITH(FISUBR, "fisubr")
 X87_INT_ARITH(FIDIV, "fidiv")
 X87_INT_ARITH(FIDIVR, "fidivr")
 
-/* -- Comparison --------------------------------------------------------------------------------------------------- */
+/* -- Comparison ---------------------------------------------------------------------------------------------------- */
 
 X87_LOAD(FCOM_Md, "fcoms", 4)
 X87_LOAD(FCOM_Mq, "fcoml", 8)
@@ -65,7 +65,7 @@ X87_COMI(FUCOMI_ST_STi, 0xdb, 0xe8)
 X87_COMI(FCOMIP_ST_STi, 0xdf, 0xf0)
 X87_COMI(FUCOMIP_ST_STi, 0xdf, 0xe8)
 
-/* -- Conditional moves -------------------------------------------------------------------------------------------- */
+/* -- Conditional moves --------------------------------------------------------------------------------------------- */
 
 /* FCMOVE on the guest's condition does what each of them does, stack faults included. */
 #define X87_MOVE_IF(esc, modrm)                                                                                        \

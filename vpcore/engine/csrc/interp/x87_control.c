@@ -2,7 +2,7 @@
 #include "../sse.h"
 #include "x87_ops.h"
 
-/* -- Control and status words ------------------------------------------------------------------------------------- */
+/* -- Control and status words -------------------------------------------------------------------------------------- */
 
 HANDLER(FWAIT)
 {
@@ -72,9 +72,12 @@ HANDLER(FNINIT)
     NEXT;
 }
 
-/* -- FNSTENV, FLDENV, FNSAVE, FRSTOR ------------------------------------------------------------------------------ */
+/* -- FNSTENV, FLDENV, FNSAVE, FRSTOR ------------------------------------------------------------------------------- */
 
-static unsigned env_size(bool os32) { return os32 ? X87_ENV32 : X87_ENV16; }
+static unsigned env_size(bool os32)
+{
+    return os32 ? X87_ENV32 : X87_ENV16;
+}
 
 /* #NM; the state into cpu.fx. */
 static void begin_image(struct vp_vm *m, bool waiting)
@@ -179,7 +182,7 @@ X87_IMAGE(FLDENV, fldenv)
 X87_IMAGE(FNSAVE, fnsave)
 X87_IMAGE(FRSTOR, frstor)
 
-/* -- FXSAVE, FXRSTOR (SDM 1, 10.5): the first 288 bytes; what lies behind is not ours --------------------------------- */
+/* -- FXSAVE, FXRSTOR (SDM 1, 10.5): the first 288 bytes; what lies behind is not ours ------------------------------ */
 
 /* #NM, the operand's linear address or #GP. */
 static uint32_t fx_operand(struct vp_vm *m, const struct insn *i, enum access acc)
