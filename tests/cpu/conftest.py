@@ -1,5 +1,6 @@
 """Fixtures of the CPU tests; as a conftest it also makes the package `oracle` beside it importable for all of them."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -16,3 +17,16 @@ def oracle() -> Iterator[Oracle]:
         except OracleUnavailableError as reason:
             pytest.skip(str(reason))
         yield silicon
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Count the differences that tests excuse: properties `excused` of the form `name: number`."""
+    counts: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for key, value in getattr(report, "user_properties", ()):
+                if key == "excused" and getattr(report, "when", "") == "call":
+                    name, _, number = value.rpartition(": ")
+                    counts[name] += int(number)
+    for name, number in counts.most_common():
+        terminalreporter.write_line(f"excused difference, {name}: {number}")
