@@ -271,6 +271,27 @@ def test_a_device_that_answers_nonsense_does_no_harm(value):
             box.run("in al, 0x10\nhlt")
 
 
+def test_a_device_that_runs_the_processor_is_an_error(box):
+    box.bus.hook = lambda *_: box.engine.run()
+
+    with pytest.raises(EngineError, match="may not run"):
+        box.run("in al, 0x10\nhlt")
+
+
+def test_other_threads_get_their_turn_while_the_guest_computes(box):
+    seen = []
+    thread = threading.Thread(target=lambda: (seen.append(1), box.engine.stop()))
+    box.load(SPIN)
+    box.set(eip=CODE)
+    box.bus.hook = lambda *_: thread.start()
+    box.load("in al, 0x10\nagain: jmp again")
+
+    assert box.engine.run() == Exit.STOP
+
+    thread.join()
+    assert seen == [1]
+
+
 def test_ports_are_called_with_port_size_and_value(box):
     box.bus.answers = {0x1234: 0xA1B2C3D4}
 

@@ -2,8 +2,8 @@
 
 setup.py takes `ffi` from here.  Run as a script it builds in place and compiles only what changed:
 
-    python vpcore/engine/build.py                       _vp.abi3.so
-    VPCORE_SANITIZE=1 python vpcore/engine/build.py     _vp_san.abi3.so, under AddressSanitizer and UBSan
+    python vpcore/engine/build.py                       module _vp
+    VPCORE_SANITIZE=1 python vpcore/engine/build.py     module _vp_san, under AddressSanitizer and UBSan
 """
 
 from __future__ import annotations
@@ -36,58 +36,16 @@ WARNINGS = ["-Wall", "-Wextra", "-Werror"]
 SAN_FLAGS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
 if SANITIZE:
     FLAGS += SAN_FLAGS
+MACRO = ("_CFFI_NO_LIMITED_API", None)
+"""glue.c uses more of CPython's interface than its stable part."""
 LINK_FLAGS = ["-shared", "-pthread", *(SAN_FLAGS if SANITIZE else [])]
 
-CALLBACKS = """
-extern "Python" uint32_t vp_py_in(uintptr_t host, uint32_t port, uint32_t size);
-extern "Python" void vp_py_out(uintptr_t host, uint32_t port, uint32_t size, uint32_t value);
-extern "Python" uint32_t vp_py_in_block(uintptr_t host, uint32_t port, uint32_t size, uint8_t *buf, uint32_t count);
-extern "Python" uint32_t vp_py_out_block(uintptr_t host, uint32_t port, uint32_t size, uint8_t *buf, uint32_t count);
-extern "Python" uint64_t vp_py_mmio_read(uintptr_t host, uint64_t addr, uint32_t size);
-extern "Python" void vp_py_mmio_write(uintptr_t host, uint64_t addr, uint32_t size, uint64_t value);
-extern "Python" uint32_t vp_py_inta(uintptr_t host);
-extern "Python" void vp_py_warn(uintptr_t host, const char *text);
-extern "Python" void vp_py_ferr(uintptr_t host, uint32_t level);
-void vp_python_calls(vp_calls *calls);
-"""
-
-# Python is called with `host` as a number: an index into a list costs a fifth of ffi.from_handle().
-GLUE = r"""
-#include "vp.h"
-static uint32_t vp_py_in(uintptr_t, uint32_t, uint32_t);
-static void vp_py_out(uintptr_t, uint32_t, uint32_t, uint32_t);
-static uint32_t vp_py_in_block(uintptr_t, uint32_t, uint32_t, uint8_t *, uint32_t);
-static uint32_t vp_py_out_block(uintptr_t, uint32_t, uint32_t, uint8_t *, uint32_t);
-static uint64_t vp_py_mmio_read(uintptr_t, uint64_t, uint32_t);
-static void vp_py_mmio_write(uintptr_t, uint64_t, uint32_t, uint64_t);
-static uint32_t vp_py_inta(uintptr_t);
-static void vp_py_warn(uintptr_t, const char *);
-static void vp_py_ferr(uintptr_t, uint32_t);
-
-static uint32_t to_in(void *h, uint32_t port, uint32_t size) { return vp_py_in((uintptr_t)h, port, size); }
-static void to_out(void *h, uint32_t port, uint32_t size, uint32_t v) { vp_py_out((uintptr_t)h, port, size, v); }
-static uint32_t to_in_block(void *h, uint32_t port, uint32_t size, uint8_t *buf, uint32_t count)
-{
-    return vp_py_in_block((uintptr_t)h, port, size, buf, count);
-}
-static uint32_t to_out_block(void *h, uint32_t port, uint32_t size, const uint8_t *buf, uint32_t count)
-{
-    return vp_py_out_block((uintptr_t)h, port, size, (uint8_t *)buf, count);
-}
-static uint64_t to_mmio_read(void *h, uint64_t addr, uint32_t size) { return vp_py_mmio_read((uintptr_t)h, addr, size); }
-static void to_mmio_write(void *h, uint64_t addr, uint32_t size, uint64_t v)
-{
-    vp_py_mmio_write((uintptr_t)h, addr, size, v);
-}
-static uint32_t to_inta(void *h) { return vp_py_inta((uintptr_t)h); }
-static void to_warn(void *h, const char *text) { vp_py_warn((uintptr_t)h, text); }
-static void to_ferr(void *h, uint32_t level) { vp_py_ferr((uintptr_t)h, level); }
-
-static void vp_python_calls(vp_calls *c)
-{
-    *c = (vp_calls){.in = to_in, .out = to_out, .in_block = to_in_block, .out_block = to_out_block,
-        .mmio_read = to_mmio_read, .mmio_write = to_mmio_write, .inta = to_inta, .warn = to_warn, .ferr = to_ferr};
-}
+GLUE = HERE / "glue.c"
+GLUE_CDEF = """
+enum vp_py_call { VP_PY_IN, VP_PY_OUT, VP_PY_IN_BLOCK, VP_PY_OUT_BLOCK, VP_PY_MMIO_READ, VP_PY_MMIO_WRITE, VP_PY_INTA,
+                  VP_PY_WARN, VP_PY_FERR, VP_PY_KEEP, VP_PY_CALLS };
+void vp_py_calls(vp_calls *calls);
+int vp_py_run(vp_vm *vm, uint64_t max_insns);
 """
 
 
@@ -98,7 +56,13 @@ def cdef() -> str:
         for line in (CSRC / "vp.h").read_text().splitlines()
         if not line.startswith("#") or re.match(r"#define \w+ (0x)?[0-9a-fA-F]+\b", line)
     ]
-    return "\n".join(re.sub(r"(#define \w+ \w+).*", r"\1", line) for line in kept) + CALLBACKS
+    return "\n".join(re.sub(r"(#define \w+ \w+).*", r"\1", line) for line in kept) + GLUE_CDEF
+
+
+def _glue() -> str:
+    """glue.c, with the enum that Python sees."""
+    enum = GLUE_CDEF[: GLUE_CDEF.index(";") + 1]
+    return f'{enum}\n#line 1 "{os.path.relpath(GLUE, ROOT)}"\n{GLUE.read_text()}'
 
 
 def generate() -> None:
@@ -121,12 +85,14 @@ def _make_ffi() -> cffi.FFI:
     builder.cdef(cdef())
     builder.set_source(
         f"vpcore.engine.{NAME}",
-        GLUE,
+        _glue(),
         sources=[os.path.relpath(path, ROOT) for path in sources()],
         include_dirs=[os.path.relpath(CSRC, ROOT)],
         depends=[os.path.relpath(path, ROOT) for path in CSRC.rglob("*.h")],
         extra_compile_args=FLAGS,
         extra_link_args=LINK_FLAGS[1:],
+        define_macros=[MACRO],
+        py_limited_api=False,
     )
     return builder
 
@@ -179,10 +145,10 @@ def _build_in(work: Path) -> Path:
     with contextlib.redirect_stdout(io.StringIO()):
         ffi.emit_c_code(str(module))  # leaves the file alone where nothing changed
     jobs = [(path, work / path.relative_to(CSRC).with_suffix(".o"), FLAGS + WARNINGS) for path in sources()]
-    jobs.append((module, work / "module.o", [*FLAGS, "-I", sysconfig.get_path("include")]))
+    jobs.append((module, work / "module.o", [*FLAGS, f"-D{MACRO[0]}", "-I", sysconfig.get_path("include")]))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         made = list(pool.map(lambda job: _compile(*job), jobs))
-    target = HERE / f"{NAME}.abi3.so"
+    target = HERE / f"{NAME}{sysconfig.get_config_var('EXT_SUFFIX')}"
     objects = [str(out) for _, out, _ in jobs]
     listing = work / "objects"
     if any(made) or not target.exists() or not listing.exists() or listing.read_text() != "\n".join(objects):

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import attrs
 
-from vpcore.engine import callbacks
+from vpcore.engine.callbacks import Callbacks
 from vpcore.engine.library import ffi, lib
 from vpcore.errors import EngineError
 
@@ -132,7 +132,7 @@ class Engine:
     ) -> None:
         self.config = config
         self._kept: dict[int, Any] = {}
-        self._host = callbacks.register(bus, inta, ferr)
+        self._callbacks = Callbacks(bus, inta, ferr)
         settings = ffi.new("vp_config *")
         settings.ram_size = config.ram_size
         settings.cpu_model = _choice("cpu", config.cpu, CPU_MODELS)
@@ -140,17 +140,16 @@ class Engine:
         settings.icount_ns = config.icount_ns
         settings.tsc_hz = config.tsc_hz
         settings.cache_size = config.cache_size
-        settings.host = ffi.cast("void *", self._host)
-        lib.vp_python_calls(ffi.addressof(settings, "calls"))
+        settings.host = self._callbacks.host
+        lib.vp_py_calls(ffi.addressof(settings, "calls"))
         ports = getattr(bus, "ports", None)
         if ports is not None:
             settings.cells = self._keep(ports.cells, writable=True)
             settings.cell_kind = self._keep(ports.cell_kind, writable=False)
         self._vm = lib.vp_create(settings)
         if self._vm == ffi.NULL:
-            callbacks.forget(self._host)
             raise EngineError(_text(lib.vp_error(ffi.NULL)))
-        callbacks.attach(self._host, self.stop)
+        self._callbacks.stop = self.stop
         self._cpu = lib.vp_cpu(self._vm)
         self._ram = _owned_ram(self._vm)
         self.name = self.select(config.engine)
@@ -173,8 +172,8 @@ class Engine:
 
         Raises what a bus method raised meanwhile.
         """
-        code = lib.vp_run(self._vm, max_insns)
-        failed = callbacks.failure(self._host)
+        code = lib.vp_py_run(self._vm, max_insns)
+        failed = self._callbacks.take_failure()
         if failed is not None:
             raise failed
         if code < 0:
@@ -195,7 +194,7 @@ class Engine:
         if self._vm is not None:
             self._vm = self._cpu = None
             self._ram = memoryview(b"")
-            callbacks.forget(self._host)
+            self._callbacks.stop = bool
 
     # -- time --
 

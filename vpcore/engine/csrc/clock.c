@@ -1,11 +1,11 @@
 /* clock.c: virtual time.
  *
- * Realtime: the host's monotonic clock less what the vm was paused.  icount: retired instructions times a constant, plus
- * what vp_set_now() skipped; exact within a block too, so a device sees the same time in every run.
+ * Realtime: the host's monotonic clock less what the vm was paused.  icount: retired instructions times a constant,
+ * plus what vp_set_now() skipped; exact within a block too, so a device sees the same time in every run.
  */
-#include <time.h>
 #include "event.h"
 #include "vm.h"
+#include <time.h>
 
 static int64_t host_now(void)
 {

@@ -4,9 +4,6 @@
  * manual's form; within, flags are lazy (flags.h) and x87 state may be on the host (x87.h).
  */
 #include "engine.h"
-#include <stdatomic.h>
-#include <stdio.h>
-#include <string.h>
 #include "cpuid.h"
 #include "event.h"
 #include "flags.h"
@@ -15,6 +12,9 @@
 #include "msr.h"
 #include "seg.h"
 #include "x87.h"
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
 
 static const struct vp_engine *const engines[] = {&engine_interp};
 enum { ENGINES = sizeof engines / sizeof *engines };
@@ -152,11 +152,17 @@ void vp_cpu_changed(vp_vm *m)
 
 int vp_run(vp_vm *m, uint64_t max_insns)
 {
+    if (m->in_run) {
+        snprintf(m->error, sizeof m->error, "a device may not run the processor that calls it");
+        return -1;
+    }
+    m->in_run = true;
     fl_put(m, m->cpu.eflags);
     int code = m->engine->run(m, max_insns);
     x87_leave(m);
     m->cur = NULL;
     m->cpu.eflags = eflags_get(m);
+    m->in_run = false;
     return code;
 }
 

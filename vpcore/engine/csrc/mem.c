@@ -6,13 +6,13 @@
  */
 #define _GNU_SOURCE
 #include "mem.h"
+#include "engine.h"
+#include "mmu.h"
+#include "x87.h"
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#include "engine.h"
-#include "mmu.h"
-#include "x87.h"
 
 enum { GRANULE_SHIFT = 5, GRANULES = PAGE_SIZE >> GRANULE_SHIFT };
 

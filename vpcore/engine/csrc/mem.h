@@ -18,8 +18,8 @@ uint64_t mem_read(struct vp_vm *m, uint64_t phys, unsigned size);
 /* Also sets the dirty flag and drops code made from the bytes. */
 void mem_write(struct vp_vm *m, uint64_t phys, unsigned size, uint64_t value);
 
-/* Host memory behind [phys, phys + size) for reading, or for being written at once; NULL where mem_read() and mem_write()
- * must be used.  mem_write_ptr() sets the dirty flag. */
+/* Host memory behind [phys, phys + size) for reading, or for being written at once; NULL where mem_read() and
+ * mem_write() must be used.  mem_write_ptr() sets the dirty flag. */
 const uint8_t *mem_read_ptr(struct vp_vm *m, uint64_t phys);
 uint8_t *mem_write_ptr(struct vp_vm *m, uint64_t phys, unsigned size);
 

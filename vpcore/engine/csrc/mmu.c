@@ -9,7 +9,6 @@
  * until it is flushed, as on a real processor; a fault is always decided by a fresh walk.
  */
 #include "mmu.h"
-#include <stdlib.h>
 #include "cpuid.h"
 #include "debug.h"
 #include "engine.h"
@@ -17,6 +16,7 @@
 #include "flags.h"
 #include "mem.h"
 #include "seg.h"
+#include <stdlib.h>
 
 /* Page-table entries, SDM 3A tables 4-5, 4-6, 4-10, 4-11. */
 enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_A = 0x20, PTE_D = 0x40, PTE_PS = 0x80, PTE_G = 0x100 };
@@ -41,12 +41,12 @@ enum { LOG_SIZE = 256, REGION_SHIFT = 22, REGIONS = 1 << (32 - REGION_SHIFT) };
 
 struct mmu {
     struct slow_entry slow[2][TLB_SIZE];
-    uint64_t mode;     /* control bits that the entries were made under */
-    bool align[2];     /* [user]: alignment checks are on */
-    bool watch;        /* data breakpoints are set */
+    uint64_t mode;              /* control bits that the entries were made under */
+    bool align[2];              /* [user]: alignment checks are on */
+    bool watch;                 /* data breakpoints are set */
     uint8_t large[REGIONS / 8]; /* a bit for each 4 MB that had an entry from a large page since the last full flush */
-    unsigned filled;   /* slots in `log`, or more than LOG_SIZE where not all are known */
-    uint16_t log[LOG_SIZE]; /* slots filled since the last flush: a flush costs what was used */
+    unsigned filled;            /* slots in `log`, or more than LOG_SIZE where not all are known */
+    uint16_t log[LOG_SIZE];     /* slots filled since the last flush: a flush costs what was used */
 };
 
 bool mmu_create(struct vp_vm *m)

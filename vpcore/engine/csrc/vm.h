@@ -124,7 +124,7 @@ struct vp_vm {
 
     vp_config config;
     int64_t deadline, time_base, host_base;
-    bool paused, intr;
+    bool paused, intr, in_run;
     uint32_t breaks[16];
     unsigned break_count;
 

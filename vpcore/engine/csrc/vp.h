@@ -79,6 +79,8 @@ typedef struct vp_calls {
     void (*warn)(void *host, const char *text);
     /* FERR# pin: an x87 error with CR0.NE = 0 awaits IRQ 13 (level 1), or is over (0).  May be NULL. */
     void (*ferr)(void *host, uint32_t level);
+    /* Called every few milliseconds of guest code, for the host's other business.  May be NULL. */
+    void (*breathe)(void *host);
 } vp_calls;
 
 /* CPU models; what each has is cpuid.c's table. */

@@ -1,19 +1,19 @@
 /* block.c: the interpreter's cache of decoded code.
  *
- * Blocks are found by guest-physical address and code size, so they outlive changes of the page tables; loop.c keeps the
- * shortcut by linear address.  They lie one behind the other in an arena of vp_config.cache_size bytes; when that is
- * full, everything goes and the cache starts over, which is cheaper than choosing.
+ * Blocks are found by guest-physical address and code size, so they outlive changes of the page tables; loop.c keeps
+ * the shortcut by linear address.  They lie one behind the other in an arena of vp_config.cache_size bytes; when that
+ * is full, everything goes and the cache starts over, which is cheaper than choosing.
  *
  * A block whose bytes change leaves the tables at once; its memory stays, because it may be executing: then the next
  * instruction's handler is exchanged for one that leaves the block (block_cut).  Its first handler becomes stale(), for
  * shortcuts that still lead to it.
  */
 #include "block.h"
-#include <stdlib.h>
-#include <string.h>
 #include "../isa.h"
 #include "../mem.h"
 #include "interp.h"
+#include <stdlib.h>
+#include <string.h>
 
 #include "../gen/interp_handlers.h"
 

@@ -32,6 +32,7 @@ struct interp {
     uint64_t generation; /* upper half of keys: bits 34 and up; those of another generation are stale */
     uint64_t stop_at;    /* vp_insns() at which run() ends */
     uint64_t began;      /* vp_insns() at which it began */
+    uint32_t looks;      /* at the clock */
     bool fresh;          /* run() has not executed anything yet */
     bool drop;           /* all blocks are to go as soon as none runs */
     struct block *running;
@@ -40,7 +41,7 @@ struct interp {
     struct block **pages; /* lists of blocks by physical page */
     uint8_t *arena;
     uint64_t used;
-    struct insn scratch[BLOCK_MAX + 1]; /* a block being built, or a part of one being executed */
+    struct insn scratch[BLOCK_MAX + 1];   /* a block being built, or a part of one being executed */
     uint64_t seen[(1 << SEEN_BITS) / 64]; /* hash of pages that some jump leads to */
     struct jump jumps[1 << JUMP_BITS];
     struct block *hash[1 << HASH_BITS];

@@ -5,15 +5,19 @@
  * shadow allows, is executed as a copy that ends in time, so counts are exact.  Code that crosses a page, or lies where
  * no memory is, is fetched and executed one instruction at a time.
  */
-#include <stdatomic.h>
-#include <string.h>
 #include "../engine.h"
 #include "../isa.h"
 #include "../mem.h"
+#include "../x87.h"
 #include "block.h"
 #include "interp.h"
+#include <stdatomic.h>
+#include <string.h>
 
-enum { SLICE = 4096 }; /* instructions between two looks at a real clock */
+enum {
+    SLICE = 4096, /* instructions between two looks at the clock */
+    BREATH = 256  /* looks between two times that the host gets */
+};
 /* attention that is needed again after each single instruction */
 enum { ATTN_EACH = ATTN_SHADOW | ATTN_TRAP | ATTN_BREAK | ATTN_DR };
 
@@ -113,6 +117,13 @@ static __attribute__((noinline)) void execute_some(struct vp_vm *m, struct block
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
+static void breathe(struct vp_vm *m)
+{
+    if (!m->config.calls.breathe) return;
+    x87_leave(m);
+    m->config.calls.breathe(m->config.host);
+}
+
 /* Budget is used up, or something asked to look at the clock: a VP_EXIT_ code, or -1 with a new budget. */
 static int look_at_clock(struct vp_vm *m)
 {
@@ -130,10 +141,10 @@ static int look_at_clock(struct vp_vm *m)
     } else {
         /* a deadline that is always late already must not keep the guest from going on */
         if (!it->fresh && vp_now(m) >= m->deadline) return VP_EXIT_DEADLINE;
-        budget = least(budget, SLICE);
     }
+    if (++it->looks % BREATH == 0) breathe(m);
     it->fresh = false;
-    m->budget = budget;
+    m->budget = least(budget, SLICE);
     return -1;
 }
 

@@ -1,15 +1,15 @@
 /* string.c: string instructions, IN and OUT.
  *
- * Each element is read, checked, written and counted before the next one, so a fault leaves the registers at the element
- * that caused it.  A repeated instruction gives way after a chunk, and after each element while something asks for
- * attention (a trap after each iteration: SDM 3B 17.3.1.4); it then stays at its own EIP and is not counted as retired.
- * Runs of elements within a page go by memmove, memset or one call of a device, where DF is 0 and no check stands in the
- * way.
+ * Each element is read, checked, written and counted before the next one, so a fault leaves the registers at the
+ * element that caused it.  A repeated instruction gives way after a chunk, and after each element while something asks
+ * for attention (a trap after each iteration: SDM 3B 17.3.1.4); it then stays at its own EIP and is not counted as
+ * retired. Runs of elements within a page go by memmove, memset or one call of a device, where DF is 0 and no check
+ * stands in the way.
  */
-#include <stdatomic.h>
 #include "../io.h"
 #include "../seg.h"
 #include "interp.h"
+#include <stdatomic.h>
 
 enum { CHUNK = 4096 }; /* elements between two looks at what else is to be done */
 
@@ -48,7 +48,8 @@ static bool wanted(struct vp_vm *m) { return atomic_load_explicit(&m->attn, memo
 
 /* -- Spans -------------------------------------------------------------------------------------------------------- */
 
-/* How many of `count` elements at seg:[reg] lie in one ascending piece that is plainly allowed and ends on their page. */
+/* How many of `count` elements at seg:[reg] lie in one ascending piece that is plainly allowed and ends on their page.
+ */
 static uint32_t run_length(struct vp_vm *m, const struct insn *i, unsigned seg, unsigned reg, unsigned size,
                            uint32_t count, enum access acc)
 {
@@ -62,8 +63,8 @@ static uint32_t run_length(struct vp_vm *m, const struct insn *i, unsigned seg, 
 }
 
 /* Host memory of the next elements at seg:[reg], *count cut to what lies there; NULL where they go one by one. */
-static uint8_t *span(struct vp_vm *m, const struct insn *i, unsigned seg, unsigned reg, unsigned size,
-                     uint32_t *count, enum access acc)
+static uint8_t *span(struct vp_vm *m, const struct insn *i, unsigned seg, unsigned reg, unsigned size, uint32_t *count,
+                     enum access acc)
 {
     *count = run_length(m, i, seg, reg, size, *count, acc);
     uint32_t n = *count * size;

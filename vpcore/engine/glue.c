@@ -1,0 +1,148 @@
+/* glue.c: from the engine to Python's bound methods, compiled into the extension module by build.py.
+ *
+ * Calls go by CPython's own interface: a port read costs a third of what cffi's extern "Python" does.  The interpreter
+ * lock is held while the guest runs, so a call takes no lock, and other threads get their turn in breathe().  `host` is
+ * an array of callables, one for each enum vp_py_call, as the numbers that id() gives; Python keeps them alive.
+ */
+#include "vp.h"
+#include <Python.h>
+
+static PyObject *callee(void *host, enum vp_py_call which) { return (PyObject *)((uintptr_t *)host)[which]; }
+
+/* The exception that is set goes to Python's keeper, which also stops the engine. */
+static void failed(void *host)
+{
+    PyObject *type, *value, *trace;
+
+    PyErr_Fetch(&type, &value, &trace);
+    PyErr_NormalizeException(&type, &value, &trace);
+    if (trace) PyException_SetTraceback(value, trace);
+    PyObject *kept = PyObject_CallOneArg(callee(host, VP_PY_KEEP), value);
+    if (!kept) PyErr_WriteUnraisable(value);
+    Py_XDECREF(kept);
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(trace);
+}
+
+enum { MOST_ARGS = 3 };
+
+/* Call with the arguments, whose references are taken; NULL and an exception where one of them is NULL. */
+static PyObject *call(void *host, enum vp_py_call which, PyObject *a, PyObject *b, PyObject *c, size_t count)
+{
+    PyObject *argv[MOST_ARGS + 1] = {NULL, a, b, c}, *result = NULL;
+
+    if ((count < 1 || a) && (count < 2 || b) && (count < 3 || c))
+        result = PyObject_Vectorcall(callee(host, which), argv + 1, count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    Py_XDECREF(a);
+    Py_XDECREF(b);
+    Py_XDECREF(c);
+    return result;
+}
+
+static PyObject *number(uint64_t value) { return PyLong_FromUnsignedLongLong(value); }
+
+/* The result as bits; `otherwise`, and the exception kept, where there is none. */
+static uint64_t bits_of(void *host, PyObject *result, uint64_t otherwise)
+{
+    uint64_t value = result ? PyLong_AsUnsignedLongLongMask(result) : 0;
+
+    Py_XDECREF(result);
+    if (!PyErr_Occurred()) return value;
+    failed(host);
+    return otherwise;
+}
+
+static void done(void *host, PyObject *result)
+{
+    if (!result) failed(host);
+    Py_XDECREF(result);
+}
+
+static uint32_t to_in(void *h, uint32_t port, uint32_t size)
+{
+    return (uint32_t)bits_of(h, call(h, VP_PY_IN, number(port), number(size), NULL, 2), UINT32_MAX);
+}
+
+static void to_out(void *h, uint32_t port, uint32_t size, uint32_t value)
+{
+    done(h, call(h, VP_PY_OUT, number(port), number(size), number(value), 3));
+}
+
+static uint64_t to_mmio_read(void *h, uint64_t addr, uint32_t size)
+{
+    return bits_of(h, call(h, VP_PY_MMIO_READ, number(addr), number(size), NULL, 2), UINT64_MAX);
+}
+
+static void to_mmio_write(void *h, uint64_t addr, uint32_t size, uint64_t value)
+{
+    done(h, call(h, VP_PY_MMIO_WRITE, number(addr), number(size), number(value), 3));
+}
+
+/* The view ends with the call: a device that keeps it cannot reach memory that is gone. */
+static uint32_t move_block(void *h, enum vp_py_call which, uint32_t port, uint32_t size, char *buf, uint32_t count,
+                           int access)
+{
+    PyObject *view = PyMemoryView_FromMemory(buf, (Py_ssize_t)size * count, access);
+
+    Py_XINCREF(view);
+    uint32_t moved = (uint32_t)bits_of(h, call(h, which, number(port), number(size), view, 3), 0);
+    PyObject *released = view ? PyObject_CallMethod(view, "release", NULL) : NULL;
+    if (!released) failed(h);
+    Py_XDECREF(released);
+    Py_XDECREF(view);
+    return moved;
+}
+
+static uint32_t to_in_block(void *h, uint32_t port, uint32_t size, uint8_t *buf, uint32_t count)
+{
+    return move_block(h, VP_PY_IN_BLOCK, port, size, (char *)buf, count, PyBUF_WRITE);
+}
+
+static uint32_t to_out_block(void *h, uint32_t port, uint32_t size, const uint8_t *buf, uint32_t count)
+{
+    return move_block(h, VP_PY_OUT_BLOCK, port, size, (char *)buf, count, PyBUF_READ);
+}
+
+static uint32_t to_inta(void *h)
+{
+    enum { SPURIOUS = 7 }; /* what an 8259A answers when nothing is pending */
+
+    return (uint32_t)bits_of(h, call(h, VP_PY_INTA, NULL, NULL, NULL, 0), SPURIOUS);
+}
+
+static void to_warn(void *h, const char *text)
+{
+    done(h, call(h, VP_PY_WARN, PyUnicode_FromString(text), NULL, NULL, 1));
+}
+static void to_ferr(void *h, uint32_t level) { done(h, call(h, VP_PY_FERR, PyBool_FromLong(level), NULL, NULL, 1)); }
+
+/* Ctrl-C, and the other threads. */
+static void to_breathe(void *h)
+{
+    if (PyErr_CheckSignals() < 0) failed(h);
+    Py_BEGIN_ALLOW_THREADS Py_END_ALLOW_THREADS
+}
+
+static void vp_py_calls(vp_calls *c)
+{
+    *c = (vp_calls){.in = to_in,
+                    .out = to_out,
+                    .in_block = to_in_block,
+                    .out_block = to_out_block,
+                    .mmio_read = to_mmio_read,
+                    .mmio_write = to_mmio_write,
+                    .inta = to_inta,
+                    .warn = to_warn,
+                    .ferr = to_ferr,
+                    .breathe = to_breathe};
+}
+
+static int vp_py_run(vp_vm *vm, uint64_t max_insns)
+{
+    PyGILState_STATE state = PyGILState_Ensure(); /* cffi has released the lock */
+    int code = vp_run(vm, max_insns);
+
+    PyGILState_Release(state);
+    return code;
+}
