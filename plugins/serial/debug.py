@@ -49,11 +49,11 @@ class DebugPorts(Device[DebugState]):
     def _write(self, value: int) -> None:
         self._end.write(bytes((value,)))
         line = self.state.line
+        if value != NEWLINE:
+            line.append(value)
         if value == NEWLINE or len(line) >= LINE_LIMIT:
             firmware_log.debug("%s", line.decode("latin-1"))
             line.clear()
-        else:
-            line.append(value)
 
     @ports.write_block(0)
     def _write_block(self, buffer: memoryview) -> int:

@@ -32,6 +32,7 @@ MODEM_LEVELS: Final = {"cts": MSR.CTS, "dsr": MSR.DSR, "ri": MSR.RI, "dcd": MSR.
 LOOPED: Final = {MCR.RTS: MSR.CTS, MCR.DTR: MSR.DSR, MCR.OUT1: MSR.RI, MCR.OUT2: MSR.DCD}
 """Which output shows as which input in loopback (8.8)."""
 START_AND_STOP_BITS: Final = 2
+MODEM_POLL_NS: Final = 10_000_000
 
 
 @attrs.define
@@ -55,6 +56,8 @@ class UartState:
     sent_at: int | None = None
     """Virtual ns at which everything in `sending` is out."""
     timeout_at: int | None = None
+    poll_at: int | None = None
+    """Virtual ns at which the modem inputs are looked at next."""
 
 
 class Uart(Device[UartState]):
@@ -71,9 +74,21 @@ class Uart(Device[UartState]):
         self._irq, self._clock, self._end, self._line_speed = irq, clock, end, line_speed
         self._sent = clock.timer(self._on_sent)
         self._timeout = clock.timer(self._on_timeout)
+        self._poll = clock.timer(self._on_poll)
         self._followed: tuple[int, ...] = ()
-        self.load(UartState())
-        end.on_input(self._fetch)
+        self.reset()
+        end.on_input(self._on_host)
+
+    def reset(self) -> None:
+        """Master reset; the modem inputs show what they are, without deltas (table I)."""
+        self.load(UartState(msr=_levels(self._end.signals())))
+
+    def load(self, state: UartState) -> None:
+        """Become *state*; a real port follows."""
+        super().load(state)
+        self._followed = ()
+        self._configure()
+        self._signal()
 
     # -- timing --
 
@@ -91,6 +106,7 @@ class Uart(Device[UartState]):
         self._irq.set(bool(gate) and self._cause() != IIR.NONE)
         self._sent.at(state.sent_at)
         self._timeout.at(state.timeout_at)
+        self._poll.at(state.poll_at)
 
     def _cause(self) -> int:
         """The highest pending interrupt (8.6, table IV)."""
@@ -139,11 +155,14 @@ class Uart(Device[UartState]):
             state.divisor = state.divisor & ~BYTE | value
             self._configure()
             return
-        state.thre_pending = False
+        if state.thre_pending:
+            state.thre_pending = False
+            self.drive()  # INTR falls, so that an empty transmitter gives a new edge
+        data = bytes((value & self._character_mask,))
         if state.mcr & MCR.LOOP:
-            self._receive(bytes((value,)))
+            self._receive(data)
         else:
-            self._end.write(bytes((value,)))
+            self._end.write(data)
         if self._line_speed:
             if state.sending < FIFO_SIZE + 1:
                 state.sending += 1
@@ -159,6 +178,16 @@ class Uart(Device[UartState]):
         state.thre_pending = True
         self.drive()
 
+    @property
+    def _character_mask(self) -> int:
+        return (1 << LCR.SHORTEST + (self.state.lcr & LCR.WORD_LENGTH)) - 1
+
+    def _on_host(self) -> None:
+        """The host has bytes, or its modem outputs changed."""
+        self._update_modem()
+        self._fetch()
+        self.drive()
+
     def _fetch(self) -> None:
         """Take from the host what there is room for."""
         state = self.state
@@ -166,7 +195,8 @@ class Uart(Device[UartState]):
         if room > 0 and not state.mcr & MCR.LOOP:
             data = self._end.read(room)
             if data:
-                self._receive(data)
+                mask = self._character_mask
+                self._receive(data if mask == BYTE else bytes(byte & mask for byte in data))
                 self.drive()
 
     def _receive(self, data: bytes) -> None:
@@ -204,6 +234,7 @@ class Uart(Device[UartState]):
         if value & ~state.ier & IER.ETBEI and not state.sending:
             state.thre_pending = True
         state.ier = value & IER.MASK
+        self._arm_poll()
         self.drive()
 
     @ports.read(Reg.IIR)
@@ -286,6 +317,16 @@ class Uart(Device[UartState]):
         """The deltas can be set by writing (8.9, note); no driver does: ignored."""
 
     # -- modem --
+
+    def _arm_poll(self) -> None:
+        """While the guest wants to hear of modem inputs that change by themselves, look at them."""
+        wanted = self._end.has_modem and self.state.ier & IER.EDSSI
+        self.state.poll_at = self._clock.now + MODEM_POLL_NS if wanted else None
+
+    def _on_poll(self) -> None:
+        self._update_modem()
+        self._arm_poll()
+        self.drive()
 
     def _update_modem(self) -> None:
         """Levels from the host or, in loopback, from MCR; deltas from what changed."""

@@ -246,6 +246,8 @@ class TcpListenChar(NullChar):
 class SerialPortChar(FdChar):
     """A real serial port of the host, by pyserial: line settings and modem signals follow the guest's."""
 
+    has_modem = True
+
     def __init__(self, loop: HostLoop, device: str) -> None:
         try:
             import serial  # noqa: PLC0415 - an extra

@@ -42,6 +42,10 @@ class BlockDevice(Protocol):
 class CharDevice(Protocol):
     """The far end of a serial port or debug console: a stream of bytes each way."""
 
+    @property
+    def has_modem(self) -> bool:
+        """The modem inputs may change without a call back: look at `signals` from time to time."""
+
     def write(self, data: bytes) -> None:
         """Send to the host; never blocks: what the host cannot take in time is dropped and counted."""
 
@@ -49,7 +53,7 @@ class CharDevice(Protocol):
         """Take up to *limit* bytes that the host has sent."""
 
     def on_input(self, callback: Callable[[], None]) -> None:
-        """Call back (on the machine's thread) when `read` has something."""
+        """Call back (on the machine's thread) when `read` has something, or `signals` changed."""
 
     def configure(self, baud: int, data_bits: int, parity: str, stop_bits: float) -> None:
         """The guest set the line: a real port follows, others ignore it.  Parity is N, O, E, M or S."""
@@ -76,6 +80,8 @@ class ModemSignals:
 
 class NullChar:
     """A character device that swallows everything."""
+
+    has_modem = False
 
     def write(self, data: bytes) -> None:
         """Forget the bytes."""
@@ -136,6 +142,14 @@ class BufferChar(NullChar):
     def feed(self, data: bytes) -> None:
         """Send bytes to the guest."""
         self._waiting += data
+        self._call_back()
+
+    def set_modem(self, signals: ModemSignals) -> None:
+        """Drive the guest's modem inputs."""
+        self.modem = signals
+        self._call_back()
+
+    def _call_back(self) -> None:
         for callback in self._input_callbacks:
             callback()
 
