@@ -168,7 +168,8 @@ static int attend(struct vp_vm *m)
     return (atomic_load(&m->attn) & ATTN_BREAK) && at_breakpoint(m) ? VP_EXIT_BREAK : -1;
 }
 
-static int loop(struct vp_vm *m)
+/* Not inlined: beside setjmp() its variables would live in memory. */
+static __attribute__((noinline)) int loop(struct vp_vm *m)
 {
     struct interp *it = m->interp;
 
