@@ -5,6 +5,7 @@ Waiting runs the guest on the calling thread (`Machine.run`), so no thread is ne
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,10 +50,8 @@ class SerialView:
         def found() -> re.Match[str] | None:
             return wanted.search(self.text, after)
 
-        try:
+        with contextlib.suppress(GuestTimeoutError):
             self._machine.run(lambda: found() is not None, timeout)
-        except GuestTimeoutError:
-            pass
         match = found()
         if match is None:
             raise GuestTimeoutError(f"serial port: no {pattern!r} within {timeout} s; last: {self.text[-SHOWN:]!r}")
@@ -79,10 +78,8 @@ class ScreenView:
     def wait_for_text(self, pattern: str, timeout: float = 60) -> None:
         """Run until the text screen matches the regular expression.  Raises `GuestTimeoutError` with the screen."""
         wanted = re.compile(pattern)
-        try:
+        with contextlib.suppress(GuestTimeoutError):
             self._machine.run(lambda: wanted.search(self.text) is not None, timeout)
-        except GuestTimeoutError:
-            pass
         if wanted.search(self.text) is None:
             raise GuestTimeoutError(f"screen: no {pattern!r} within {timeout} s; it shows:\n{self.text}")
 
@@ -102,7 +99,7 @@ class KeyboardView:
         self._keyboard = keyboard
 
     def type(self, text: str) -> None:
-        """Type text on a US keyboard; `\\n` is Enter."""
+        r"""Type text on a US keyboard; `\\n` is Enter."""
         self._keyboard.type(text)
 
     def press(self, *keys: str) -> None:

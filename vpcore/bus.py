@@ -78,6 +78,16 @@ class Space:
 
     kind = "registers"
 
+    def __init__(self) -> None:
+        self.traced: dict[str, DeviceLog] = {}
+        """Owners whose accesses are logged."""
+
+    def bind(self, mapping: Mapping, handler: Handler, base: int, event: str) -> Callable[..., Any]:
+        """The call that answers a handler's register, logging it where the owner is traced."""
+        call = _bind(mapping.device, handler)
+        log = self.traced.get(mapping.owner)
+        return call if log is None else partial(_logged, call, log, event, base + handler.offset, handler.width)
+
     def add(self, mapping: Mapping, base: int) -> None:
         """Route the mapping's registers from *base* on."""
         raise NotImplementedError
@@ -85,6 +95,18 @@ class Space:
     def remove(self, mapping: Mapping) -> None:
         """Stop routing them."""
         raise NotImplementedError
+
+    def mappings(self) -> list[Mapping]:
+        """Everything that is mapped, each once."""
+        raise NotImplementedError
+
+    def trace(self, owner: str, log: DeviceLog) -> None:
+        """Log each access to the registers of *owner* from now on."""
+        self.traced[owner] = log
+        for mapping in self.mappings():
+            if mapping.owner == owner and mapping.base is not None:
+                self.remove(mapping)
+                self.add(mapping, mapping.base)
 
     def _overlap(self, mapping: Mapping, base: int, other: str, at: int) -> ConfigError:
         end = base + mapping.ports.size - 1
@@ -99,12 +121,21 @@ def _bind(device: Device[Any], handler: Handler) -> Callable[..., Any]:
     return partial(method, *handler.args) if handler.args else method
 
 
+def _logged(call: Callable[..., Any], log: DeviceLog, event: str, address: int, width: int, *args: Any) -> Any:
+    """Make the access and log it: what a write wrote, what a read gave, how many bytes a block had."""
+    result = call(*args)
+    value = len(args[0]) if event.endswith("block") else result if event == "read" else args[0]
+    log.trace(event, address=address, width=width, value=value)
+    return result
+
+
 class PortSpace(Space):
     """The 64 K I/O ports."""
 
     kind = "ports"
 
     def __init__(self) -> None:
+        super().__init__()
         self.reads: dict[int, list[Reader | None]] = {width: [None] * PORTS for width in (1, 2, 4)}
         self.writes: dict[int, list[Writer | None]] = {width: [None] * PORTS for width in (1, 2, 4)}
         self.block_reads: dict[tuple[int, int], Block] = {}
@@ -132,18 +163,31 @@ class PortSpace(Space):
     def _route(self, mapping: Mapping, base: int) -> None:
         ports = mapping.ports
         for (offset, width), handler in ports.reads.items():
-            self.reads[width][base + offset] = _bind(mapping.device, handler)
+            self.reads[width][base + offset] = self.bind(mapping, handler, base, "read")
         for (offset, width), handler in ports.writes.items():
-            self.writes[width][base + offset] = _bind(mapping.device, handler)
+            self.writes[width][base + offset] = self.bind(mapping, handler, base, "write")
         for (offset, width), handler in ports.block_reads.items():
-            self.block_reads[base + offset, width] = _bind(mapping.device, handler)
+            self.block_reads[base + offset, width] = self.bind(mapping, handler, base, "read block")
         for (offset, width), handler in ports.block_writes.items():
-            self.block_writes[base + offset, width] = _bind(mapping.device, handler)
+            self.block_writes[base + offset, width] = self.bind(mapping, handler, base, "write block")
         if ports.stores:
             mapping.device.cells = Cells(self.cells, {s.field: base + s.offset for s in ports.stores.values()})
             mapping.device.cells.push(mapping.device.state)
             for offset in ports.stores:
-                self.cell_kind[base + offset] = 1
+                self._route_cell(mapping, base + offset)
+
+    def _route_cell(self, mapping: Mapping, port: int) -> None:
+        """A storage register is the engine's to answer, unless somebody wants to see each access."""
+        log = self.traced.get(mapping.owner)
+        if log is None:
+            self.cell_kind[port] = 1
+            return
+        self.reads[1][port] = partial(_logged, partial(self.cells.__getitem__, port), log, "read", port, 1)
+        self.writes[1][port] = partial(_logged, partial(self.cells.__setitem__, port), log, "write", port, 1)
+
+    def mappings(self) -> list[Mapping]:
+        """Everything that is mapped, each once."""
+        return list({id(mapping): mapping for mapping in self.owners.values()}.values())
 
     def owned_by(self, owner: str) -> list[int]:
         """The ports that a device claims, ascending."""
@@ -184,6 +228,7 @@ class MmioSpace(Space):
     kind = "memory"
 
     def __init__(self) -> None:
+        super().__init__()
         self.areas: dict[int, Area] = {}
         """Page to the aperture that fills it."""
         self._pages: dict[int, list[Mapping]] = {}
@@ -205,8 +250,8 @@ class MmioSpace(Space):
             device = mapping.device
             area = Area(base, getattr(device, ports.area_read), getattr(device, ports.area_write))
             self.areas.update(dict.fromkeys(pages, area))
-        reads = {key: _bind(mapping.device, handler) for key, handler in ports.reads.items()}
-        writes = {key: _bind(mapping.device, handler) for key, handler in ports.writes.items()}
+        reads = {key: self.bind(mapping, handler, base, "read") for key, handler in ports.reads.items()}
+        writes = {key: self.bind(mapping, handler, base, "write") for key, handler in ports.writes.items()}
         self._tables[id(mapping)] = (reads, writes)
 
     def remove(self, mapping: Mapping) -> None:
@@ -251,7 +296,6 @@ class Bus:
         self.ports = PortSpace()
         self.mmio = MmioSpace()
         self.log = DeviceLog("bus")
-        self._in1, self._in2, self._in4 = (self.ports.reads[width] for width in (1, 2, 4))
         self._reads = self.ports.reads
         self._writes = self.ports.writes
 
@@ -266,6 +310,13 @@ class Bus:
         mapping = Mapping(self.mmio, owner, device, ports)
         mapping.move(base)
         return mapping
+
+    def trace(self, owner: str) -> None:
+        """Log each access to the registers of the device *owner*; apertures of whole pages (VGA memory) are left out."""
+        log = DeviceLog(owner)
+        log.set_tracing(True)
+        self.ports.trace(owner, log)
+        self.mmio.trace(owner, log)
 
     # -- ports --
 

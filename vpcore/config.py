@@ -131,7 +131,7 @@ def _read(path: Path, including: tuple[Path, ...]) -> _Raw:
     unknown = set(data) - {"machine", "device", "include", "remove", "media"}
     if unknown:
         raise ConfigError(
-            f"{path}: unknown key {sorted(unknown)[0]!r}; allowed: include, remove, [machine], [media], [[device]]"
+            f"{path}: unknown key {min(unknown)!r}; allowed: include, remove, [machine], [media], [[device]]"
         )
     raw = _Raw({}, [], {})
     include = data.get("include")

@@ -29,6 +29,7 @@ log = logging.getLogger("vpcore.machine")
 SLICE_NS: Final = 10_000_000
 """Longest run of guest code between two looks at the host's side."""
 FULL_RETRY_S: Final = 1.0
+FPU_IRQ: Final = 13
 INFINITE: Final = (1 << 63) - 1
 
 
@@ -45,7 +46,7 @@ class Machine:
         self._reset_wanted = self._cpu_reset_wanted = False
         table = config.machine
         self.bus = Bus()
-        self.engine = Engine(EngineConfig.of(table), self.bus, self._acknowledge)
+        self.engine = Engine(EngineConfig.of(table), self.bus, self._acknowledge, self._fpu_error)
         self.clock = Clock(self.engine.now, self._sooner)
         self._limit = INFINITE
         self.parts = Parts(
@@ -55,6 +56,7 @@ class Machine:
             backends=self.backends,
             info=MachineInfo(table.name, table.boot, time.time_ns()),
         )
+        self._ferr = self.parts.lines[FPU_IRQ].input("fpu")
         self.board = Board(self.parts, "machine")
         self.board.provide(Processor, self)  # type: ignore[type-abstract]
         self.board.provide(Power, self)  # type: ignore[type-abstract]
@@ -86,6 +88,9 @@ class Machine:
                 raise type(error)(f"{table.source}: device {table.name!r}: {error}") from error
         for callback in self.board.services(BuiltCallback):
             callback.call()
+        controllers = self.board.services(InterruptController)  # type: ignore[type-abstract]
+        if controllers:
+            self._interrupts = controllers[0]
 
     # -- running --
 
@@ -120,8 +125,7 @@ class Machine:
         self.loop.wake()
 
     def _slice(self) -> None:
-        """Run what is due, then guest code up to the next deadline, then wait if it halts."""
-        self.loop.poll()
+        """Run what is due, then guest code up to the next deadline, then serve the host, waiting if the guest halts."""
         self.clock.run_due()
         if self._reset_wanted or self._cpu_reset_wanted:
             self._do_reset()
@@ -131,10 +135,10 @@ class Machine:
         if reason is Exit.SHUTDOWN:
             log.info("triple fault: the machine resets")
             self._reset_wanted = True
-        elif reason is Exit.HALT and not (
-            self.is_off or self._stopping or self._reset_wanted or self._cpu_reset_wanted
-        ):
+        if reason is Exit.HALT and not (self.is_off or self._stopping or self._reset_wanted or self._cpu_reset_wanted):
             self._idle()
+        else:
+            self.loop.poll()
 
     def _next_deadline(self) -> int:
         deadline = self.clock.next_deadline
@@ -157,9 +161,11 @@ class Machine:
             self.engine.set_deadline(deadline)
 
     def _acknowledge(self) -> int:
-        controller: InterruptController = self.board.service(InterruptController)  # type: ignore[type-abstract]
-        self._acknowledge = controller.acknowledge  # type: ignore[method-assign]
-        return controller.acknowledge()
+        return self._interrupts.acknowledge()
+
+    def _fpu_error(self, level: bool) -> None:
+        """FERR# goes to IRQ 13, as on every AT."""
+        self._ferr.set(bool(level))
 
     def _wait_for_space(self, error: DiskFullError) -> None:
         """The host's disk is full: stand still until there is space, or give up when asked to stop."""
@@ -186,6 +192,10 @@ class Machine:
     def nmi(self) -> None:
         """Give an edge on NMI."""
         self.engine.nmi()
+
+    def set_ignne(self, level: bool) -> None:
+        """Drive IGNNE#."""
+        self.engine.set_ignne(level)
 
     def set_a20(self, open_: bool) -> None:
         """Open or close the A20 gate."""

@@ -7,6 +7,7 @@ and on top the chipset's shadow switches, which choose per page whether reads an
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
@@ -209,7 +210,7 @@ class Memory:
             if page + 1 not in self._shadow:
                 cuts.add(page + 1)
         inside = sorted(cut for cut in cuts if first <= cut <= last)
-        return list(zip(inside, inside[1:], strict=False))
+        return list(itertools.pairwise(inside))
 
     def _extend(self, part: memoryview | None, page: int, length: int) -> memoryview | None:
         """The buffer of *length* bytes that begins with the one page *part* of `_page(page)`."""

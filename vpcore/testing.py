@@ -52,6 +52,7 @@ class FakeProcessor:
     def __init__(self) -> None:
         self.intr = False
         self.nmis = 0
+        self.ignne = False
         self.a20 = True
         self.cpu_resets = 0
         self.resets = 0
@@ -64,6 +65,10 @@ class FakeProcessor:
     def nmi(self) -> None:
         """Count NMIs."""
         self.nmis += 1
+
+    def set_ignne(self, level: bool) -> None:
+        """Remember IGNNE#."""
+        self.ignne = level
 
     def set_a20(self, open_: bool) -> None:
         """Remember the gate."""

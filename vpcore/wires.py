@@ -29,6 +29,9 @@ class Processor(Protocol):
     def nmi(self) -> None:
         """Give an edge on NMI."""
 
+    def set_ignne(self, level: bool) -> None:
+        """Drive IGNNE#: the guest acknowledged an x87 error by port F0h (SDM 1, D.2)."""
+
     def set_a20(self, open_: bool) -> None:
         """Open or close the A20 gate."""
 

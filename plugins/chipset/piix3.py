@@ -12,7 +12,7 @@ from vpcore.device import DeviceType
 from vpcore.irq import Line, LineInput
 from vpcore.pci import PciFunction, PciId
 from vpcore.ports import PortMap
-from vpcore.wires import Power
+from vpcore.wires import Power, Processor
 
 from . import regs_piix3 as regs
 from .a20 import soft_reset
@@ -32,6 +32,7 @@ class Piix3(PciDevice[Piix3State]):
     """The bridge, function 00:01.0."""
 
     ports = PortMap(size=1)
+    coprocessor = PortMap(size=1)
 
     def __init__(
         self,
@@ -41,7 +42,9 @@ class Piix3(PciDevice[Piix3State]):
         isa_line: Callable[[int], LineInput],
         hard_reset: Callable[[], None],
         soft_reset: Callable[[], None],
+        ignore_fpu_error: Callable[[], None],
     ) -> None:
+        self._ignore_fpu_error = ignore_fpu_error
         self._pirq = pirq
         routable = [irq for irq in range(ISA_LINES) if irq not in Pirqrc.RESERVED]
         self._outputs = [{irq: isa_line(irq) for irq in routable} for _ in pirq]
@@ -82,6 +85,11 @@ class Piix3(PciDevice[Piix3State]):
 
         return changed
 
+    @coprocessor.write(0)
+    def _write_coprocessor_error(self, _value: int) -> None:
+        """Coprocessor error register: any write asserts IGNNE# and takes IRQ 13 back (2.5.5.2; SDM 1, D.2)."""
+        self._ignore_fpu_error()
+
     @ports.read(0)
     def _read_rcr(self) -> int:
         return self.state.rcr
@@ -118,8 +126,10 @@ def build(config: Piix3Config, board: Board) -> Piix3:  # noqa: ARG001 - nothing
         isa_line=lambda irq: board.line(irq, shared=True),
         hard_reset=lambda: board.service(Power).reset(),  # type: ignore[type-abstract]
         soft_reset=soft_reset(board),
+        ignore_fpu_error=lambda: board.service(Processor).set_ignne(True),  # type: ignore[type-abstract]
     )
     board.map_ports(Rcr.PORT, bridge)
+    board.map_ports(regs.COPROCESSOR_ERROR, bridge, Piix3.coprocessor)
     return bridge
 
 

@@ -87,3 +87,6 @@ WRITABLE: Final = {
     Reg.CTLTMR: b"\xff",
     Reg.CTHTMR: b"\xff",
 }
+
+COPROCESSOR_ERROR: Final = 0xF0
+"""I/O port of the coprocessor error register (2.5.5.2)."""

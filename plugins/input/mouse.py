@@ -148,7 +148,7 @@ class Ps2Mouse(Device[MouseState]):
         else:
             state.rate = value
             state.knocks = [*state.knocks, value][-MouseId.KNOCKS :]
-            state.ident = MouseId.KNOCK.get(tuple(state.knocks), state.ident)  # type: ignore[call-overload]
+            state.ident = MouseId.KNOCK.get(tuple(state.knocks), state.ident)
         self._send(Answer.ACK)
 
     def _status(self) -> int:

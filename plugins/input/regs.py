@@ -95,7 +95,7 @@ class MouseId:
     PLAIN: Final = 0
     WHEEL: Final = 3
     FIVE_BUTTONS: Final = 4
-    KNOCK: Final = {(200, 100, 80): WHEEL, (200, 200, 80): FIVE_BUTTONS}
+    KNOCK: Final[dict[tuple[int, ...], int]] = {(200, 100, 80): WHEEL, (200, 200, 80): FIVE_BUTTONS}
     KNOCKS: Final = 3
 
 
