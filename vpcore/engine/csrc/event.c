@@ -319,6 +319,17 @@ static bool makes_double_fault(enum exc_class first, enum exc_class second)
     return first == CLASS_PAGE_FAULT && second != CLASS_BENIGN;
 }
 
+/* A faulting instruction does not retire.  But where none has retired since the last fault, the fault counts as one:
+ * handlers that fault at once must not stop the clock. */
+static void pass_time(struct vp_vm *m)
+{
+    if (m->fault_mark == m->insns + 1) {
+        m->insns++;
+        m->budget--;
+    }
+    m->fault_mark = m->insns + 1;
+}
+
 void event_deliver_fault(struct vp_vm *m)
 {
     enum exc_class first = m->delivering, second = class_of(m->exc_vector);
@@ -330,6 +341,7 @@ void event_deliver_fault(struct vp_vm *m)
     }
     m->stats.faults++;
     m->new_task = 0;
+    pass_time(m);
     if ((first == CLASS_DOUBLE_FAULT && second != CLASS_BENIGN) || ++m->delivery_depth > MAX_SERIAL_FAULTS) {
         shut_down(m);
         return;

@@ -84,10 +84,7 @@ static void enter_real(struct vp_vm *m, uint16_t sel, uint32_t eip)
 }
 
 /* The next instruction of one that is not told by its handler. */
-static uint32_t following_eip(const struct vp_vm *m)
-{
-    return m->block_eip + m->cur->off + m->cur->len;
-}
+static uint32_t following_eip(const struct vp_vm *m) { return m->block_eip + m->cur->off + m->cur->len; }
 
 /* -- JMP and CALL ------------------------------------------------------------------------------------------------- */
 

@@ -101,6 +101,7 @@ struct vp_vm {
     bool ferr, ignne;    /* the FERR# and IGNNE# pins (SDM 1, D.2) */
 
     /* the fault that raise_* keeps over its longjmp, and the delivery it interrupted; event.c */
+    uint64_t fault_mark; /* insns + 1 at the last fault */
     uint32_t exc_error;
     uint8_t exc_vector, exc_has_error;
     uint8_t delivering;    /* enum exc_class of the event in delivery */
