@@ -138,7 +138,7 @@ class Ps2Mouse(Device[MouseState]):
         elif byte == MouseCommand.RESEND:
             self._send(state.last)
         else:
-            self._log.warn_once(byte, "unknown mouse command", command=byte)
+            self._log.debug("unknown mouse command", command=byte)  # drivers probe for other makers' mice
             self._send(Answer.RESEND)
 
     def _argument(self, command: int, value: int) -> None:
