@@ -82,9 +82,11 @@ void mem_code_mark(struct vp_vm *m, uint32_t phys, unsigned size)
     mmu_forget_writes(m, page, page);
 }
 
-void mem_code_clear(struct vp_vm *m, uint32_t page)
+void mem_code_clear(struct vp_vm *m, uint32_t page) { memset(&m->code[page], 0, sizeof m->code[page]); }
+
+void mem_code_none(struct vp_vm *m, uint32_t page)
 {
-    memset(&m->code[page], 0, sizeof m->code[page]);
+    mem_code_clear(m, page);
     m->page_flags[page] &= (uint8_t)~PG_CODE;
 }
 

@@ -25,8 +25,9 @@ uint8_t *mem_write_ptr(struct vp_vm *m, uint64_t phys, unsigned size);
 
 /* Code was made from [phys, phys + size): writes there must come to the engine's invalidate(). */
 void mem_code_mark(struct vp_vm *m, uint32_t phys, unsigned size);
-/* No code is left on a page. */
+/* Forget what is code on a page; then either mark again what still is, or let the page be plain memory. */
 void mem_code_clear(struct vp_vm *m, uint32_t page);
+void mem_code_none(struct vp_vm *m, uint32_t page);
 /* Some byte of [phys, phys + size) has code made from it. */
 bool mem_is_code(const struct vp_vm *m, uint32_t phys, unsigned size);
 

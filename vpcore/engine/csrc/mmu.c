@@ -388,14 +388,19 @@ void mmu_check(struct vp_vm *m, uint32_t lin, unsigned size, enum access acc)
 
 uint8_t *mmu_span(struct vp_vm *m, uint32_t lin, uint32_t *n, enum access acc)
 {
+    const struct tlb_entry *e = tlb_at(m, lin);
     bool write = acc == ACC_WRITE;
     uint32_t room = first_part(lin);
 
-    uint64_t phys = phys_of(translate(m, lin, write, m->user), lin);
     if (*n > room) *n = room;
+    if ((write ? e->wr_tag : e->rd_tag) == (lin & PAGE_MASK)) return (uint8_t *)(e->addend + lin);
+    const struct slow_entry *s = translate(m, lin, write, m->user);
+    uint64_t phys = phys_of(s, lin);
     if (m->mmu->watch || m->mmu->align[m->user]) return NULL;
     /* the const is cast away for readers only */
-    return write ? mem_write_ptr(m, phys, *n) : (uint8_t *)mem_read_ptr(m, phys);
+    uint8_t *at = write ? mem_write_ptr(m, phys, *n) : (uint8_t *)mem_read_ptr(m, phys);
+    if (at) fill_fast(m, m->user, lin, s);
+    return at;
 }
 
 uint64_t mmu_fetch_phys(struct vp_vm *m, uint32_t lin) { return phys_of(translate(m, lin, false, m->user), lin); }

@@ -200,6 +200,7 @@ static void invalidate_page(struct vp_vm *m, uint32_t page, uint64_t addr, uint6
             at = &b->page_next;
         }
     }
+    if (!m->interp->pages[page]) mem_code_none(m, page);
 }
 
 void block_invalidate(struct vp_vm *m, uint64_t addr, uint64_t size)
@@ -225,7 +226,7 @@ void block_drop_all(struct vp_vm *m)
         const struct block *b = (const struct block *)(it->arena + at);
         uint32_t page = b->phys >> PAGE_SHIFT;
         it->pages[page] = NULL;
-        mem_code_clear(m, page);
+        mem_code_none(m, page);
         at += sizeof *b + (b->count + 1u) * sizeof(struct insn);
     }
     memset(it->hash, 0, sizeof it->hash);
