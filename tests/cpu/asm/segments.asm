@@ -110,7 +110,7 @@ start:  PROTECTED
         mov bx, fs
         CHECK16 bx, UP
 
-; LAR gives bits 8-23 of the high doubleword without the limit's
+; LAR gives bits 8-23 of the high doubleword (16-19 are undefined in the manual)
         mov ecx, UP
         lar eax, ecx
         jnz bad

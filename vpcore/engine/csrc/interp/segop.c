@@ -106,7 +106,7 @@ static bool visible(struct vp_vm *m, uint16_t sel, unsigned types, struct desc *
 
 static bool lar(struct vp_vm *m, const struct insn *i, uint32_t *out)
 {
-    enum { ACCESS_RIGHTS = 0x00f0ff00 };
+    enum { ACCESS_RIGHTS = 0x00ffff00 }; /* bits 16 to 19 are undefined (SDM 2, LAR); silicon shows the limit there */
     struct desc d;
 
     need_protected(m);
