@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 from vpcore_plugins.floppy.device import FloppyController
 from vpcore_plugins.floppy.drive import FloppyDrive
-from vpcore_plugins.floppy.regs import CMOS_FLOPPY, CMOS_TYPES, DMA_CHANNEL, DRIVES, IRQ, TYPE_144, Reg
+from vpcore_plugins.floppy.regs import CMOS_FLOPPY, DMA_CHANNEL, DRIVES, IRQ, DriveType, Reg
 
 from vpcore.board import Board
 from vpcore.device import DeviceType, option
@@ -17,7 +17,7 @@ from vpcore.wires import Cmos
 
 @attrs.frozen
 class FloppyConfig:
-    """An 82077AA floppy controller with two 3.5 inch drives."""
+    """An 82077AA floppy controller with two drives, which are of the kind that their disks need (1.44 MB when empty)."""
 
     name: str
     a: str = option("", "image in drive A, 160 KB to 2.88 MB; empty for none")
@@ -26,11 +26,10 @@ class FloppyConfig:
 
 
 def _set_cmos(drives: list[FloppyDrive], board: Board) -> None:
-    """Tell the BIOS the drive types: A in the upper half."""
-    types = [CMOS_TYPES.get(drive.geometry[2], TYPE_144) for drive in drives]
-    types[1] = types[1] if drives[1].disk is not None else 0
+    """Tell the BIOS the drive types: A in the upper half; without a disk at the start there is no drive B."""
+    second = drives[1].format.drive_type if drives[1].disk is not None else DriveType.NONE
     for cmos in board.services(Cmos):  # type: ignore[type-abstract]
-        cmos.set_byte(CMOS_FLOPPY, types[0] << 4 | types[1])
+        cmos.set_byte(CMOS_FLOPPY, drives[0].format.drive_type << 4 | second)
 
 
 def build(config: FloppyConfig, board: Board) -> FloppyController:

@@ -1,55 +1,58 @@
-"""A floppy drive: head position, motor, and the disk in it."""
+"""A floppy drive: the disk in it and its format."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from vpcore_plugins.floppy.regs import GEOMETRIES, SECTOR
+import attrs
+from vpcore_plugins.floppy.regs import FORMATS, SECTOR, DriveType
 
 from vpcore.errors import ConfigError
 from vpcore.host.ends import BlockDevice
 
-Geometry = tuple[int, int, int]
+
+@attrs.frozen
+class Format:
+    """How a disk is laid out."""
+
+    cylinders: int
+    heads: int
+    sectors: int
+    rates: frozenset[int]
+    drive_type: int
 
 
-def geometry_of(disk: BlockDevice) -> Geometry:
-    """Cylinders, heads and sectors of an image; the next larger format for one that was cut short.
+NO_FORMAT: Final = Format(0, 0, 0, frozenset(), DriveType.M1_44)
+
+
+def format_of(disk: BlockDevice) -> Format:
+    """The format of an image; the next larger one for an image that was cut short.
 
     Raises `ConfigError` for an image larger than any floppy.
     """
-    for size, geometry in GEOMETRIES.items():
+    for size, layout in FORMATS.items():
         if disk.size <= size:
-            return geometry
+            return Format(*layout)
     raise ConfigError(f"{disk.name}: is no floppy image: {disk.size} bytes is more than 2.88 MB")
 
 
-NO_GEOMETRY: Final = (0, 0, 0)
-
-
 class FloppyDrive:
-    """A drive, with or without a disk.  Heads and media are not part of a checkpoint's device state."""
+    """A drive, with or without a disk.  Media are not part of a checkpoint's device state."""
 
     def __init__(self) -> None:
         self.disk: BlockDevice | None = None
-        self.geometry: Geometry = NO_GEOMETRY
-        self.changed = False
-        """The disk change line: set by a change, cleared by a step with a disk in (82077AA 2.1.7)."""
+        self.format = NO_FORMAT
 
     def insert(self, disk: BlockDevice | None) -> None:
         """Put a disk in, or take it out."""
-        geometry = NO_GEOMETRY if disk is None else geometry_of(disk)
+        layout = NO_FORMAT if disk is None else format_of(disk)
         if self.disk is not None:
             self.disk.close()
-        self.disk, self.geometry, self.changed = disk, geometry, True
-
-    def stepped(self) -> None:
-        """The head moved."""
-        if self.disk is not None:
-            self.changed = False
+        self.disk, self.format = disk, layout
 
     def offset(self, cylinder: int, head: int, sector: int) -> int | None:
         """Byte offset of a sector in the image, or None where the disk has none such."""
-        cylinders, heads, sectors = self.geometry
-        if cylinder < cylinders and head < heads and 1 <= sector <= sectors:
-            return ((cylinder * heads + head) * sectors + sector - 1) * SECTOR
+        layout = self.format
+        if cylinder < layout.cylinders and head < layout.heads and 1 <= sector <= layout.sectors:
+            return ((cylinder * layout.heads + head) * layout.sectors + sector - 1) * SECTOR
         return None

@@ -21,6 +21,16 @@ class Reg:
     """Configuration control when written."""
 
 
+class Sra:
+    """Status register A (2.1.1)."""
+
+    INT_PENDING: Final = 1 << 7
+
+
+SRB_IDLE: Final = 0xC0
+"""Status register B with nothing going on (2.1.2)."""
+
+
 class Dor:
     """Digital output register (2.1.3)."""
 
@@ -70,8 +80,15 @@ class St1:
     MISSING_ADDRESS: Final = 1 << 0
     NOT_WRITABLE: Final = 1 << 1
     NO_DATA: Final = 1 << 2
+    OVERRUN: Final = 1 << 4
     DATA_ERROR: Final = 1 << 5
     END_OF_CYLINDER: Final = 1 << 7
+
+
+class St2:
+    """Status register 2."""
+
+    WRONG_CYLINDER: Final = 1 << 4
 
 
 class St3:
@@ -101,13 +118,13 @@ class Cmd:
     DUMP: Final = 0x0E
     SEEK: Final = 0x0F
     VERSION: Final = 0x10
-    SCAN_EQUAL: Final = 0x11
     PERPENDICULAR: Final = 0x12
     CONFIGURE: Final = 0x13
     LOCK: Final = 0x14
     VERIFY: Final = 0x16
-    PART_ID: Final = 0x18
-    RELATIVE_SEEK: Final = 0x8F
+    RELATIVE: Final = 1 << 7
+    """SEEK with this bit is RELATIVE SEEK, and steps in with the next one (5.2.8)."""
+    STEP_IN: Final = 1 << 6
     CODE: Final = 0x1F
     MULTITRACK: Final = 1 << 7
     LOCK_BIT: Final = 1 << 7
@@ -130,12 +147,10 @@ class Cmd:
         CONFIGURE: 3,
         LOCK: 0,
         VERIFY: 8,
-        PART_ID: 0,
     }
 
 
 VERSION_82077AA: Final = 0x90
-PART_82077AA: Final = 0x41
 DRIVES: Final = 2
 IRQ: Final = 6
 DMA_CHANNEL: Final = 2
@@ -146,22 +161,47 @@ NON_DMA_BIT: Final = 1 << 0
 IMPLIED_SEEK: Final = 1 << 6
 LAST_TRACK: Final = 85
 
-GEOMETRIES: Final = {
-    160 << 10: (40, 1, 8),
-    180 << 10: (40, 1, 9),
-    320 << 10: (40, 2, 8),
-    360 << 10: (40, 2, 9),
-    720 << 10: (80, 2, 9),
-    1200 << 10: (80, 2, 15),
-    1440 << 10: (80, 2, 18),
-    1680 << 10: (80, 2, 21),
-    1720 << 10: (82, 2, 21),
-    2880 << 10: (80, 2, 36),
-}
-"""Image size to cylinders, heads, sectors a track: every PC format."""
+SECTOR_CODE: Final = 2
+"""N of 512-byte sectors: 128 shifted by it."""
+RECALIBRATE_STEPS: Final = 79
+
+
+class Rate:
+    """Data rates as in DSR and CCR (table 2-5)."""
+
+    KBPS_500: Final = 0
+    KBPS_300: Final = 1
+    KBPS_250: Final = 2
+    MBPS_1: Final = 3
+
+
+class DriveType:
+    """Drive types in CMOS 10h (IBM AT technical reference; 5 is PS/2's)."""
+
+    NONE: Final = 0
+    K360: Final = 1
+    M1_2: Final = 2
+    K720: Final = 3
+    M1_44: Final = 4
+    M2_88: Final = 5
+
 
 CMOS_FLOPPY: Final = 0x10
-CMOS_TYPES: Final = {9: 3, 8: 1, 15: 2, 18: 4, 21: 4, 36: 5}
-"""Sectors a track to the drive type in CMOS 10h: 360K 1, 1.2M 2, 720K 3, 1.44M 4, 2.88M 5."""
-TYPE_144: Final = 4
-TYPE_360: Final = 1
+_DOUBLE: Final = frozenset({Rate.KBPS_250, Rate.KBPS_300})
+"""A 1.2 MB drive turns faster: it reads 360 KB disks at 300 kbps."""
+_HIGH: Final = frozenset({Rate.KBPS_500})
+_EXTRA: Final = frozenset({Rate.MBPS_1})
+
+FORMATS: Final = {
+    160 << 10: (40, 1, 8, _DOUBLE, DriveType.K360),
+    180 << 10: (40, 1, 9, _DOUBLE, DriveType.K360),
+    320 << 10: (40, 2, 8, _DOUBLE, DriveType.K360),
+    360 << 10: (40, 2, 9, _DOUBLE, DriveType.K360),
+    720 << 10: (80, 2, 9, _DOUBLE, DriveType.K720),
+    1200 << 10: (80, 2, 15, _HIGH, DriveType.M1_2),
+    1440 << 10: (80, 2, 18, _HIGH, DriveType.M1_44),
+    1680 << 10: (80, 2, 21, _HIGH, DriveType.M1_44),
+    1722 << 10: (82, 2, 21, _HIGH, DriveType.M1_44),
+    2880 << 10: (80, 2, 36, _EXTRA, DriveType.M2_88),
+}
+"""Image size to cylinders, heads, sectors a track, data rates, drive type: every PC format."""
