@@ -41,7 +41,7 @@ class Machine:
         self.loop = HostLoop()
         self.backends = HostBackends(self.loop, config.path.parent, leave=self.stop, stall=self._wait_for_space)
         self.devices: dict[str, Device[Any]] = {}
-        self.is_off = False
+        self.is_off = self._closed = False
         self._stopping = False
         self._reset_wanted = self._cpu_reset_wanted = False
         table = config.machine
@@ -241,7 +241,10 @@ class Machine:
         return KeyboardView(self.board.service(Keyboard))  # type: ignore[type-abstract]
 
     def close(self) -> None:
-        """Flush and close everything on the host."""
+        """Flush and close everything on the host; once is enough."""
+        if self._closed:
+            return
+        self._closed = True
         for device in self.devices.values():
             device.close()
         self.backends.close()
