@@ -2,7 +2,7 @@
  *
  * The machine: paging on, the window and the (read-only) code area where the oracle has them, everything else of this
  * file in supervisor pages at KERNEL.  A case runs at CPL 3 until an interrupt: gate n leads to the n-th HLT of a page of
- * HLTs, and INT END behind the case's code is its way out.
+ * HLTs.  Its way out is, byte for byte, the oracle's: a far jump to the gate page, where INT END is.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,7 +28,9 @@ enum {
     ENTRY = CODE + ORACLE_CODE_ENTRY,
     /* page table entries (SDM 3A 4.3) */
     P = 1, RW = 2, US = 4, A = 0x20, D = 0x40,
-    KERNEL_CS = 0x08, KERNEL_DS = 0x10, TSS_SEL = 0x18, LDT_SEL = 0x20, GDT_SIZE = 0x28,
+    KERNEL_CS = 0x08, KERNEL_DS = 0x10, TSS_SEL = 0x18, LDT_SEL = 0x20, GDT_SIZE = 0x38,
+    GATE_CS = 0x33, /* the host's 64-bit code segment; here a 32-bit one */
+    GATE = ORACLE_CODE_BASE + ORACLE_AREA_SIZE, TERMINATOR_MAX = 8, OPERAND_SIZE = 0x66, JMP_FAR = 0xea,
     VECTORS = 256, END = 0x81, PAGE_FAULT = 14,
     INT3 = 0xcc, INT = 0xcd, HLT = 0xf4,
     EFLAGS_LOADABLE = 0xcd5, EFLAGS_FIXED = 0x202,
@@ -61,10 +63,58 @@ struct batch {
     uint32_t done, change_used; /* out */
 };
 
+/* Host services for a machine where nothing answers: the cases cannot reach a port or a device. */
+void open_bus(vp_calls *calls);
+
 /* How many cases were run is in done: fewer than count where changes ran out of room. */
 void engine_batch(const struct engine_calls *e, struct batch *b);
 
 static uint8_t expected[ORACLE_WINDOW_SIZE]; /* what the window holds before the case's code runs */
+
+/* -- The bus -------------------------------------------------------------------------------------------------------- */
+
+static uint32_t no_in(void *host, uint32_t port, uint32_t size)
+{
+    (void)host, (void)port, (void)size;
+    return UINT32_MAX;
+}
+static void no_out(void *host, uint32_t port, uint32_t size, uint32_t value)
+{
+    (void)host, (void)port, (void)size, (void)value;
+}
+static uint32_t no_in_block(void *host, uint32_t port, uint32_t size, uint8_t *buf, uint32_t count)
+{
+    (void)host, (void)port, (void)size, (void)buf, (void)count;
+    return 0;
+}
+static uint32_t no_out_block(void *host, uint32_t port, uint32_t size, const uint8_t *buf, uint32_t count)
+{
+    (void)host, (void)port, (void)size, (void)buf, (void)count;
+    return 0;
+}
+static uint64_t no_mmio_read(void *host, uint64_t addr, uint32_t size)
+{
+    (void)host, (void)addr, (void)size;
+    return UINT64_MAX;
+}
+static void no_mmio_write(void *host, uint64_t addr, uint32_t size, uint64_t value)
+{
+    (void)host, (void)addr, (void)size, (void)value;
+}
+static uint32_t no_inta(void *host)
+{
+    (void)host;
+    return 0xff;
+}
+static void no_warn(void *host, const char *text) { (void)host, (void)text; }
+
+void open_bus(vp_calls *calls)
+{
+    *calls = (vp_calls){
+        .in = no_in, .out = no_out, .in_block = no_in_block, .out_block = no_out_block, .mmio_read = no_mmio_read,
+        .mmio_write = no_mmio_write, .inta = no_inta, .warn = no_warn,
+    };
+}
 
 /* -- The machine ---------------------------------------------------------------------------------------------------- */
 
@@ -96,12 +146,13 @@ static void build_machine(const struct engine_calls *e, const uint64_t *ldt)
     uint8_t *ram = e->ram;
     memset(ram, 0, STACK);
     map(ram, WINDOW_TABLE, ORACLE_WINDOW_BASE, WINDOW, AREA_PAGES, RW | US);
-    map(ram, CODE_TABLE, ORACLE_CODE_BASE, CODE, AREA_PAGES, US);
+    map(ram, CODE_TABLE, ORACLE_CODE_BASE, CODE, AREA_PAGES + 1, US);
     map(ram, KERNEL_TABLE, KERNEL, 0, KERNEL_PAGES, RW);
     put64(ram + GDT + KERNEL_CS, descriptor(0, 0xfffff, 0xc9b));
     put64(ram + GDT + KERNEL_DS, descriptor(0, 0xfffff, 0xc93));
     put64(ram + GDT + TSS_SEL, descriptor(KERNEL + TSS, 0x67, 0x8b));
     put64(ram + GDT + LDT_SEL, descriptor(KERNEL + LDT, ORACLE_SEGMENTS * 8 - 1, 0x82));
+    put64(ram + GDT + (GATE_CS & ~7), descriptor(0, 0xfffff, 0xcfb));
     put32(ram + TSS + 4, KERNEL + STACK);
     put32(ram + TSS + 8, KERNEL_DS);
     put32(ram + TSS + 0x64, 0x68u << 16); /* no I/O bitmap */
@@ -114,7 +165,9 @@ static void build_machine(const struct engine_calls *e, const uint64_t *ldt)
     }
     memset(ram + HLTS, HLT, VECTORS);
     memset(ram + CODE, INT3, ORACLE_AREA_SIZE);
-    e->invalidate(e->vm, 0, CODE + ORACLE_AREA_SIZE);
+    ram[CODE + ORACLE_AREA_SIZE] = INT;
+    ram[CODE + ORACLE_AREA_SIZE + 1] = END;
+    e->invalidate(e->vm, 0, CODE + ORACLE_AREA_SIZE + PAGE);
 }
 
 static struct vp_seg segment(uint64_t descriptor, uint16_t selector)
@@ -158,14 +211,18 @@ static void load_cpu(const struct engine_calls *e, const struct batch *b, const 
 
 /* -- One case ------------------------------------------------------------------------------------------------------- */
 
-static void place_code(const struct engine_calls *e, const struct oracle_case *c)
+static void place_code(const struct engine_calls *e, const struct batch *b, const struct oracle_case *c)
 {
-    uint8_t *code = e->ram + ENTRY;
-    memset(code, INT3, ORACLE_CODE_MAX + 2);
+    uint8_t *code = e->ram + ENTRY, *end = code + c->code_len;
+    memset(code, INT3, ORACLE_CODE_MAX + TERMINATOR_MAX);
     memcpy(code, c->code, c->code_len);
-    code[c->code_len] = INT;
-    code[c->code_len + 1] = END;
-    e->invalidate(e->vm, ENTRY, ORACLE_CODE_MAX + 2);
+    if (!(segment(b->ldt[(c->seg[SEG_CS] >> 3) % ORACLE_SEGMENTS], c->seg[SEG_CS]).attr & VP_SEG_DB))
+        *end++ = OPERAND_SIZE;
+    *end = JMP_FAR;
+    put32(end + 1, GATE);
+    end[5] = GATE_CS;
+    end[6] = 0;
+    e->invalidate(e->vm, ENTRY, ORACLE_CODE_MAX + TERMINATOR_MAX);
 }
 
 static void patch(const struct engine_calls *e, const struct batch *b, const struct oracle_case *c, bool undo)
@@ -206,9 +263,9 @@ static void read_frame(const struct engine_calls *e, struct oracle_result *r)
     r->seg[SEG_CS] = (uint16_t)get32(frame + 4);
     r->seg[2] = (uint16_t)get32(frame + 16);
     r->eflags = get32(frame + 8);
-    r->status = vector == END ? ORACLE_DONE : ORACLE_TRAP;
-    r->eip = (int32_t)(get32(frame) - (vector == END ? 2 : 0));
-    r->trapno = (uint8_t)(vector == END ? 0 : vector);
+    r->eip = (int32_t)get32(frame);
+    r->trapno = (uint8_t)vector;
+    r->status = ORACLE_TRAP;
     if (has_error_code(vector)) r->error = get32(frame - 4);
     if (vector == PAGE_FAULT) r->cr2 = cpu->cr2;
 }
@@ -217,7 +274,7 @@ static void run_case(const struct engine_calls *e, struct batch *b, const struct
 {
     struct vp_cpu *cpu = e->cpu(e->vm);
     memset(r, 0, sizeof *r);
-    place_code(e, c);
+    place_code(e, b, c);
     patch(e, b, c, false);
     load_cpu(e, b, c);
     uint32_t entry = cpu->eip;
@@ -228,6 +285,12 @@ static void run_case(const struct engine_calls *e, struct batch *b, const struct
     r->status = exit == VP_EXIT_BUDGET ? ORACLE_TIMEOUT : ORACLE_CRASHED;
     if (exit == VP_EXIT_HALT) read_frame(e, r);
     r->eip -= (int32_t)entry;
+    if (r->status == ORACLE_TRAP && r->trapno == END) {
+        r->status = ORACLE_DONE;
+        r->trapno = 0;
+        r->eip = c->code_len;
+        r->seg[SEG_CS] = c->seg[SEG_CS];
+    }
     if (c->options & ORACLE_FX_OUT) memcpy(r->fx, cpu->fx, sizeof r->fx);
     collect(e, b, r);
     patch(e, b, c, true);

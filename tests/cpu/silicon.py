@@ -24,12 +24,17 @@ MARGIN = 0x100
 """Operands mostly stay so far inside the window."""
 
 EDGES = np.array(
-    [0, 1, 2, 3, 4, 7, 8, 9, 0xF, 0x10, 0x1F, 0x20, 0x21, 0x3F, 0x7F, 0x80, 0x81, 0x99, 0x9A, 0xFF, 0x100, 0x7FFF, 0x8000, 0x8001]
-    + [0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0x80000001, 0xFFFF0000, 0xFFFFFF80, 0xFFFFFFFE, 0xFFFFFFFF, 0x7F7F7F7F],
+    [
+        *(0, 1, 2, 3, 4, 7, 8, 9, 0xF, 0x10, 0x1F, 0x20, 0x21, 0x3F, 0x7F, 0x80, 0x81, 0x99, 0x9A, 0xFF),
+        *(0x100, 0x7FFF, 0x8000, 0x8001, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0x80000001, 0xFFFF0000),
+        *(0xFFFFFF80, 0xFFFFFFFE, 0xFFFFFFFF, 0x7F7F7F7F),
+    ],
     np.uint32,
-)  # fmt: skip
+)
 DATA_SELECTORS = {16: [Sel.DATA16], 32: [Sel.DATA32]}
 ODD_SELECTORS = [Sel.SMALL, Sel.DOWN16, Sel.READ_ONLY, 0]
+SELECTORS = [*(n << 3 | 7 for n in range(10)), *(n << 3 | 4 for n in range(10)), 0, 1, 2, 3]
+"""The oracle's local descriptors with RPL 3 and 0, and null; others are the host's own."""
 
 Values = np.ndarray[Any, np.dtype[np.uint32]]
 
@@ -42,14 +47,15 @@ def interesting(rng: np.random.Generator, *shape: int) -> Values:
 
 
 def windows(rng: np.random.Generator) -> Any:
-    """The window images: random, edges, and one whose words make harmless EFLAGS (TF, bit 8, is 0)."""
-    noise = rng.integers(0, 256, (3, WINDOW_SIZE), np.uint8)
-    noise[1] = rng.choice(EDGES, WINDOW_SIZE // 4).astype("<u4").view(np.uint8)
-    noise[2, 1::2] &= 0xFE
-    return noise
+    """The window images: random, edges, one whose words make harmless EFLAGS (TF, bit 8, is 0), one of selectors."""
+    images = rng.integers(0, 256, (4, WINDOW_SIZE), np.uint8)
+    images[1] = rng.choice(EDGES, WINDOW_SIZE // 4).astype("<u4").view(np.uint8)
+    images[FLAGS_IMAGE, 1::2] &= 0xFE
+    images[SELECTOR_IMAGE] = rng.choice(SELECTORS, WINDOW_SIZE // 2).astype("<u2").view(np.uint8)
+    return images
 
 
-FLAGS_IMAGE = 2
+FLAGS_IMAGE, SELECTOR_IMAGE = 2, 3
 BEHIND_THE_CODE = 0x7FF0
 """How far before the oracle's gate page the code lies, less its length."""
 
@@ -139,17 +145,26 @@ def modrm32(rng: np.random.Generator, flat: bool, segment: int | None) -> tuple[
     return mod << 6 | rm, tail, Address(base, index, scale, disp, True, segment)
 
 
-def make_shape(row: Row, encoding: Encoding, mode: int, rng: np.random.Generator) -> Shape:
-    """Code of one encoding with random prefixes, registers and addressing."""
-    os32, as32 = (mode == 32) ^ bool(rng.random() < 0.4), (mode == 32) ^ bool(rng.random() < 0.1)
-    segment = (FS, GS)[rng.integers(0, 2)] if rng.random() < 0.12 else None
+def modrm_absolute(rng: np.random.Generator, flat: bool, wide: bool) -> tuple[int, bytes, Address]:
+    """A memory operand that depends on no register."""
+    disp = int(rng.integers(MARGIN, WINDOW_SIZE - MARGIN)) & ~7 | int(rng.integers(0, 5))
+    disp += WINDOW_BASE if flat else 0
+    mod_rm, size = (5, 4) if wide else (6, 2)
+    return mod_rm, disp.to_bytes(size, "little"), Address(None, None, 0, disp, wide, None)
+
+
+def make_shape(row: Row, encoding: Encoding, mode: int, rng: np.random.Generator, *, absolute: bool = False) -> Shape:
+    """Code of one encoding with random prefixes, registers and addressing; *absolute*: memory in the window, always."""
+    os32 = (mode == 32) ^ bool(rng.random() < 0.4)
+    as32 = (mode == 32) ^ bool(rng.random() < 0.1 and not absolute)
+    segment = (FS, GS)[rng.integers(0, 2)] if rng.random() < 0.12 and not absolute else None
     prefixes = [b"\x66"] * (os32 != (mode == 32)) + [b"\x67"] * (as32 != (mode == 32))
     prefixes += [b"\x64" if segment == FS else b"\x65"] * (segment is not None)
     repeat = encoding.prefix if encoding.prefix in {"F2", "F3"} else None
     if row.traits & {"rep", "repz"} and rng.random() < 0.7:
         repeat = ("F2", "F3")[rng.integers(0, 2)]
     prefixes += [bytes.fromhex(repeat)] if repeat else []
-    locked = "lock" in row.traits and rng.random() < 0.1
+    locked = "lock" in row.traits and rng.random() < 0.1 and not absolute
     prefixes += [b"\xf0"] * locked
     rng.shuffle(prefixes)
     low = int(rng.integers(0, 8)) if encoding.plus_r else 0
@@ -161,7 +176,10 @@ def make_shape(row: Row, encoding: Encoding, mode: int, rng: np.random.Generator
         mod_rm, tail = 0xC0 | int(rng.integers(0, 8)), b""
         if memory:
             flat = mode == 32 and segment is None
-            mod_rm, tail, address = modrm32(rng, flat, segment) if as32 else modrm16(rng, segment)
+            if absolute:
+                mod_rm, tail, address = modrm_absolute(rng, flat, as32)
+            else:
+                mod_rm, tail, address = modrm32(rng, flat, segment) if as32 else modrm16(rng, segment)
         modrm, rm = bytes((mod_rm | reg << 3,)) + tail, mod_rm & 7
     tail, imm = immediate(row, rng, os32=os32, as32=as32)
     return Shape(row, mode, b"".join(prefixes) + opcode + modrm + tail, os32, as32, address, rm, reg, locked, imm)
@@ -182,7 +200,7 @@ def fill(cases: Any, shape: Shape, rng: np.random.Generator, images: Any) -> Non
     cases["window"] = rng.integers(0, 2, count)
     cases["eflags"] = rng.integers(0, 1 << 12, count) & (STATUS_FLAGS | DF) | 2
     _fill_selectors(cases, shape, rng)
-    prepare = ADJUST.get(shape.row.mnemonic)
+    prepare = _adjust_selector if shape.row.id in LOADS_SEGMENT else ADJUST.get(shape.row.mnemonic)
     if prepare:
         prepare(gpr, cases, shape, rng)
     if shape.row.traits & {"rep", "repz"}:
@@ -205,6 +223,8 @@ def _target(cases: Any, shape: Shape, rng: np.random.Generator) -> Any:
     offset = np.where(rng.random(len(cases)) < 0.05, rng.integers(0xFFC, 0x1004, len(cases)), offset)
     if shape.locked:
         offset &= ~7  # a split lock may be punished by the host's kernel
+    if shape.row.mnemonic in SELECTOR_USERS or shape.row.id in LOADS_SEGMENT:
+        offset &= ~1  # where the image's words are
     if shape.mode == 16:
         return offset
     assert shape.address is not None
@@ -292,6 +312,15 @@ def _adjust_popf(gpr: Values, cases: Any, _shape: Shape, _rng: np.random.Generat
     cases["window"] = FLAGS_IMAGE
 
 
+def _adjust_selector(gpr: Values, cases: Any, shape: Shape, rng: np.random.Generator) -> None:
+    """Selectors in memory, and in the register operand if there is one."""
+    cases["window"] = SELECTOR_IMAGE
+    if shape.row.split and not shape.address:
+        low = rng.choice(SELECTORS, len(gpr)).astype(np.uint32)
+        gpr[:, shape.rm] = (gpr[:, shape.rm] & 0xFFFF0000) | low
+
+
+SELECTOR_USERS = {"LAR", "LSL", "VERR", "VERW", "LES", "LDS", "LSS", "LFS", "LGS"}
 SHIFTS = ("ROL", "ROR", "RCL", "RCR", "SHL", "SHR", "SAR", "SHLD", "SHRD")
 ADJUST: dict[str, Adjust] = {
     **dict.fromkeys(("DIV", "IDIV"), _adjust_divide),
@@ -299,7 +328,10 @@ ADJUST: dict[str, Adjust] = {
     **dict.fromkeys(("BT", "BTS", "BTR", "BTC"), _adjust_bit),
     "XLAT": _adjust_xlat,
     "POPF": _adjust_popf,
+    **dict.fromkeys(SELECTOR_USERS, _adjust_selector),
 }
+"""By mnemonic; LOADS_SEGMENT as well."""
+LOADS_SEGMENT = {"MOV_Sw_Ew", "MOV_SS_Ew", "POP_Zs", "POP_SS"}
 
 
 # -- what may be compared --
@@ -339,19 +371,26 @@ def differences(silicon: Any, ours: Any, flags: Any) -> Any:
     """
     a, b = silicon.results, ours.results
     comparable = ((a["status"] == DONE) | (a["status"] == TRAP)) & (flags >= 0) & (a["signal"] != SIGSYS)
+    fault = (a["status"] == TRAP) & (a["trapno"] == PAGE_FAULT)
+    in_window = (a["cr2"] >= WINDOW_BASE) & (a["cr2"] < WINDOW_BASE + WINDOW_SIZE)
+    comparable &= ~(fault & (a["error"] & FETCH != 0) & in_window)  # ours executes data: no NX
+    comparable &= ~((b["trapno"] == PAGE_FAULT) & (b["cr2"] >= LAST_BYTES))
     mask = np.where(a["status"] == TRAP, 0xFFFFFFFF, flags).astype(np.uint32)
     different = a["status"] != b["status"]
     different |= (a["gpr"] != b["gpr"]).any(1) | (a["seg"] != b["seg"]).any(1) | (a["eip"] != b["eip"])
     different |= (a["eflags"] & mask) != (b["eflags"] & mask)
     different |= a["change_count"] != b["change_count"]
     trap = a["status"] == TRAP
-    different |= trap & ((a["trapno"] != b["trapno"]) | ((a["error"] & ~np.uint32(FETCH)) != b["error"]))
+    error = np.where(fault, a["error"] & ~np.uint32(FETCH), a["error"])
+    different |= trap & ((a["trapno"] != b["trapno"]) | (error != b["error"]))
     different |= trap & (a["trapno"] == PAGE_FAULT) & (a["cr2"] != b["cr2"])
     different |= _differ_in_memory(silicon, ours, ~different)
     return np.flatnonzero(different & comparable)
 
 
 SIGSYS = 31
+LAST_BYTES = 0xFFFFFFF0
+"""What an access across 4 GB does in a segment of that size depends on the processor (SDM 3A 5.3)."""
 
 
 def _differ_in_memory(silicon: Any, ours: Any, candidates: Any) -> Any:
@@ -388,6 +427,46 @@ def batches(
             set_code_all(block, shape.code)
             fill(block, shape, rng, images)
         yield part, cases
+
+
+@attrs.frozen
+class Sequence:
+    """Several instructions after one another, and the flags that are defined at the end."""
+
+    code: bytes
+    flags: int
+
+
+def make_sequence(table: list[Row], mode: int, rng: np.random.Generator) -> Sequence:
+    """Rows at random, none of which reads a flag that is undefined where it stands."""
+    code, undefined = b"", 0
+    while len(code) < SEQUENCE_BYTES:
+        row = table[rng.integers(0, len(table))]
+        if row.flags.read & undefined:
+            continue
+        undefined = (undefined | row.flags.undefined) & ~row.flags.written
+        encoding = row.encodings[rng.integers(0, len(row.encodings))]
+        code += make_shape(row, encoding, mode, rng, absolute=True).code
+    return Sequence(code, 0xFFFFFFFF & ~undefined)
+
+
+SEQUENCE_BYTES = 40
+
+
+def sequence_batch(
+    table: list[Row], mode: int, count: int, cases_each: int, rng: np.random.Generator
+) -> tuple[list[Sequence], Any]:
+    """Sequences with their cases: cases_each consecutive ones a sequence."""
+    sequences = [make_sequence(table, mode, rng) for _ in range(count)]
+    cases = blank_cases(count * cases_each, mode)
+    gpr = interesting(rng, len(cases), 8)
+    gpr[:, ESP] = cases["gpr"][:, ESP]
+    cases["gpr"] = gpr
+    cases["window"] = rng.integers(0, 2, len(cases))
+    cases["eflags"] = rng.integers(0, 1 << 12, len(cases)) & (STATUS_FLAGS | DF) | 2
+    for n, sequence in enumerate(sequences):
+        set_code_all(cases[n * cases_each : (n + 1) * cases_each], sequence.code)
+    return sequences, cases
 
 
 def set_code_all(block: Any, code: bytes) -> None:

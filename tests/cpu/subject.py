@@ -8,7 +8,7 @@ from oracle import Run
 from oracle.layout import CHANGE, HEADER, PATCH, RESULT, WINDOW_SIZE
 from oracle.segments import SEGMENTS, descriptor
 
-from vpcore.engine import Engine, EngineConfig
+from vpcore.engine.engine import CLOCKS, CPU_MODELS
 from vpcore.engine.library import ffi as engine_ffi
 from vpcore.engine.library import lib as engine_lib
 
@@ -20,46 +20,34 @@ struct batch {
     uintptr_t ldt, cases, patches, windows, results, changes;
     uint32_t first, count, change_room, done, change_used;
 };
+void open_bus(uintptr_t calls);
 void engine_batch(const struct engine_calls *e, struct batch *b);
 """
 CHANGE_ROOM = 1 << 20
-RAM = 4 << 20
-
-
-class NoBus:
-    """Nothing answers a port or an address: the cases cannot reach any."""
-
-    def port_in(self, port: int, size: int) -> int:
-        return (1 << 8 * size) - 1
-
-    def port_out(self, port: int, size: int, value: int) -> None: ...
-
-    def port_in_block(self, port: int, size: int, buffer: memoryview) -> int:
-        return 0
-
-    def port_out_block(self, port: int, size: int, buffer: memoryview) -> int:
-        return 0
-
-    def mmio_read(self, addr: int, size: int) -> int:
-        return (1 << 8 * size) - 1
-
-    def mmio_write(self, addr: int, size: int, value: int) -> None: ...
+RAM = CACHE = 4 << 20
 
 
 class Subject:
     """One engine; a context manager with the `run` of `Oracle`."""
 
     def __init__(self, engine: str = "interp", cpu: str = "host") -> None:
-        self._config = EngineConfig(ram_size=RAM, cpu=cpu, clock="icount", engine=engine)
+        self._engine, self._cpu = engine, cpu
 
     def __enter__(self) -> Self:
         self._ffi, self._lib = library(HERE / "engine_batch.c", CDEF, [CSRC / "vp.h", HEADER])
-        self._engine = Engine(self._config, NoBus(), lambda: 0)
         self._ldt = np.array([descriptor(n << 3) for n in range(len(SEGMENTS))], np.uint64)
+        settings = engine_ffi.new("vp_config *")
+        settings.ram_size, settings.cache_size = RAM, CACHE
+        settings.cpu_model, settings.clock = CPU_MODELS[self._cpu], CLOCKS["icount"]
+        settings.icount_ns, settings.tsc_hz = 1, 1_000_000_000
+        self._lib.open_bus(_number(engine_ffi.addressof(settings, "calls")))
+        self._vm = engine_lib.vp_create(settings)
+        assert self._vm != engine_ffi.NULL, engine_ffi.string(engine_lib.vp_error(engine_ffi.NULL))
+        assert engine_lib.vp_engine_select(self._vm, self._engine.encode()) == 0
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._engine.close()
+        engine_lib.vp_destroy(self._vm)
 
     def run(self, cases: Any, patches: Any = None, windows: Any = None) -> Run:
         """As `Oracle.run`."""
@@ -83,8 +71,11 @@ class Subject:
 
     def _calls(self) -> Any:
         calls = self._ffi.new("struct engine_calls *")
-        calls.vm = int(engine_ffi.cast("uintptr_t", self._engine._vm))
-        calls.ram = int(engine_ffi.cast("uintptr_t", engine_ffi.from_buffer(self._engine.ram)))
+        calls.vm, calls.ram = _number(self._vm), _number(engine_lib.vp_ram(self._vm))
         for n, name in enumerate(CALLS):
-            calls.calls[n] = int(engine_ffi.cast("uintptr_t", engine_ffi.addressof(engine_lib, name)))
+            calls.calls[n] = _number(engine_ffi.addressof(engine_lib, name))
         return calls
+
+
+def _number(pointer: Any) -> int:
+    return int(engine_ffi.cast("uintptr_t", pointer))
