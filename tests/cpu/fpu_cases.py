@@ -1,17 +1,22 @@
 """Random cases for the oracle and an engine: x87, MMX and SSE instructions over edge operands and modes."""
 
+from itertools import product
 from typing import Any
 
+import attrs
 import numpy as np
 from fpu_values import DECIMAL, DOUBLE, DWORD, EXTENDED, EXTENDED_KIND, QWORD, SINGLE, WORD, Array, Rng, Vectors
-from oracle import blank_cases
-from oracle.layout import FX_IN, FX_OUT, PATCH, WINDOW_BASE
+from oracle import blank_cases, set_code
+from oracle.layout import CODE_MAX, FX_IN, FX_OUT, PATCH, WINDOW_BASE, WINDOW_SIZE
 
 from vpcore.engine.isa.table import Encoding, Row, rows
 
 FX_XMM, FX_ST, FX_END, FX_SLOT = 160, 32, 288, 16
 OPERAND = 0x4000
-"""Offset in the window of the memory operand."""
+"""Offset in the window of the memory operand, mostly."""
+OPERAND_SIZE = 16
+EDGE = WINDOW_SIZE - 16
+"""Behind the window nothing is mapped."""
 WITHOUT_UNIT = frozenset({"MOVNTI_Md_Gd", "CLFLUSH_Mb", "LFENCE", "MFENCE", "SFENCE"})
 _EDI = 7
 _ESP = 4
@@ -23,14 +28,25 @@ KINDS_OF_MEMORY = {
 ANY_KIND = [SINGLE, DOUBLE, WORD, DWORD, QWORD]
 
 
-def unit_rows(*traits: str) -> list[Row]:
-    """Rows of the opcode table with one of *traits* (fp, mmx, sse)."""
-    return [row for row in rows() if not row.traits.isdisjoint(traits)]
+def unit_rows(*traits: str, without: frozenset[str] = frozenset()) -> list[Row]:
+    """Rows of the opcode table with one of *traits* (fp, mmx, sse), and those near them that need no unit."""
+    near = WITHOUT_UNIT if "sse" in traits else frozenset()
+    return [row for row in rows() if (row.id in near or not row.traits.isdisjoint(traits)) and row.id not in without]
 
 
-def encode(rng: Rng, row: Row, encoding: Encoding, *, mem: bool) -> bytes:
-    """One instruction with random registers and immediate; its memory operand is at OPERAND, without segment."""
+def operand(rng: Rng) -> int:
+    """The offset of a memory operand: aligned, or not, or where a part or all of it is not mapped."""
+    kind = rng.random()
+    if kind < 0.8:
+        return OPERAND
+    return OPERAND + int(rng.integers(0, 16)) if kind < 0.95 else EDGE + int(rng.integers(0, 32))
+
+
+def encode(rng: Rng, row: Row, encoding: Encoding, *, mem: bool, at: int = OPERAND) -> bytes:
+    """One instruction with random registers and immediate; its memory operand is at offset *at* of the window."""
     code = b"" if encoding.prefix in (None, "NP") else bytes.fromhex(encoding.prefix)
+    if "os" in row.traits and rng.random() < 0.5:
+        code = b"\x66" + code
     code += b"\x0f" * encoding.map0f + bytes([encoding.opcode])
     register, other = (int(n) for n in rng.integers(0, 8, 2))
     if encoding.modrm is not None:
@@ -42,7 +58,7 @@ def encode(rng: Rng, row: Row, encoding: Encoding, *, mem: bool) -> bytes:
         if register == _ESP and "Ed" in row.operands:
             register = 0
         if mem:
-            code += bytes([field << 3 | 5]) + (WINDOW_BASE + OPERAND).to_bytes(4, "little")
+            code += bytes([field << 3 | 5]) + (WINDOW_BASE + at).to_bytes(4, "little")
         else:
             code += bytes([0xC0 | field << 3 | register])
     if "Ib" in row.operands:
@@ -53,6 +69,45 @@ def encode(rng: Rng, row: Row, encoding: Encoding, *, mem: bool) -> bytes:
 def forms(row: Row) -> list[bool]:
     """With memory operand or without, as the row has them."""
     return {"both": [False, True], "mem": [True]}.get(row.rm or "", [False])
+
+
+@attrs.frozen
+class Piece:
+    """One case's code."""
+
+    name: str
+    code: bytes
+    at: int
+    """Offset of the memory operand in the window."""
+    kinds: tuple[int, ...]
+    """What kinds of value the operand is."""
+
+
+def singles(rng: Rng, chosen: list[Row], count: int) -> list[Piece]:
+    """*count* of each encoding and form of each row."""
+    pieces = []
+    for row in chosen:
+        for encoding, mem in product(row.encodings, forms(row)):
+            for _ in range(count):
+                at = operand(rng)
+                pieces.append(Piece(row.id, encode(rng, row, encoding, mem=mem, at=at), at, memory_kinds(row)))
+    return pieces
+
+
+def sequences(rng: Rng, chosen: list[Row], count: int) -> list[Piece]:
+    """*count* programs of up to seven random instructions that share one operand."""
+    every = [(row, encoding, mem) for row in chosen for encoding, mem in product(row.encodings, forms(row))]
+    pieces = []
+    for _ in range(count):
+        parts, names = b"", []
+        for index in rng.integers(0, len(every), int(rng.integers(2, 8))):
+            row, encoding, mem = every[index]
+            part = encode(rng, row, encoding, mem=mem)
+            if len(parts) + len(part) <= CODE_MAX:
+                parts += part
+                names.append(row.id)
+        pieces.append(Piece(" ".join(names), parts, OPERAND, tuple(ANY_KIND)))
+    return pieces
 
 
 def _modes(rng: Rng, count: int) -> tuple[Array, Array, Array, Array]:
@@ -96,9 +151,9 @@ def _fx(rng: Rng, vectors: Vectors, count: int) -> Array:
     return fx
 
 
-def make(rng: Rng, vectors: Vectors, codes: list[bytes], kinds: list[list[int]]) -> tuple[Any, Any]:
-    """Cases and patches: one a code, whose memory operand is of one of the kinds beside it."""
-    count = len(codes)
+def make(rng: Rng, vectors: Vectors, pieces: list[Piece]) -> tuple[Any, Any]:
+    """Cases and patches, one each a piece."""
+    count = len(pieces)
     cases = blank_cases(count)
     esp = cases["gpr"][:, _ESP].copy()
     cases["gpr"] = vectors.pick(rng, count * 2, [DWORD, SINGLE]).view(np.uint32).reshape(count, 8)
@@ -108,21 +163,20 @@ def make(rng: Rng, vectors: Vectors, codes: list[bytes], kinds: list[list[int]])
     cases["options"] = FX_IN | FX_OUT
     cases["fx"] = _fx(rng, vectors, count)
     patches = np.zeros(count, PATCH)
-    patches["offset"], patches["size"] = OPERAND, 16
+    patches["offset"] = [min(piece.at, WINDOW_SIZE - OPERAND_SIZE) for piece in pieces]
+    patches["size"] = OPERAND_SIZE
     cases["patch_first"], cases["patch_count"] = np.arange(count), 1
-    for n, code in enumerate(codes):
-        cases["code_len"][n] = len(code)
-        cases["code"][n, : len(code)] = np.frombuffer(code, np.uint8)
-    groups = {tuple(each) for each in kinds}
-    for group in groups:
-        where = np.array([tuple(each) == group for each in kinds])
-        patches["data"][where] = vectors.pick(rng, int(where.sum()), list(group))
+    for n, piece in enumerate(pieces):
+        set_code(cases[n], piece.code)
+    for kinds in {piece.kinds for piece in pieces}:
+        where = np.array([piece.kinds == kinds for piece in pieces])
+        patches["data"][where] = vectors.pick(rng, int(where.sum()), list(kinds))
     return cases, patches
 
 
-def memory_kinds(row: Row) -> list[int]:
+def memory_kinds(row: Row) -> tuple[int, ...]:
     """What kinds of value the memory operand of *row* is taken from."""
-    for operand in row.operands:
-        if operand in KINDS_OF_MEMORY:
-            return KINDS_OF_MEMORY[operand]
-    return ANY_KIND
+    for letters in row.operands:
+        if letters in KINDS_OF_MEMORY:
+            return tuple(KINDS_OF_MEMORY[letters])
+    return tuple(ANY_KIND)

@@ -45,8 +45,10 @@ def floats(rng: Rng, exponent_bits: int, fraction_bits: int) -> Array:
         np.full(POOL, top, np.uint64),
     ])  # fmt: skip
     sign = rng.integers(0, 2, POOL, dtype=np.uint64)
-    return sign << np.uint64(exponent_bits + fraction_bits) | exponent << np.uint64(fraction_bits) | _fraction(
-        rng, fraction_bits
+    return (
+        sign << np.uint64(exponent_bits + fraction_bits)
+        | exponent << np.uint64(fraction_bits)
+        | _fraction(rng, fraction_bits)
     )
 
 

@@ -255,9 +255,11 @@ HANDLER(MOVNTQ_Mq_Pq)
 void simd_masked_store(struct vp_vm *m, const struct insn *i, const uint8_t *bytes, const uint8_t *mask, unsigned size)
 {
     uint32_t at = i->form & FORM_AS32 ? reg32(m, EDI) : reg16(m, EDI);
+    uint32_t lin = seg_lin(m, i->seg, at, size, ACC_WRITE), last_page = (lin + size - 1) & PAGE_MASK;
 
-    for (unsigned k = 0; k < size; k++)
-        if (mask[k] >> 7) mmu_check(m, seg_lin(m, i->seg, at + k, 1, ACC_WRITE), 1, ACC_WRITE);
+    /* the whole operand must be writable, whatever the mask (SDM 2 leaves it open; silicon does so) */
+    mmu_check(m, lin, 1, ACC_WRITE);
+    if (last_page != (lin & PAGE_MASK)) mmu_check(m, last_page, 1, ACC_WRITE);
     for (unsigned k = 0; k < size; k++)
         if (mask[k] >> 7) st8(m, i->seg, at + k, bytes[k]);
 }

@@ -57,7 +57,7 @@ static inline vec vec64(uint64_t v)
     return _mm_cvtsi64_si128((long long)v);
 }
 
-/* MASKMOVQ, MASKMOVDQU: the bytes whose mask byte has its top bit set, to DS:eDI; nothing is stored where one faults.
+/* MASKMOVQ, MASKMOVDQU: the bytes whose mask byte has its top bit set, to DS:eDI.
  */
 void simd_masked_store(struct vp_vm *m, const struct insn *i, const uint8_t *bytes, const uint8_t *mask, unsigned size);
 
