@@ -54,8 +54,8 @@ uint32_t cpuid_cr4_mask(const struct vp_vm *m)
     static const struct {
         uint32_t bit, cr4;
     } by_bit[] = {
-        {CPUID_VME, CR4_VME | CR4_PVI}, {CPUID_TSC, CR4_TSD}, {CPUID_DE, CR4_DE},   {CPUID_PSE, CR4_PSE},
-        {CPUID_PAE, CR4_PAE},           {CPUID_MCE, CR4_MCE}, {CPUID_PGE, CR4_PGE}, {CPUID_CMOV, CR4_PCE},
+        {CPUID_VME, CR4_VME | CR4_PVI}, {CPUID_TSC, CR4_TSD},        {CPUID_DE, CR4_DE},   {CPUID_PSE, CR4_PSE},
+        {CPUID_PAE, CR4_PAE},           {CPUID_MCE, CR4_MCE},        {CPUID_PGE, CR4_PGE}, {CPUID_CMOV, CR4_PCE},
         {CPUID_FXSR, CR4_OSFXSR},       {CPUID_SSE, CR4_OSXMMEXCPT},
     };
     uint32_t mask = 0;
@@ -92,12 +92,8 @@ void cpuid_leaf(const struct vp_vm *m, uint32_t leaf, uint32_t out[4])
 
     if (leaf > p->max_leaf) leaf = p->max_leaf;
     switch (leaf) {
-    case 0:
-        leaf_vendor(p, out);
-        break;
-    case 1:
-        leaf_features(p, out);
-        break;
+    case 0: leaf_vendor(p, out); break;
+    case 1: leaf_features(p, out); break;
     default:
         for (unsigned k = 0; k < 4; k++) out[k] = p->cache[k];
     }

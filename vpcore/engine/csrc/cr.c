@@ -1,10 +1,10 @@
 /* cr.c: control registers, see cr.h. */
 #include "cr.h"
-#include <string.h>
 #include "cpuid.h"
 #include "event.h"
 #include "mmu.h"
 #include "seg.h"
+#include <string.h>
 
 enum { PDPTES = 4, PDPTE_SIZE = 8 };
 
@@ -27,13 +27,15 @@ static void load_pdptes(struct vp_vm *m, uint32_t cr3)
 
 void cr0_write(struct vp_vm *m, uint32_t value)
 {
-    const uint32_t known = CR0_PG | CR0_CD | CR0_NW | CR0_AM | CR0_WP | CR0_NE | CR0_ET | CR0_TS | CR0_EM | CR0_MP | CR0_PE;
+    const uint32_t known =
+        CR0_PG | CR0_CD | CR0_NW | CR0_AM | CR0_WP | CR0_NE | CR0_ET | CR0_TS | CR0_EM | CR0_MP | CR0_PE;
 
     value = (value & known) | CR0_ET;
     if ((value & CR0_PG) && !(value & CR0_PE)) raise_gp0(m);
     if ((value & CR0_NW) && !(value & CR0_CD)) raise_gp0(m);
     uint32_t changed = value ^ m->cpu.cr0;
-    if ((changed & (CR0_PG | CR0_CD | CR0_NW)) && (value & CR0_PG) && (m->cpu.cr4 & CR4_PAE)) load_pdptes(m, m->cpu.cr3);
+    if ((changed & (CR0_PG | CR0_CD | CR0_NW)) && (value & CR0_PG) && (m->cpu.cr4 & CR4_PAE))
+        load_pdptes(m, m->cpu.cr3);
     m->cpu.cr0 = value;
     if (changed & CR0_PE) {
         m->cpu.seg[VP_SS].attr &= ~VP_SEG_DPL; /* CPL is 0 on either side of the switch */

@@ -1,10 +1,10 @@
 /* debug.c: debug registers, see debug.h. */
 #include "debug.h"
-#include <stdatomic.h>
 #include "engine.h"
 #include "event.h"
 #include "mmu.h"
 #include "seg.h"
+#include <stdatomic.h>
 
 enum { BREAKPOINTS = 4 };
 

@@ -4,7 +4,13 @@
 #include "vm.h"
 
 enum {
-    DR6_B0 = 1, DR6_BD = 0x2000, DR6_BS = 0x4000, DR6_BT = 0x8000, DR7_GD = 0x2000, DR7_ENABLE = 0xff, DR7_LOCAL = 0x155,
+    DR6_B0 = 1,
+    DR6_BD = 0x2000,
+    DR6_BS = 0x4000,
+    DR6_BT = 0x8000,
+    DR7_GD = 0x2000,
+    DR7_ENABLE = 0xff,
+    DR7_LOCAL = 0x155,
     DR7_ONES = 0x400,
 };
 #define DR6_ONES 0xffff0ff0u

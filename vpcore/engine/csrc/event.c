@@ -6,7 +6,6 @@
  * checks of a delivery are done.
  */
 #include "event.h"
-#include <stdatomic.h>
 #include "cpuid.h"
 #include "debug.h"
 #include "far.h"
@@ -14,6 +13,7 @@
 #include "mmu.h"
 #include "task.h"
 #include "x87.h"
+#include <stdatomic.h>
 
 enum exc_class { CLASS_BENIGN, CLASS_CONTRIBUTORY, CLASS_PAGE_FAULT, CLASS_DOUBLE_FAULT }; /* SDM 3A table 6-4 */
 
@@ -74,7 +74,9 @@ void raise_db(struct vp_vm *m, uint32_t dr6)
 /* -- EFLAGS and attention ----------------------------------------------------------------------------------------- */
 
 /* Bits that exist, SDM 1, 3.4.3. */
-enum { EF_VALID = EF_STATUS | EF_TF | EF_IF | EF_DF | EF_IOPL | EF_NT | EF_RF | EF_VM | EF_AC | EF_VIF | EF_VIP | EF_ID };
+enum {
+    EF_VALID = EF_STATUS | EF_TF | EF_IF | EF_DF | EF_IOPL | EF_NT | EF_RF | EF_VM | EF_AC | EF_VIF | EF_VIP | EF_ID
+};
 
 void event_sync(struct vp_vm *m)
 {
@@ -229,7 +231,8 @@ static void deliver_protected(struct vp_vm *m, const struct event *e)
     gate.lo = mmu_sys_ld(m, gate.lin, 4);
     gate.hi = mmu_sys_ld(m, gate.lin + 4, 4);
     unsigned kind = desc_kind(&gate), attr = desc_attr(&gate);
-    bool is_gate = kind == SYS_TASK || kind == SYS_INT16 || kind == SYS_TRAP16 || kind == SYS_INT32 || kind == SYS_TRAP32;
+    bool is_gate =
+        kind == SYS_TASK || kind == SYS_INT16 || kind == SYS_TRAP16 || kind == SYS_INT32 || kind == SYS_TRAP32;
     if (!is_gate || (e->soft && attr_dpl(attr) < m->cpl)) raise_err(m, EXC_GP, idt_error(e));
     if (!attr_present(attr)) raise_err(m, EXC_NP, idt_error(e));
     if (kind != SYS_TASK) {
@@ -286,14 +289,14 @@ void event_soft_int(struct vp_vm *m, unsigned vector, enum int_kind kind, uint32
 static enum exc_class class_of(unsigned vector)
 {
     switch (vector) {
-    case EXC_DE: case EXC_TS: case EXC_NP: case EXC_SS: case EXC_GP:
-        return CLASS_CONTRIBUTORY;
-    case EXC_PF:
-        return CLASS_PAGE_FAULT;
-    case EXC_DF:
-        return CLASS_DOUBLE_FAULT;
-    default:
-        return CLASS_BENIGN;
+    case EXC_DE:
+    case EXC_TS:
+    case EXC_NP:
+    case EXC_SS:
+    case EXC_GP: return CLASS_CONTRIBUTORY;
+    case EXC_PF: return CLASS_PAGE_FAULT;
+    case EXC_DF: return CLASS_DOUBLE_FAULT;
+    default: return CLASS_BENIGN;
     }
 }
 

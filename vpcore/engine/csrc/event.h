@@ -8,9 +8,9 @@ enum { SHADOW_NONE, SHADOW_STI, SHADOW_SS };
 
 /* Guest faults: do not return; EIP stays at the faulting instruction m->cur, or is cpu.eip where m->cur is NULL: run
  * loops set it so between instructions (fetch, polling). */
-_Noreturn void raise_exc(struct vp_vm *m, unsigned vector);                     /* no error code */
-_Noreturn void raise_err(struct vp_vm *m, unsigned vector, uint32_t error);     /* with error code */
-_Noreturn void raise_pf(struct vp_vm *m, uint32_t lin, uint32_t error);         /* sets CR2 */
+_Noreturn void raise_exc(struct vp_vm *m, unsigned vector);                 /* no error code */
+_Noreturn void raise_err(struct vp_vm *m, unsigned vector, uint32_t error); /* with error code */
+_Noreturn void raise_pf(struct vp_vm *m, uint32_t lin, uint32_t error);     /* sets CR2 */
 static inline _Noreturn void raise_gp0(struct vp_vm *m) { raise_err(m, EXC_GP, 0); }
 static inline _Noreturn void raise_ud(struct vp_vm *m) { raise_exc(m, EXC_UD); }
 
@@ -20,8 +20,8 @@ void event_soft_int(struct vp_vm *m, unsigned vector, enum int_kind kind, uint32
 
 /* For run loops: deliver the fault that raise_* kept (after the longjmp), including #DF and shutdown. */
 void event_deliver_fault(struct vp_vm *m);
-/* For run loops, at an instruction boundary with attn set: debug traps, NMI, INTR, halt; in the priority order of SDM 3A
- * 6.9.  Returns a VP_EXIT_ code to leave with, or -1 to go on. */
+/* For run loops, at an instruction boundary with attn set: debug traps, NMI, INTR, halt; in the priority order of SDM
+ * 3A 6.9.  Returns a VP_EXIT_ code to leave with, or -1 to go on. */
 int event_poll(struct vp_vm *m);
 
 /* Recompute m->attn from EFLAGS, DR7, pins and the halted/shutdown states; after any of them changed.  attn keeps what

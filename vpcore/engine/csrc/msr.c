@@ -4,19 +4,44 @@
  * read a constant and swallow writes, as P6 does for the ones named (SDM 4, 2.21 "MSRs in the P6 family").
  */
 #include "msr.h"
+#include "cpuid.h"
 #include <stddef.h>
 #include <string.h>
-#include "cpuid.h"
 
 enum {
-    MSR_P5_MC_ADDR = 0x00, MSR_P5_MC_TYPE = 0x01, MSR_TSC = 0x10, MSR_PLATFORM_ID = 0x17, MSR_APIC_BASE = 0x1b,
-    MSR_EBL_CR_POWERON = 0x2a, MSR_TEST_CTL = 0x33, MSR_BIOS_UPDT_TRIG = 0x79, MSR_BIOS_SIGN = 0x8b,
-    MSR_PERFCTR0 = 0xc1, MSR_PERFCTR1 = 0xc2, MSR_MTRRCAP = 0xfe, MSR_BBL_CR_CTL3 = 0x11e, MSR_SYSENTER_CS = 0x174,
-    MSR_SYSENTER_ESP = 0x175, MSR_SYSENTER_EIP = 0x176, MSR_MCG_CAP = 0x179, MSR_MCG_STATUS = 0x17a,
-    MSR_EVNTSEL0 = 0x186, MSR_EVNTSEL1 = 0x187, MSR_MISC_ENABLE = 0x1a0, MSR_DEBUGCTL = 0x1d9,
-    MSR_LASTBRANCHFROM = 0x1db, MSR_LASTINTTO = 0x1de, MSR_MTRR_PHYSBASE0 = 0x200, MSR_MTRR_PHYSMASK7 = 0x20f,
-    MSR_MTRR_FIX64K = 0x250, MSR_MTRR_FIX16K_80000 = 0x258, MSR_MTRR_FIX16K_A0000 = 0x259, MSR_MTRR_FIX4K_C0000 = 0x268,
-    MSR_MTRR_FIX4K_F8000 = 0x26f, MSR_PAT = 0x277, MSR_MTRR_DEF_TYPE = 0x2ff,
+    MSR_P5_MC_ADDR = 0x00,
+    MSR_P5_MC_TYPE = 0x01,
+    MSR_TSC = 0x10,
+    MSR_PLATFORM_ID = 0x17,
+    MSR_APIC_BASE = 0x1b,
+    MSR_EBL_CR_POWERON = 0x2a,
+    MSR_TEST_CTL = 0x33,
+    MSR_BIOS_UPDT_TRIG = 0x79,
+    MSR_BIOS_SIGN = 0x8b,
+    MSR_PERFCTR0 = 0xc1,
+    MSR_PERFCTR1 = 0xc2,
+    MSR_MTRRCAP = 0xfe,
+    MSR_BBL_CR_CTL3 = 0x11e,
+    MSR_SYSENTER_CS = 0x174,
+    MSR_SYSENTER_ESP = 0x175,
+    MSR_SYSENTER_EIP = 0x176,
+    MSR_MCG_CAP = 0x179,
+    MSR_MCG_STATUS = 0x17a,
+    MSR_EVNTSEL0 = 0x186,
+    MSR_EVNTSEL1 = 0x187,
+    MSR_MISC_ENABLE = 0x1a0,
+    MSR_DEBUGCTL = 0x1d9,
+    MSR_LASTBRANCHFROM = 0x1db,
+    MSR_LASTINTTO = 0x1de,
+    MSR_MTRR_PHYSBASE0 = 0x200,
+    MSR_MTRR_PHYSMASK7 = 0x20f,
+    MSR_MTRR_FIX64K = 0x250,
+    MSR_MTRR_FIX16K_80000 = 0x258,
+    MSR_MTRR_FIX16K_A0000 = 0x259,
+    MSR_MTRR_FIX4K_C0000 = 0x268,
+    MSR_MTRR_FIX4K_F8000 = 0x26f,
+    MSR_PAT = 0x277,
+    MSR_MTRR_DEF_TYPE = 0x2ff,
 };
 
 enum { APIC_BASE_BSP = 0x100 };
@@ -147,7 +172,8 @@ static const struct plain registers[] = {
     /* an update is refused in silence, and the signature does not change (SDM 3A 10.11.7) */
     {MSR_BIOS_UPDT_TRIG, CPUID_CMOV, 0, 0, 0, 0, false},
     {MSR_BIOS_SIGN, CPUID_CMOV, FIELD(microcode), 0, 0, false},
-    {MSR_APIC_BASE, CPUID_CMOV, FIELD(apic_base), PHYS_MASK & ~0xfffull, 0, false}, /* cannot be enabled: CPUID says none */
+    {MSR_APIC_BASE, CPUID_CMOV, FIELD(apic_base), PHYS_MASK & ~0xfffull, 0,
+     false}, /* cannot be enabled: CPUID says none */
 };
 
 static const struct plain *find_plain(const struct vp_vm *m, uint32_t index)

@@ -1,7 +1,7 @@
 /* seg.c: descriptors and segment registers, see seg.h.
  *
- * Every load reads and checks first and changes the register last, so that a fault leaves it as it was.  Error codes are
- * the selector without RPL; EXT is added by raise_err() while an event is delivered.
+ * Every load reads and checks first and changes the register last, so that a fault leaves it as it was.  Error codes
+ * are the selector without RPL; EXT is added by raise_err() while an event is delivered.
  */
 #include "seg.h"
 #include "event.h"
@@ -179,8 +179,7 @@ void seg_load_real(struct vp_vm *m, unsigned seg, uint16_t sel)
 
 void seg_check_stack(struct vp_vm *m, uint16_t sel, unsigned cpl, unsigned vector, struct desc *d)
 {
-    if (sel_is_null(sel)) raise_err(m, vector, 0);
-    desc_fetch(m, sel, d, vector);
+    desc_fetch(m, sel, d, vector); /* null is error code 0 */
     unsigned attr = desc_attr(d);
     if ((sel & SEL_RPL) != cpl || !attr_is_writable(attr) || attr_dpl(attr) != cpl) raise_err(m, vector, sel_err(sel));
     if (!attr_present(attr)) raise_err(m, EXC_SS, sel_err(sel));

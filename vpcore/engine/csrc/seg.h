@@ -10,17 +10,44 @@
 
 /* CR0 and CR4 bits, SDM 3A 2.5. */
 enum {
-    CR0_PE = 1, CR0_MP = 2, CR0_EM = 4, CR0_TS = 8, CR0_ET = 0x10, CR0_NE = 0x20, CR0_WP = 0x10000, CR0_AM = 0x40000,
-    CR0_NW = 0x20000000, CR0_CD = 0x40000000,
-    CR4_VME = 1, CR4_PVI = 2, CR4_TSD = 4, CR4_DE = 8, CR4_PSE = 0x10, CR4_PAE = 0x20, CR4_MCE = 0x40, CR4_PGE = 0x80,
-    CR4_PCE = 0x100, CR4_OSFXSR = 0x200, CR4_OSXMMEXCPT = 0x400,
+    CR0_PE = 1,
+    CR0_MP = 2,
+    CR0_EM = 4,
+    CR0_TS = 8,
+    CR0_ET = 0x10,
+    CR0_NE = 0x20,
+    CR0_WP = 0x10000,
+    CR0_AM = 0x40000,
+    CR0_NW = 0x20000000,
+    CR0_CD = 0x40000000,
+    CR4_VME = 1,
+    CR4_PVI = 2,
+    CR4_TSD = 4,
+    CR4_DE = 8,
+    CR4_PSE = 0x10,
+    CR4_PAE = 0x20,
+    CR4_MCE = 0x40,
+    CR4_PGE = 0x80,
+    CR4_PCE = 0x100,
+    CR4_OSFXSR = 0x200,
+    CR4_OSXMMEXCPT = 0x400,
 };
 #define CR0_PG 0x80000000u
 
 /* Types of system descriptors, SDM 3A table 3-2.  Bit 3 tells the 32-bit kinds. */
 enum {
-    SYS_TSS16 = 1, SYS_LDT = 2, SYS_TSS16_BUSY = 3, SYS_CALL16 = 4, SYS_TASK = 5, SYS_INT16 = 6, SYS_TRAP16 = 7,
-    SYS_TSS32 = 9, SYS_TSS32_BUSY = 11, SYS_CALL32 = 12, SYS_INT32 = 14, SYS_TRAP32 = 15,
+    SYS_TSS16 = 1,
+    SYS_LDT = 2,
+    SYS_TSS16_BUSY = 3,
+    SYS_CALL16 = 4,
+    SYS_TASK = 5,
+    SYS_INT16 = 6,
+    SYS_TRAP16 = 7,
+    SYS_TSS32 = 9,
+    SYS_TSS32_BUSY = 11,
+    SYS_CALL32 = 12,
+    SYS_INT32 = 14,
+    SYS_TRAP32 = 15,
     SYS_BUSY = 2, /* the bit that tells a busy TSS */
 };
 
@@ -86,8 +113,8 @@ bool seg_in_limit(const struct vp_seg *s, uint32_t ea, unsigned size);
 
 /* #GP(0) where IOPL and the TSS bitmap forbid a port access (SDM 1, 19.5). */
 void seg_io_check(struct vp_vm *m, uint32_t port, unsigned size);
-/* The 16-bit word at byte `offset` of the TSS's I/O bitmap; false where the TSS has none.  The 32 bytes below it are the
- * interrupt redirection bitmap (SDM 3B 21.3.3). */
+/* The 16-bit word at byte `offset` of the TSS's I/O bitmap; false where the TSS has none.  The 32 bytes below it are
+ * the interrupt redirection bitmap (SDM 3B 21.3.3). */
 bool seg_tss_map_word(struct vp_vm *m, int32_t offset, uint32_t *word);
 
 static inline unsigned iopl(const struct vp_vm *m) { return m->cpu.eflags >> 12 & 3; }

@@ -5,19 +5,33 @@
  * task: by then vp_vm.new_task is set and every selector is in place with an unusable descriptor.
  */
 #include "task.h"
-#include <stdatomic.h>
 #include "cr.h"
 #include "debug.h"
 #include "event.h"
 #include "flags.h"
 #include "mmu.h"
+#include <stdatomic.h>
 
 /* Offsets in a TSS, SDM 3A figures 8-2 and 8-10. */
 enum {
-    TSS32_ESP0 = 0x04, TSS32_CR3 = 0x1c, TSS32_EIP = 0x20, TSS32_EFLAGS = 0x24, TSS32_GPR = 0x28, TSS32_SEG = 0x48,
-    TSS32_LDT = 0x60, TSS32_TRAP = 0x64, TSS32_LIMIT = 0x67, TSS32_SAVED = 0x5f,
-    TSS16_SP0 = 0x02, TSS16_IP = 0x0e, TSS16_FLAGS = 0x10, TSS16_GPR = 0x12, TSS16_SEG = 0x22, TSS16_LDT = 0x2a,
-    TSS16_LIMIT = 0x2b, TSS16_SAVED = 0x29,
+    TSS32_ESP0 = 0x04,
+    TSS32_CR3 = 0x1c,
+    TSS32_EIP = 0x20,
+    TSS32_EFLAGS = 0x24,
+    TSS32_GPR = 0x28,
+    TSS32_SEG = 0x48,
+    TSS32_LDT = 0x60,
+    TSS32_TRAP = 0x64,
+    TSS32_LIMIT = 0x67,
+    TSS32_SAVED = 0x5f,
+    TSS16_SP0 = 0x02,
+    TSS16_IP = 0x0e,
+    TSS16_FLAGS = 0x10,
+    TSS16_GPR = 0x12,
+    TSS16_SEG = 0x22,
+    TSS16_LDT = 0x2a,
+    TSS16_LIMIT = 0x2b,
+    TSS16_SAVED = 0x29,
 };
 enum { TSS32_SEGS = 6, TSS16_SEGS = 4 };
 

@@ -5,8 +5,8 @@
 
 enum task_kind { TASK_JMP, TASK_CALL, TASK_INT, TASK_IRET };
 
-/* Switch to the task of TSS `sel`; the caller has checked privilege.  The old task is saved with `next_eip`.  Returns in
- * the new task (true: its TSS is a 32-bit one), or raises in the old or the new task. */
+/* Switch to the task of TSS `sel`; the caller has checked privilege.  The old task is saved with `next_eip`.  Returns
+ * in the new task (true: its TSS is a 32-bit one), or raises in the old or the new task. */
 bool task_switch(struct vp_vm *m, uint16_t sel, enum task_kind kind, uint32_t next_eip);
 /* The same through a task gate that the caller has found present. */
 bool task_gate(struct vp_vm *m, const struct desc *gate, enum task_kind kind, uint32_t next_eip);

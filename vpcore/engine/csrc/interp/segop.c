@@ -1,6 +1,6 @@
 /* segop.c: instructions on segment registers and descriptors: MOV Sw, LxS, LAR, LSL, VERR, VERW, ARPL, LLDT, LTR. */
-#include "interp.h"
 #include "../seg.h"
+#include "interp.h"
 
 static void set_zf(struct vp_vm *m, bool zf) { fl_put(m, (fl_get(m) & ~(uint32_t)EF_ZF) | (zf ? EF_ZF : 0)); }
 
@@ -64,7 +64,7 @@ HANDLER(MOV_SS_Ew_m)
 
 /* -- Far pointers ------------------------------------------------------------------------------------------------- */
 
-#define LOAD_POINTER(name, bits, leave)                                                                                       \
+#define LOAD_POINTER(name, bits, leave)                                                                                \
     HANDLER(L##name##_Gv_Mp_##bits)                                                                                    \
     {                                                                                                                  \
         uint32_t at = ea(m, i), sel_at = at + bits / 8;                                                                \
