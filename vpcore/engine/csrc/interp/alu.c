@@ -7,6 +7,15 @@
 
 /* -- Operations: result and flags ---------------------------------------------------------------------------------- */
 
+/* INC and DEC: all but CF.  The top bit of `overflow` is OF; a carry out of bit 3 changes bit 4. */
+static inline void set_but_cf(struct vp_vm *m, unsigned bits, uint32_t result, uint32_t overflow, uint32_t changed)
+{
+    unsigned up = 32 - bits;
+    uint32_t cf = m->fl_aux & UINT32_C(1) << 31;
+    m->fl_res = (uint32_t)((int32_t)(result << up) >> up);
+    m->fl_aux = cf | (cf ^ (overflow << up & UINT32_C(1) << 31)) >> 1 | (changed >> 1 & FL_AF);
+}
+
 #define ALU_OPERATIONS(bits, type)                                                                                     \
     static inline type add##bits(struct vp_vm *m, type a, type b)                                                      \
     {                                                                                                                  \
@@ -49,16 +58,14 @@
     }                                                                                                                  \
     static inline type inc##bits(struct vp_vm *m, type a)                                                              \
     {                                                                                                                  \
-        bool cf = fl_cf(m);                                                                                            \
-        type r = add##bits(m, a, 1);                                                                                   \
-        fl_set_cf(m, cf);                                                                                              \
+        type r = (type)(a + 1);                                                                                        \
+        set_but_cf(m, bits, r, ~a & r, a ^ r);                                                                         \
         return r;                                                                                                      \
     }                                                                                                                  \
     static inline type dec##bits(struct vp_vm *m, type a)                                                              \
     {                                                                                                                  \
-        bool cf = fl_cf(m);                                                                                            \
-        type r = sub##bits(m, a, 1);                                                                                   \
-        fl_set_cf(m, cf);                                                                                              \
+        type r = (type)(a - 1);                                                                                        \
+        set_but_cf(m, bits, r, a & ~r, a ^ r);                                                                         \
         return r;                                                                                                      \
     }                                                                                                                  \
     static inline type neg##bits(struct vp_vm *m, type a) { return sub##bits(m, 0, a); }                               \

@@ -130,4 +130,3 @@ SIMPLE(CMC, fl_set_cf(m, !fl_cf(m)))
 SIMPLE(CLD, m->cpu.eflags &= ~(uint32_t)EF_DF)
 SIMPLE(STD, m->cpu.eflags |= EF_DF)
 SIMPLE(NOP, (void)0)
-HANDLER(NOP_Ev) { NEXT; }
