@@ -55,6 +55,22 @@ def test_a_faulting_instruction_does_not_retire(box):
     assert box.engine.insns == 3  # two NOPs and the handler's HLT
 
 
+def test_a_guest_whose_handlers_fault_for_ever_cannot_stop_counted_time(box):
+    """#PF whose handler's page is missing, on a stack that wraps around its segment: no instruction ever retires."""
+    box.page_32()
+    for page in range(0x500, 0x510):
+        box.map_32(page << 12, 0x200000)
+    box.put(0x2000 + 8 * 14, 8 << 16 | 0x8E00 << 32 | 0x600000 >> 16 << 48, 8)
+    state = box.engine.get_state()
+    state["seg"][2].update(base=0x500000, limit=0xFFFF, attr=0x93)
+    state["gpr"][4] = 0x8000
+    box.engine.set_state(state)
+
+    assert box.run("mov eax, [0x600000]", budget=1000) == Exit.BUDGET
+
+    assert box.engine.stats().faults >= 1000
+
+
 def test_counted_time_stops_the_run_at_its_deadline_exactly():
     box = Box(icount_ns=10)
     box.engine.set_deadline(1_005)
@@ -453,7 +469,7 @@ def test_unclaimed_engine_names_say_what_there_is(box):
 
 
 def test_retired_instructions_do_not_depend_on_how_the_run_is_cut():
-    code = asm("mov ecx, 300\nagain: rep movsb\nmov ecx, 5\nrep stosb\ndec edx\njnz again\nhlt")
+    code = asm("mov ecx, 9000\nagain: rep movsb\nmov ecx, 5\nrep stosb\ndec edx\njnz again\nhlt")
     counts = []
     for step in (1, 3, 0):
         box = Box()

@@ -202,6 +202,19 @@ def test_an_interrupt_comes_into_a_long_repetition():
     assert (box.cpu.gpr[5], box.cpu.gpr[ECX]) == (5, 0)
 
 
+def test_a_long_repetition_takes_counted_time_wherever_it_is_interrupted():
+    """One instruction for each 4096 elements left, whatever else was in between."""
+    counts = []
+    for disturb in (False, True):
+        box = Box()
+        if disturb:
+            box.engine.set_breakpoint(0xDEAD)  # every element gives way
+        box.run("rep stosb\nhlt", ecx=3 * 4096 + 5, edi=AREA)
+        counts.append((box.engine.insns, box.cpu.gpr[ECX]))
+
+    assert counts == [(5, 0)] * 2
+
+
 def test_the_trap_flag_traps_after_each_iteration():
     """SDM 3B 17.3.1.4."""
     box = Box()

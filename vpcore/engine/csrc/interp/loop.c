@@ -16,7 +16,7 @@
 
 enum {
     SLICE = 4096, /* instructions between two looks at the clock */
-    BREATH = 256  /* looks between two times that the host gets */
+    BREATH = 256, /* looks between two times that the host gets */
 };
 /* attention that is needed again after each single instruction */
 enum { ATTN_EACH = ATTN_SHADOW | ATTN_TRAP | ATTN_BREAK | ATTN_DR };

@@ -11,7 +11,7 @@
 #include "interp.h"
 #include <stdatomic.h>
 
-enum { CHUNK = 4096 }; /* elements between two looks at what else is to be done */
+enum { CHUNK = 4096 };
 
 static bool repeats(const struct insn *i) { return i->prefix & (PFX_REP | PFX_REPNE); }
 
@@ -37,11 +37,11 @@ static void count_down(struct vp_vm *m, const struct insn *i, uint32_t n)
 }
 
 /* Leave a repeated instruction in the middle. */
-static void give_way(struct vp_vm *m, const struct insn *i)
+static void give_way(struct vp_vm *m, const struct insn *i, bool retires)
 {
     m->cpu.eip = cur_eip(m);
     m->budget = 0;
-    m->cur = i - 1;
+    m->cur = retires ? i : i - 1;
 }
 
 static bool wanted(struct vp_vm *m) { return atomic_load_explicit(&m->attn, memory_order_relaxed); }
@@ -169,19 +169,23 @@ typedef uint32_t (*span_fn)(struct vp_vm *, const struct insn *, unsigned, uint3
 static inline bool repeat(struct vp_vm *m, const struct insn *i, element_fn element, span_fn spans, unsigned moves,
                           unsigned size, bool compares)
 {
-    for (uint32_t done = 0, left; (left = areg(m, i, ECX)) != 0;) {
-        if (done >= CHUNK || (done && wanted(m))) {
-            give_way(m, i);
-            return false;
-        }
-        uint32_t n = wanted(m) ? 0 : spans(m, i, size, left < CHUNK ? left : CHUNK);
+    uint32_t left = areg(m, i, ECX);
+
+    while (left) {
+        uint32_t room = left % CHUNK ? left % CHUNK : CHUNK;
+        uint32_t n = wanted(m) ? 0 : spans(m, i, size, room);
         if (!n) {
             element(m, i);
             n = 1;
         }
         step(m, i, moves, n, size);
-        done += n;
+        left -= n;
         if (compares && fl_zf(m) != !!(i->prefix & PFX_REP)) return true;
+        bool retires = left % CHUNK == 0;
+        if (left && (retires || wanted(m))) {
+            give_way(m, i, retires);
+            return false;
+        }
     }
     return true;
 }
