@@ -158,7 +158,8 @@ def make(rng: Rng, vectors: Vectors, pieces: list[Piece]) -> tuple[Any, Any]:
     esp = cases["gpr"][:, _ESP].copy()
     cases["gpr"] = vectors.pick(rng, count * 2, [DWORD, SINGLE]).view(np.uint32).reshape(count, 8)
     cases["gpr"][:, _ESP] = esp
-    cases["gpr"][:, _EDI] = WINDOW_BASE + rng.integers(0, 0x8000, count)
+    inside, outside = rng.integers(0, EDGE, count), EDGE + rng.integers(0, 32, count)
+    cases["gpr"][:, _EDI] = WINDOW_BASE + np.where(rng.random(count) < 0.8, inside, outside)
     cases["eflags"] |= (rng.integers(0, 1 << 12, count) & 0x8D5).astype(np.uint32)
     cases["options"] = FX_IN | FX_OUT
     cases["fx"] = _fx(rng, vectors, count)

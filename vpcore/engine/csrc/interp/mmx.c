@@ -267,11 +267,7 @@ void simd_masked_store(struct vp_vm *m, const struct insn *i, const uint8_t *byt
 HANDLER(MASKMOVQ_Pq_Nq)
 {
     mmx_need(m);
-    unsigned top = fx_get16(m, FX_FSW) >> FPU_TOP_SHIFT; /* not switched yet: the store may fault */
-    uint8_t bytes[8], mask[8];
-    memcpy(bytes, mmx_at(m, (i->reg - top) & 7), sizeof bytes);
-    memcpy(mask, mmx_at(m, (i->rm - top) & 7), sizeof mask);
-    simd_masked_store(m, i, bytes, mask, sizeof mask);
-    mmx_switch(m);
+    mmx_switch(m); /* before a fault of the store, as silicon does */
+    simd_masked_store(m, i, mmx_at(m, i->reg), mmx_at(m, i->rm), sizeof(uint64_t));
     NEXT;
 }
