@@ -171,7 +171,7 @@ def our_piece(o: Ours, table: tuple[Row, ...]) -> Piece | None:
         return None
     row = table[o.op - 1]
     name = row.text[bool(o.form & (FORM_AS32 if row.mnemonic == "JCXZ" else FORM_OS32))]
-    return name, o.len, our_operands(o, row)
+    return name.removesuffix(" far"), o.len, our_operands(o, row)
 
 
 # -- their side --
@@ -363,12 +363,14 @@ FORMATTER.hex_prefix, FORMATTER.hex_suffix = "0x", ""
 FORMATTER.uppercase_hex = False
 FORMATTER.small_hex_numbers_in_decimal = False
 FORMATTER.add_leading_zero_to_hex_numbers = False
+FORMATTER.branch_leading_zeros = False
 FORMATTER.space_after_operand_separator = True
 FORMATTER.memory_size_options = iced.MemorySizeOptions.ALWAYS
 FORMATTER.show_branch_size = False
-FORMATTER.always_show_segment_register = False
 FORMATTER.use_pseudo_ops = False
-FORMATTER.rip_relative_addresses = False
+
+OTHER_STYLE = {"XLAT", "INVLPG", "NOP", "CALLF", "JMPF", "RETF", "LEA", "PAUSE"}
+"""Mnemonics that iced-x86 writes otherwise: `ret far`, no size for INVLPG, no useless override for LEA ..."""
 
 
 def text_of(decoder: Any, code: bytes, bits: int) -> str:
@@ -386,19 +388,38 @@ def text_of(decoder: Any, code: bytes, bits: int) -> str:
         ("f3a5", 32, "rep movsd dword ptr es:[edi], dword ptr [esi]"),
         ("64a5", 16, "movsw word ptr es:[di], word ptr fs:[si]"),
         ("7402", 32, "je 0x1004"),
-        ("9a785634120800", 32, "call 0x8:0x12345678"),
+        ("9a785634120800", 32, "call far 0x8:0x12345678"),
         ("c8040003", 32, "enter 0x4, 0x3"),
         ("d8c1", 32, "fadd st(0), st(1)"),
         ("660f70c11b", 32, "pshufd xmm0, xmm1, 0x1b"),
         ("8c00", 32, "mov word ptr [eax], es"),
         ("0f22d8", 32, "mov cr3, eax"),
         ("e302", 32, "jecxz 0x1004"),
-        ("ff6d08", 32, "jmp fword ptr [ebp+0x8]"),
+        ("ff6d08", 32, "jmp far fword ptr [ebp+0x8]"),
         ("d7", 32, "xlatb"),
     ],
 )
 def test_disassembly_reads_as_intel_writes_it(decoder, code, bits, text):
     assert text == text_of(decoder, bytes.fromhex(code), bits)
+
+
+@pytest.mark.parametrize("bits", [16, 32])
+def test_disassembly_reads_as_iced_writes_it(decoder, bits):
+    """Rows whose style is the same; x87 and string operands, which iced-x86 abbreviates, are not."""
+    rng = random.Random(bits)
+    plain = [row for row in rows() if not row.traits & {"fp", "rep", "repz"} and row.mnemonic not in OTHER_STYLE]
+    found = []
+    for row in plain:
+        for encoding in row.encodings:
+            extra = rng.choice((b"", b"\x65")) if row.rm == "mem" else b""
+            code = (extra + plain_piece(row, encoding).rstrip(b"\0") + rng.randbytes(ROOM))[:ROOM]
+            i = iced.Decoder(bits, code, ip=0x1000).decode()
+            ours, theirs = text_of(decoder, code, bits), FORMATTER.format(i)
+            if row.operands[-1:] == ("1",):
+                ours = ours.replace(", 1", ", 0x1")
+            if ours != theirs and not i.is_invalid and set(i.cpuid_features()) <= MODELLED:
+                found.append((code.hex(), ours, theirs))
+    assert [] == found[:10]
 
 
 def test_a_sixteenth_byte_is_a_general_protection_fault(decoder):

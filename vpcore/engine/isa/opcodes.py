@@ -7,7 +7,7 @@ One line is one encoding; lines with equal mnemonic and operands are one row (on
 encoding   `[P.][0F.]OP` and then `+r` (register in the low bits), `/n` (ModRM.reg), `.MM` (a whole ModRM byte) or `.MM+i` (its
            low bits are a register).  P is a mandatory prefix: NP (none of them), 66, F3 or F2; without P any will do.
            `+k{set}` adds k times the index of the set's member, `/{set}` is its index.
-mnemonic   `NAME`, or `NAME=a|b` where the text of the 16-bit and 32-bit form is not the name.
+mnemonic   `NAME`, or `NAME=a|b` where the text of the 16-bit and 32-bit form (`_` is a space) is not the name.
 operands   the letters of SDM 2 appendix A.2, further: Zb Zv register in the opcode, Zs segment register in bits 3 to 5 of it, Ibs
            sign-extended byte, rAX eAX or AX, Ms pseudo-descriptor, ST STi x87 stack, Mwi Mdi Mqi integers in memory.
 access     a letter for each operand: r read, w written, x both, - neither (only its address, or nothing).
@@ -110,7 +110,7 @@ F3.90      PAUSE   -         -        -        -       h=NOP
 97         XCHG    Zv,rAX    xx       -        -
 98         CBW=cbw|cwde -    -        -        a>a     os
 99         CWD=cwd|cdq -     -        -        a>d     os
-9A         CALLF=call Ap     -        -        S>S     end
+9A         CALLF=call_far Ap     -        -        S>S     end
 9B         FWAIT=wait -      -        -        -       fp
 9C         PUSHF=pushf|pushfd - -     oszapcdit> S>S   os
 9D         POPF=popf|popfd - -        >oszapcdit S>S   os end
@@ -168,7 +168,7 @@ E6         OUT     Ib,AL     rr       -        -       io end
 E7         OUT     Ib,rAX    rr       -        -       io end
 E8         CALL    Jz        r        -        S>S     end
 E9         JMP     Jz        r        -        -       end
-EA         JMPF=jmp Ap       -        -        -       end
+EA         JMPF=jmp_far Ap       -        -        -       end
 EB         JMP     Jb        r        -        -       end
 EC         IN      AL,DX     wr       -        -       io end
 ED         IN      rAX,DX    wr       -        -       io end
@@ -204,9 +204,9 @@ FE/1       DEC     Eb        x        >oszap   -       lock
 FF/0       INC     Ev        x        >oszap   -       lock
 FF/1       DEC     Ev        x        >oszap   -       lock
 FF/2       CALL    Ev        r        -        S>S     end
-FF/3       CALLF=call Mp     r        -        S>S     end
+FF/3       CALLF=call_far Mp     r        -        S>S     end
 FF/4       JMP     Ev        r        -        -       end
-FF/5       JMPF=jmp Mp       r        -        -       end
+FF/5       JMPF=jmp_far Mp       r        -        -       end
 FF/6       PUSH    Ev        r        -        S>S
 
 # -- 0F map

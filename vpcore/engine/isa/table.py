@@ -183,7 +183,7 @@ def _read_row(line: str, feature: str) -> Row:
         raise ValueError(f"opcodes.py: bad line {line!r}")
     encoding, name, operands, access, flags, registers, traits = found.groups()
     mnemonic, _, text = name.partition("=")
-    texts = (text or mnemonic.lower()).split("|")
+    texts = (text or mnemonic.lower()).replace("_", " ").split("|")
     letters = () if operands == "-" else tuple(operands.split(","))
     identity = "_".join((mnemonic, *letters))
     words = {word for word in traits.split() if "=" not in word}
