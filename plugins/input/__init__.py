@@ -36,7 +36,12 @@ def build_keyboard(_config: KeyboardConfig, board: Board) -> Ps2Keyboard:
 
     keyboard = Ps2Keyboard(port=lambda: controller().keyboard_port, clock=board.clock, log=board.log)
     board.provide(Keyboard, keyboard)  # type: ignore[type-abstract]
-    board.when_built(lambda: controller().keyboard_port.attach(keyboard))
+
+    def power_on() -> None:
+        controller().keyboard_port.attach(keyboard)
+        keyboard.reset()
+
+    board.when_built(power_on)
     return keyboard
 
 

@@ -17,6 +17,7 @@ from vpcore_plugins.input.regs import (
     LED_MASK,
     PAUSE_1,
     PAUSE_2,
+    PREFIXES,
     Answer,
     KeyboardCommand,
 )
@@ -41,7 +42,10 @@ class KeyboardState:
     typematic: int = DEFAULT_TYPEMATIC
     waiting_for: int = 0
     """Command whose argument comes next, or 0."""
+    answers: bytearray = attrs.field(factory=bytearray)
+    """Answers to commands: they go before scan codes, but not into the middle of one."""
     output: bytearray = attrs.field(factory=bytearray)
+    """Scan codes."""
     last: int = 0
     typing: list[str] = attrs.field(factory=list)
     """Keys still to be pressed (+name) and released (-name) by `type`."""
@@ -59,13 +63,13 @@ class Ps2Keyboard(Device[KeyboardState]):
     def drive(self) -> None:
         """Typing goes on at its time; a waiting byte is offered."""
         self._timer.at(self.state.type_at)
-        if self.state.output:
+        if self.state.answers or self.state.output:
             self._port().notify()
 
     def reset(self) -> None:
         """The keyboard tests itself at power-on and says so."""
         super().reset()
-        self._send(Answer.SELF_TEST_PASSED)
+        self._answer(Answer.SELF_TEST_PASSED)
 
     # -- wires.Ps2Device --
 
@@ -82,15 +86,16 @@ class Ps2Keyboard(Device[KeyboardState]):
     def next_byte(self) -> int | None:
         """Hand the oldest byte over."""
         state = self.state
-        if not state.output:
+        in_a_code = state.last in PREFIXES and state.output
+        queue = state.output if in_a_code or not state.answers else state.answers
+        if not queue:
             return None
-        state.last = state.output.pop(0)
+        state.last = queue.pop(0)
         return state.last
 
-    def _send(self, *data: int) -> None:
-        """Answers always find room; scan codes do not (see `_key`)."""
-        self.state.output += bytes(data)
-        del self.state.output[: -2 * KEYBOARD_BUFFER]
+    def _answer(self, *data: int) -> None:
+        self.state.answers += bytes(data)
+        del self.state.answers[:-KEYBOARD_BUFFER]
         self._port().notify()
 
     # -- commands --
@@ -104,32 +109,35 @@ class Ps2Keyboard(Device[KeyboardState]):
             *KeyboardCommand.KEY_TYPE_ONE,
         ):
             state.waiting_for = byte
-            self._send(Answer.ACK)
+            self._answer(Answer.ACK)
         elif byte == KeyboardCommand.ECHO:
-            self._send(Answer.ECHO)
+            self._answer(Answer.ECHO)
         elif byte == KeyboardCommand.IDENTIFY:
-            self._send(Answer.ACK, *KEYBOARD_ID)
-        elif byte in (KeyboardCommand.ENABLE, KeyboardCommand.DISABLE, KeyboardCommand.DEFAULTS):
-            self._set_defaults(enabled=byte != KeyboardCommand.DISABLE, keep=byte == KeyboardCommand.ENABLE)
+            self._answer(Answer.ACK, *KEYBOARD_ID)
+        elif byte == KeyboardCommand.ENABLE:
+            state.output.clear()
+            state.enabled = True
+            self._answer(Answer.ACK)
+        elif byte in (KeyboardCommand.DISABLE, KeyboardCommand.DEFAULTS):
+            self._set_defaults()
+            state.enabled = state.enabled and byte == KeyboardCommand.DEFAULTS
         elif byte in KeyboardCommand.KEY_TYPES:
-            self._send(Answer.ACK)
+            self._answer(Answer.ACK)
         elif byte == KeyboardCommand.RESEND:
-            self._send(state.last)
+            self._answer(state.last)
         elif byte == KeyboardCommand.RESET:
             typing, at = state.typing, state.type_at
             self.state = KeyboardState(typing=typing, type_at=at)
-            self._send(Answer.ACK, Answer.SELF_TEST_PASSED)
+            self._answer(Answer.ACK, Answer.SELF_TEST_PASSED)
         else:
             self._log.warn_once(byte, "unknown keyboard command", command=byte)
-            self._send(Answer.RESEND)
+            self._answer(Answer.RESEND)
 
-    def _set_defaults(self, *, enabled: bool, keep: bool) -> None:
+    def _set_defaults(self) -> None:
         state = self.state
         state.output.clear()
-        state.enabled = enabled
-        if not keep:
-            state.typematic, state.scan_set = DEFAULT_TYPEMATIC, 2
-        self._send(Answer.ACK)
+        state.typematic, state.scan_set = DEFAULT_TYPEMATIC, 2
+        self._answer(Answer.ACK)
 
     def _argument(self, command: int, value: int) -> None:
         state = self.state
@@ -140,18 +148,18 @@ class Ps2Keyboard(Device[KeyboardState]):
         elif command == KeyboardCommand.SCAN_SET:
             self._select_set(value)
             return
-        self._send(Answer.ACK)
+        self._answer(Answer.ACK)
 
     def _select_set(self, number: int) -> None:
         """Sets 1 and 2; set 3 is not modelled and refused, so that drivers stay with set 2."""
         state = self.state
         if number == 0:
-            self._send(Answer.ACK, state.scan_set)
+            self._answer(Answer.ACK, state.scan_set)
         elif number in (1, 2):
             state.scan_set = number
-            self._send(Answer.ACK)
+            self._answer(Answer.ACK)
         else:
-            self._send(Answer.RESEND)
+            self._answer(Answer.RESEND)
 
     # -- wires.Keyboard --
 
@@ -175,9 +183,9 @@ class Ps2Keyboard(Device[KeyboardState]):
             self.drive()
 
     def _type_next(self) -> None:
-        """Press or release what comes next, when the guest has taken what was there."""
+        """Press or release what comes next, when the guest listens and has taken what was there."""
         state = self.state
-        if not state.output:
+        if state.enabled and not state.output:
             first = True
             while state.typing and (first or state.typing[0].startswith("-")):
                 action = state.typing.pop(0)
@@ -192,10 +200,10 @@ class Ps2Keyboard(Device[KeyboardState]):
         if not state.enabled or not code:
             return
         if len(state.output) + len(code) > KEYBOARD_BUFFER:
-            if state.output[-1:] != bytes((Answer.OVERRUN,)) and len(state.output) < 2 * KEYBOARD_BUFFER:
-                self._send(Answer.OVERRUN)
-            return
-        self._send(*code)
+            overrun = Answer.OVERRUN[state.scan_set]
+            code = b"" if state.output[-1:] == overrun else overrun
+        state.output += code
+        self._port().notify()
 
 
 def scan_code(name: str, scan_set: int, *, down: bool) -> bytes:

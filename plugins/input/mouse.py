@@ -14,6 +14,7 @@ from vpcore_plugins.input.regs import (
     MAX_WHEEL,
     MOUSE_BUFFER,
     NIBBLE,
+    SCALED,
     Answer,
     MouseCommand,
     MouseId,
@@ -119,6 +120,9 @@ class Ps2Mouse(Device[MouseState]):
         }
         if byte in switches:
             setattr(state, *switches[byte])
+            if byte in MouseCommand.FORGET_MOVEMENT:
+                state.dx = state.dy = state.wheel = 0
+                state.reported = state.buttons
             self._send(Answer.ACK)
         elif byte in (MouseCommand.RESOLUTION, MouseCommand.RATE):
             state.waiting_for = byte
@@ -126,7 +130,7 @@ class Ps2Mouse(Device[MouseState]):
         elif byte == MouseCommand.STATUS:
             self._send(Answer.ACK, self._status(), state.resolution, state.rate)
         elif byte == MouseCommand.READ:
-            self._send(Answer.ACK, *self._packet())
+            self._send(Answer.ACK, *self._packet(scaled=False))
         elif byte == MouseCommand.IDENTIFY:
             self._send(Answer.ACK, state.ident)
         elif byte == MouseCommand.DEFAULTS:
@@ -148,7 +152,7 @@ class Ps2Mouse(Device[MouseState]):
         else:
             state.rate = value
             state.knocks = [*state.knocks, value][-MouseId.KNOCKS :]
-            state.ident = MouseId.KNOCK.get(tuple(state.knocks), state.ident)
+            state.ident = MouseId.KNOCK.get((state.ident, *state.knocks), state.ident)
         self._send(Answer.ACK)
 
     def _status(self) -> int:
@@ -162,14 +166,17 @@ class Ps2Mouse(Device[MouseState]):
         state = self.state
         news = state.dx or state.dy or state.wheel or state.buttons != state.reported
         if state.enabled and not state.remote and not state.output and news:
-            self._send(*self._packet())
+            self._send(*self._packet(scaled=state.scale_2))
 
-    def _packet(self) -> bytes:
+    def _packet(self, *, scaled: bool) -> bytes:
         """One movement packet; what does not fit stays for the next."""
         state = self.state
-        x, y, wheel = _clamp(state.dx, MAX_STEP), _clamp(state.dy, MAX_STEP), _clamp(state.wheel, MAX_WHEEL)
+        most = MAX_STEP // 2 if scaled else MAX_STEP
+        x, y, wheel = _clamp(state.dx, most), _clamp(state.dy, most), _clamp(state.wheel, MAX_WHEEL)
         state.dx -= x
         state.dy -= y
+        if scaled:
+            x, y = _scale_2(x), _scale_2(y)
         state.reported = state.buttons
         first = MousePacket.ALWAYS | state.buttons
         first |= (MousePacket.X_SIGN if x < 0 else 0) | (MousePacket.Y_SIGN if y < 0 else 0)
@@ -179,6 +186,13 @@ class Ps2Mouse(Device[MouseState]):
             return data
         state.wheel -= wheel
         return data + bytes((wheel & (BYTE if state.ident == MouseId.WHEEL else NIBBLE),))
+
+
+def _scale_2(count: int) -> int:
+    """2:1 scaling: small movements are slowed down, large ones doubled."""
+    size = abs(count)
+    size = SCALED[size] if size < len(SCALED) else 2 * size
+    return size if count >= 0 else -size
 
 
 def _clamp(value: int, limit: int) -> int:

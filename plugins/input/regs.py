@@ -12,7 +12,8 @@ class Answer:
     RESEND: Final = 0xFE
     ECHO: Final = 0xEE
     SELF_TEST_PASSED: Final = 0xAA
-    OVERRUN: Final = 0x00
+    OVERRUN: Final = {1: b"\xff", 2: b"\x00"}
+    """By scan code set: what stands in the buffer for the keys that found no room."""
 
 
 class KeyboardCommand:
@@ -51,6 +52,7 @@ class MouseCommand:
     DEFAULTS: Final = 0xF6
     RESEND: Final = 0xFE
     RESET: Final = 0xFF
+    FORGET_MOVEMENT: Final = frozenset({STREAM, REMOTE, ENABLE, DISABLE})
 
 
 KEYBOARD_ID: Final = (0xAB, 0x83)
@@ -59,6 +61,7 @@ BREAK_2: Final = 0xF0
 BREAK_1: Final = 0x80
 """Added to a release in scan code set 1."""
 EXTENDED: Final = 0xE0
+PREFIXES: Final = frozenset({BREAK_2, EXTENDED, 0xE1})
 PAUSE_1: Final = bytes.fromhex("e11d45e19dc5")
 PAUSE_2: Final = bytes.fromhex("e11477e1f014f077")
 KEYBOARD_BUFFER: Final = 16
@@ -95,13 +98,19 @@ class MouseId:
     PLAIN: Final = 0
     WHEEL: Final = 3
     FIVE_BUTTONS: Final = 4
-    KNOCK: Final[dict[tuple[int, ...], int]] = {(200, 100, 80): WHEEL, (200, 200, 80): FIVE_BUTTONS}
+    KNOCK: Final[dict[tuple[int, ...], int]] = {
+        (PLAIN, 200, 100, 80): WHEEL,
+        (WHEEL, 200, 200, 80): FIVE_BUTTONS,
+    }
+    """Identity and the last three sample rates to the identity that follows."""
     KNOCKS: Final = 3
 
 
 DEFAULT_RATE: Final = 100
 DEFAULT_RESOLUTION: Final = 2
 MAX_STEP: Final = 255
+SCALED: Final = (0, 1, 1, 3, 6, 9)
+"""What 2:1 scaling makes of counts below 6."""
 MAX_WHEEL: Final = 7
 MAX_PENDING: Final = 1 << 15
 MOUSE_BUFFER: Final = 64
