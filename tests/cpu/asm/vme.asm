@@ -67,6 +67,12 @@ start:  PROTECTED
         FAULT_AT 13, 0, popf_tf.popf, {V86 popf_tf, VM + 2}
         FAULT_AT 13, 0, wide, {V86 wide, VM + 2}
 
+; nor may IRET
+        FAULT_AT 13, 0, iret_tf.iret, {V86 iret_tf, VM + 2}
+        FAULT_AT 13, 0, iret_if.iret, {V86 iret_if, VM + VIP + 2}
+        VISIT iret_if, VM + 2
+        CHECK [frame + 8], VM + VIF + 2
+
 ; CR4.PVI: ring 3 STI and CLI act on VIF
         FAULT_AT 13, 0, ring3, {RING3 ring3}
         mov eax, cr4
@@ -110,6 +116,18 @@ popf_tf:
         push word 0x102
 .popf:  popf
         int3
+iret_tf:
+        push word 0x102
+        push word 0
+        push word .next
+.iret:  iret
+.next:  int3
+iret_if:
+        push word 0x202
+        push word 0
+        push word .next
+.iret:  iret
+.next:  int3
 wide:   pushfd
         bits 32
 
