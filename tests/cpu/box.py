@@ -89,10 +89,10 @@ class Bus:
 class Box:
     """An engine with the memory map above."""
 
-    def __init__(self, *, bus=None, **config):
+    def __init__(self, *, bus=None, inta=lambda: 0x20, ferr=None, **config):
         self.bus = bus or Bus()
         config.setdefault("clock", "icount")
-        self.engine = Engine(EngineConfig(ram_size=RAM, **config), self.bus, lambda: 0x20)
+        self.engine = Engine(EngineConfig(ram_size=RAM, **config), self.bus, inta, ferr)
         self.ram = self.engine.ram
         for index, descriptor in enumerate(DESCRIPTORS):
             self.put(GDT + 8 * index, descriptor, 8)
