@@ -100,9 +100,9 @@ class Pit(Device[PitState]):
         s.edge = following
         self.drive()
 
-    def _channel0_programmed(self) -> None:
+    def _channel0_programmed(self, now: int) -> None:
+        """From the very tick of the write on: an edge that is over by the time the host gets here is still to come."""
         s = self.state
-        now = self._now()
         counter = s.counters[0]
         s.irq = counter.mode != Mode.TERMINAL_COUNT or counter.out(now)
         s.edge = counter.next_rise(now)
@@ -118,9 +118,10 @@ class Pit(Device[PitState]):
     @ports.write(range(CHANNELS))
     def _write_counter(self, channel: int, value: int) -> None:
         counter = self.state.counters[channel]
-        complete = counter.write(value, self._now())
+        now = self._now()
+        complete = counter.write(value, now)
         if complete or counter.mode == Mode.TERMINAL_COUNT:
-            self._programmed(channel)
+            self._programmed(channel, now)
 
     @ports.write(Reg.CONTROL)
     def _write_control(self, value: int) -> None:
@@ -132,7 +133,7 @@ class Pit(Device[PitState]):
         else:
             counters = self.state.counters
             counters[channel] = counters[channel].reprogrammed(value & Control.STATUS_MASK)
-            self._programmed(channel)
+            self._programmed(channel, self._now())
 
     def _read_back(self, value: int) -> None:
         now = self._now()
@@ -143,9 +144,9 @@ class Pit(Device[PitState]):
                 if not value & ReadBack.NO_STATUS:
                     counter.latch_status(now)
 
-    def _programmed(self, channel: int) -> None:
+    def _programmed(self, channel: int, now: int) -> None:
         if channel == 0:
-            self._channel0_programmed()
+            self._channel0_programmed(now)
         elif channel == SPEAKER_CHANNEL:
             self._sound()
 

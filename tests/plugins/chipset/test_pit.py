@@ -374,3 +374,19 @@ def test_a_restored_timer_keeps_ticking_where_it_was(pc, pit, edges):
     pc.advance(6_000_000)
 
     assert edges == [int(-(-(1 + 10_000) * TICK // 1))]
+
+
+def test_an_edge_that_the_host_was_too_late_to_see_still_comes(pc):
+    """The guest's write and the model's look at the clock are not one instant: a busy host may lie between them."""
+    levels = []
+    program(pc, 0, 4, 0x20)
+    pc.advance(1_000_000)
+    pc.lines[0].listen(levels.append)
+    levels.clear()
+    times = itertools.count(pc.time, 5_000_000)
+    pc.clock._source = lambda: next(times)
+
+    program(pc, 0, 4, 0x20)
+    pc.clock.run_due()
+
+    assert levels == [False, True]
