@@ -235,6 +235,7 @@ class Oracle:
             stderr=subprocess.PIPE,
             bufsize=0,
             pass_fds=[self._fd],
+            env={key: value for key, value in os.environ.items() if key != "LD_PRELOAD"},  # a sanitizer maps below 4 GB
             start_new_session=True,  # Ctrl-C is Python's
         )
         if not self._answered():
