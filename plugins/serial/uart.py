@@ -158,11 +158,10 @@ class Uart(Device[UartState]):
         if state.thre_pending:
             state.thre_pending = False
             self.drive()  # INTR falls, so that an empty transmitter gives a new edge
-        data = bytes((value & self._character_mask,))
         if state.mcr & MCR.LOOP:
-            self._receive(data)
+            self._receive(bytes((value & (1 << LCR.SHORTEST + (state.lcr & LCR.WORD_LENGTH)) - 1,)))
         else:
-            self._end.write(data)
+            self._end.write(bytes((value,)))  # a real port cuts words to their length, other ends take bytes
         if self._line_speed:
             if state.sending < FIFO_SIZE + 1:
                 state.sending += 1
@@ -178,10 +177,6 @@ class Uart(Device[UartState]):
         state.thre_pending = True
         self.drive()
 
-    @property
-    def _character_mask(self) -> int:
-        return (1 << LCR.SHORTEST + (self.state.lcr & LCR.WORD_LENGTH)) - 1
-
     def _on_host(self) -> None:
         """The host has bytes, or its modem outputs changed."""
         self._update_modem()
@@ -195,8 +190,7 @@ class Uart(Device[UartState]):
         if room > 0 and not state.mcr & MCR.LOOP:
             data = self._end.read(room)
             if data:
-                mask = self._character_mask
-                self._receive(data if mask == BYTE else bytes(byte & mask for byte in data))
+                self._receive(data)
                 self.drive()
 
     def _receive(self, data: bytes) -> None:
