@@ -22,11 +22,16 @@ start:  PROTECTED
         REJECTS lldt, ABSENT_LDT, 11, ABSENT_LDT
         REJECTS ltr, 0, 13, 0
         REJECTS ltr, TSS1 + 4, 13, TSS1 + 4
+        mov dword [ldt + 16], 0x000000ff        ; a TSS in the LDT
+        mov dword [ldt + 20], 0x00008900
+        REJECTS ltr, 16 + 4, 13, 16 + 4
+        FAULT 13, 16 + 4, jmp 16 + 4:0
         REJECTS ltr, LDT0, 13, LDT0
         REJECTS ltr, DATA0, 13, DATA0
         REJECTS ltr, TSS0, 13, TSS0     ; busy
         REJECTS ltr, 0x1000, 13, 0x1000
         REJECTS ltr, ABSENT_TSS, 11, ABSENT_TSS
+        FAULT 13, ABSENT_LDT, jmp ABSENT_LDT:0  ; the type comes before presence
 ; nothing was loaded; 32-bit registers are zero-extended, memory takes 16 bits
         mov ebx, -1
         str ebx
