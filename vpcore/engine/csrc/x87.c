@@ -195,7 +195,7 @@ void x87_changed(struct vp_vm *m)
 
 void vp_set_ignne(vp_vm *m, int level)
 {
-    m->ignne = level;
+    m->ignne = level && m->ferr; /* the board holds it no longer than FERR# */
 }
 
 /* -- Pending exceptions -------------------------------------------------------------------------------------------- */
