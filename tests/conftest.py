@@ -30,7 +30,7 @@ def _import_plugins_from_source() -> None:
 
 def _register_plugins_from_source() -> None:
     """Where no installed package offers the built-in plugins, let pyproject.toml do."""
-    import vpcore.plugins
+    import vpcore.plugins  # noqa: PLC0415 - the engine may not be built yet
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     ours = [EntryPoint(name, value, GROUP) for name, value in project["entry-points"][GROUP].items()]

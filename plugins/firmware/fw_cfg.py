@@ -58,8 +58,8 @@ class FwCfgDevice(Device[FwCfgState]):
 
     def add_file(self, name: str, data: Content) -> None:
         """Offer a named file; a second one of that name replaces the first."""
-        if len(name) > MAX_NAME:
-            raise ConfigError(f"fw_cfg file name {name!r} is longer than {MAX_NAME} characters")
+        if len(name) > MAX_NAME or not name.isascii():
+            raise ConfigError(f"fw_cfg file name {name!r} must be of at most {MAX_NAME} ASCII characters")
         key = self._files.setdefault(name, Key.FILE_FIRST + len(self._files))
         self._items[key] = data
 
@@ -124,7 +124,7 @@ class FwCfgDevice(Device[FwCfgState]):
         self._run_dma(address)
 
     @ports.write(Reg.BOOT_DOORBELL)
-    def _write_doorbell(self, value: int) -> None:
+    def _write_doorbell(self, _value: int) -> None:
         self._ring()
 
     # -- transfers --
