@@ -76,17 +76,17 @@ oracle_signal_entry:
     push 2                              /* the kernel leaves AC and NT as the case had them */
     popfq
     lea r15, oracle_context[rip]        /* sigreturn restores r15 from the frame */
-    mov [r15 + CTX_SEG], es             /* CS and SS are in the frame */
-    mov [r15 + CTX_SEG + 6], ds
-    mov [r15 + CTX_SEG + 8], fs
-    mov [r15 + CTX_SEG + 10], gs
     sub rsp, 8
     call oracle_on_signal
     add rsp, 8
     test eax, eax
     jnz 1f
     ret
-1:  mov rsp, [r15 + CTX_HOST_RSP]
+1:  mov [r15 + CTX_SEG], es             /* not sooner: a tick may come while a case is being loaded from there */
+    mov [r15 + CTX_SEG + 6], ds         /* CS and SS are in the frame */
+    mov [r15 + CTX_SEG + 8], fs
+    mov [r15 + CTX_SEG + 10], gs
+    mov rsp, [r15 + CTX_HOST_RSP]
     mov eax, 1
     jmp leave
 
