@@ -40,10 +40,7 @@ void sse_leave(struct vp_vm *m)
     m->sse_state = SSE_AWAY;
 }
 
-uint32_t sse_mxcsr(struct vp_vm *m)
-{
-    return m->sse_state == SSE_MASKED ? _mm_getcsr() : fx_get32(m, FX_MXCSR);
-}
+uint32_t sse_mxcsr(struct vp_vm *m) { return m->sse_state == SSE_MASKED ? _mm_getcsr() : fx_get32(m, FX_MXCSR); }
 
 void sse_set_mxcsr(struct vp_vm *m, uint32_t mxcsr)
 {
@@ -59,18 +56,9 @@ void sse_refuse(struct vp_vm *m)
     raise_exc(m, EXC_NM);
 }
 
-static bool is_double(unsigned kind)
-{
-    return (kind & 3) >= SSE_PD;
-}
-static bool tiny32(uint32_t v)
-{
-    return !(v & 0x7f800000) && (v & 0x7fffff);
-}
-static bool tiny64(uint64_t v)
-{
-    return !(v << 1 >> 53) && v << 12;
-}
+static bool is_double(unsigned kind) { return (kind & 3) >= SSE_PD; }
+static bool tiny32(uint32_t v) { return !(v & 0x7f800000) && (v & 0x7fffff); }
+static bool tiny64(uint64_t v) { return !(v << 1 >> 53) && v << 12; }
 
 /* One element of an operation: its flags with all exceptions masked, and whether its result is denormal. */
 #define SCALAR(text)                                                                                                   \

@@ -21,10 +21,7 @@ static uint16_t host_sw(void)
 
 /* -- Switching ----------------------------------------------------------------------------------------------------- */
 
-static bool on_host(const struct vp_vm *m)
-{
-    return m->fp_state >= FP_HIDDEN;
-}
+static bool on_host(const struct vp_vm *m) { return m->fp_state >= FP_HIDDEN; }
 
 /* ES and B follow from flags and masks (SDM 1, 8.1.3.3). */
 static uint16_t with_summary(uint16_t sw, uint16_t cw)
@@ -70,15 +67,9 @@ void x87_save(struct vp_vm *m)
 }
 
 /* Exceptions that happened and are unmasked: since a waiting instruction began with none, those of this one. */
-static unsigned raised(void)
-{
-    return host_sw() & ~host_cw() & FPU_ALL;
-}
+static unsigned raised(void) { return host_sw() & ~host_cw() & FPU_ALL; }
 
-bool x87_invalid(struct vp_vm *m)
-{
-    return m->fp_state == FP_HOST && (raised() & FPU_IE);
-}
+bool x87_invalid(struct vp_vm *m) { return m->fp_state == FP_HOST && (raised() & FPU_IE); }
 
 static void drop_ferr(struct vp_vm *m)
 {
@@ -148,10 +139,7 @@ void x87_leave_slow(struct vp_vm *m)
 
 /* -- The stack in cpu.fx: slot j is physical register TOP + j ------------------------------------------------------ */
 
-static unsigned top_of(const struct vp_vm *m)
-{
-    return fx_get16(m, FX_FSW) >> FPU_TOP_SHIFT & 7;
-}
+static unsigned top_of(const struct vp_vm *m) { return fx_get16(m, FX_FSW) >> FPU_TOP_SHIFT & 7; }
 
 void x87_set_top(struct vp_vm *m, unsigned top)
 {
@@ -193,10 +181,7 @@ void x87_changed(struct vp_vm *m)
     m->ferr = normalise(m) && !(m->cpu.cr0 & CR0_NE); /* a restored device may hold IRQ 13: it must hear the end */
 }
 
-void vp_set_ignne(vp_vm *m, int level)
-{
-    m->ignne = level && m->ferr; /* the board holds it no longer than FERR# */
-}
+void vp_set_ignne(vp_vm *m, int level) { m->ignne = level && m->ferr; /* the board holds it no longer than FERR# */ }
 
 /* -- Pending exceptions -------------------------------------------------------------------------------------------- */
 
@@ -236,10 +221,7 @@ void x87_wait_slow(struct vp_vm *m)
 
 enum { EXTENDED = 10, EXTENDED_LOW = 8, EXTENDED_HIGH = 2 }; /* an 80-bit operand goes in two parts */
 
-static unsigned low_part(unsigned size)
-{
-    return size == EXTENDED ? EXTENDED_LOW : size;
-}
+static unsigned low_part(unsigned size) { return size == EXTENDED ? EXTENDED_LOW : size; }
 
 const void *x87_rd_slow(struct vp_vm *m, uint32_t lin, unsigned size)
 {
@@ -312,10 +294,7 @@ static uint8_t abridged(uint16_t tags)
 
 enum { ENV_CW, ENV_SW, ENV_TW, ENV_IP, ENV_CS, ENV_DP, ENV_DS, ENV_FIELDS };
 
-static bool real_format(const struct vp_vm *m)
-{
-    return !(m->cpu.cr0 & CR0_PE) || (m->cpu.eflags & EF_VM);
-}
+static bool real_format(const struct vp_vm *m) { return !(m->cpu.cr0 & CR0_PE) || (m->cpu.eflags & EF_VM); }
 
 void x87_env_store(struct vp_vm *m, bool os32, uint8_t *env)
 {

@@ -81,14 +81,8 @@ static inline uint32_t fx_get32(const struct vp_vm *m, unsigned at)
     memcpy(&v, m->cpu.fx + at, sizeof v);
     return v;
 }
-static inline void fx_put16(struct vp_vm *m, unsigned at, uint16_t v)
-{
-    memcpy(m->cpu.fx + at, &v, sizeof v);
-}
-static inline void fx_put32(struct vp_vm *m, unsigned at, uint32_t v)
-{
-    memcpy(m->cpu.fx + at, &v, sizeof v);
-}
+static inline void fx_put16(struct vp_vm *m, unsigned at, uint16_t v) { memcpy(m->cpu.fx + at, &v, sizeof v); }
+static inline void fx_put32(struct vp_vm *m, unsigned at, uint32_t v) { memcpy(m->cpu.fx + at, &v, sizeof v); }
 
 /* -- Switching ----------------------------------------------------------------------------------------------------- */
 

@@ -23,14 +23,8 @@ static inline void mmx_switch(struct vp_vm *m)
     if (unlikely(m->fp_state != FP_MMX)) mmx_switch_slow(m);
 }
 
-static inline uint8_t *mmx_at(struct vp_vm *m, unsigned n)
-{
-    return m->cpu.fx + FX_ST + FX_SLOT * n;
-}
-static inline vec mmx_get(struct vp_vm *m, unsigned n)
-{
-    return _mm_loadl_epi64((const vec *)mmx_at(m, n));
-}
+static inline uint8_t *mmx_at(struct vp_vm *m, unsigned n) { return m->cpu.fx + FX_ST + FX_SLOT * n; }
+static inline vec mmx_get(struct vp_vm *m, unsigned n) { return _mm_loadl_epi64((const vec *)mmx_at(m, n)); }
 static inline uint64_t mmx_get64(struct vp_vm *m, unsigned n)
 {
     uint64_t v;
@@ -44,21 +38,11 @@ static inline void mmx_set64(struct vp_vm *m, unsigned n, uint64_t v)
     memcpy(mmx_at(m, n), &v, sizeof v);
     memcpy(mmx_at(m, n) + sizeof v, &ones, sizeof ones);
 }
-static inline uint64_t low64(vec v)
-{
-    return (uint64_t)_mm_cvtsi128_si64(v);
-}
-static inline uint32_t low32(vec v)
-{
-    return (uint32_t)_mm_cvtsi128_si32(v);
-}
-static inline vec vec64(uint64_t v)
-{
-    return _mm_cvtsi64_si128((long long)v);
-}
+static inline uint64_t low64(vec v) { return (uint64_t)_mm_cvtsi128_si64(v); }
+static inline uint32_t low32(vec v) { return (uint32_t)_mm_cvtsi128_si32(v); }
+static inline vec vec64(uint64_t v) { return _mm_cvtsi64_si128((long long)v); }
 
-/* MASKMOVQ, MASKMOVDQU: the bytes whose mask byte has its top bit set, to DS:eDI.
- */
+/* MASKMOVQ, MASKMOVDQU: the bytes whose mask byte has its top bit set, to DS:eDI. */
 void simd_masked_store(struct vp_vm *m, const struct insn *i, const uint8_t *bytes, const uint8_t *mask, unsigned size);
 
 /* -- Operand loads of the _m forms --------------------------------------------------------------------------------- */

@@ -27,14 +27,8 @@ XMM_ROW(CVTTPD2DQ_Vdq_Wpd, LD128, RUN_FP("cvttpd2dq", SSE_SAFE))
     XMM(m, i->reg) = a;                                                                                                \
     NEXT
 #define FROM_INT(row, text)                                                                                            \
-    HANDLER(row##_r)                                                                                                   \
-    {                                                                                                                  \
-        RUN_FROM_INT(text, reg32(m, i->rm));                                                                           \
-    }                                                                                                                  \
-    HANDLER(row##_m)                                                                                                   \
-    {                                                                                                                  \
-        RUN_FROM_INT(text, ld32(m, i->seg, ea(m, i)));                                                                 \
-    }
+    HANDLER(row##_r) { RUN_FROM_INT(text, reg32(m, i->rm)); }                                                          \
+    HANDLER(row##_m) { RUN_FROM_INT(text, ld32(m, i->seg, ea(m, i))); }
 FROM_INT(CVTSI2SS_Vss_Ed, "cvtsi2ssl")
 FROM_INT(CVTSI2SD_Vsd_Ed, "cvtsi2sdl")
 
@@ -48,14 +42,8 @@ FROM_INT(CVTSI2SD_Vsd_Ed, "cvtsi2sdl")
     set_reg32(m, i->reg, value);                                                                                       \
     NEXT
 #define TO_INT(row, text, load)                                                                                        \
-    HANDLER(row##_r)                                                                                                   \
-    {                                                                                                                  \
-        RUN_TO_INT(text, XMM(m, i->rm));                                                                               \
-    }                                                                                                                  \
-    HANDLER(row##_m)                                                                                                   \
-    {                                                                                                                  \
-        RUN_TO_INT(text, load(m, i));                                                                                  \
-    }
+    HANDLER(row##_r) { RUN_TO_INT(text, XMM(m, i->rm)); }                                                              \
+    HANDLER(row##_m) { RUN_TO_INT(text, load(m, i)); }
 TO_INT(CVTSS2SI_Gd_Wss, "cvtss2si", LD32)
 TO_INT(CVTTSS2SI_Gd_Wss, "cvttss2si", LD32)
 TO_INT(CVTSD2SI_Gd_Wsd, "cvtsd2si", LD64)

@@ -63,14 +63,8 @@ static inline void compare_flags(struct vp_vm *m, bool zero, bool parity, bool c
     compare_flags(m, zero, parity, carry);                                                                             \
     NEXT
 #define COMI(row, text, load)                                                                                          \
-    HANDLER(row##_r)                                                                                                   \
-    {                                                                                                                  \
-        RUN_COMI(text, XMM(m, i->rm));                                                                                 \
-    }                                                                                                                  \
-    HANDLER(row##_m)                                                                                                   \
-    {                                                                                                                  \
-        RUN_COMI(text, load(m, i));                                                                                    \
-    }
+    HANDLER(row##_r) { RUN_COMI(text, XMM(m, i->rm)); }                                                                \
+    HANDLER(row##_m) { RUN_COMI(text, load(m, i)); }
 COMI(COMISS_Vss_Wss, "comiss", LD32)
 COMI(COMISD_Vsd_Wsd, "comisd", LD64)
 COMI(UCOMISS_Vss_Wss, "ucomiss", LD32)

@@ -80,10 +80,7 @@ static vec window(vec v, unsigned from)
     memcpy(&v, line + from, sizeof v);
     return v;
 }
-static unsigned byte_count(const struct insn *i)
-{
-    return i->imm < VEC_BYTES ? i->imm : VEC_BYTES;
-}
+static unsigned byte_count(const struct insn *i) { return i->imm < VEC_BYTES ? i->imm : VEC_BYTES; }
 
 HANDLER(PSRLDQ_Udq_Ib)
 {

@@ -57,31 +57,16 @@ XMM_STORE128(MOVNTDQ_Mdq_Vdq, true)
         st##bits(m, i->seg, ea(m, i), low##bits(XMM(m, i->reg)));                                                      \
         NEXT;                                                                                                          \
     }
-static inline vec merge32(vec a, vec b)
-{
-    return (vec)_mm_move_ss((__m128)a, (__m128)b);
-}
-static inline vec merge64(vec a, vec b)
-{
-    return (vec)_mm_move_sd((__m128d)a, (__m128d)b);
-}
+static inline vec merge32(vec a, vec b) { return (vec)_mm_move_ss((__m128)a, (__m128)b); }
+static inline vec merge64(vec a, vec b) { return (vec)_mm_move_sd((__m128d)a, (__m128d)b); }
 XMM_SCALAR(MOVSS, Vss, Wss, 32, merge32)
 XMM_SCALAR(MOVSD, Vsd, Wsd, 64, merge64)
 
 /* -- Halves -------------------------------------------------------------------------------------------------------- */
 
-static inline vec set_low(vec a, vec b)
-{
-    return merge64(a, b);
-}
-static inline vec set_high(vec a, vec b)
-{
-    return _mm_unpacklo_epi64(a, b);
-}
-static inline uint64_t high64(vec a)
-{
-    return low64(_mm_unpackhi_epi64(a, a));
-}
+static inline vec set_low(vec a, vec b) { return merge64(a, b); }
+static inline vec set_high(vec a, vec b) { return _mm_unpacklo_epi64(a, b); }
+static inline uint64_t high64(vec a) { return low64(_mm_unpackhi_epi64(a, a)); }
 
 #define XMM_HALF(NAME, put, get)                                                                                       \
     HANDLER(NAME##_Vq_Mq)                                                                                              \
@@ -150,10 +135,7 @@ HANDLER(STMXCSR_Md)
  * -------------------------------------------------- */
 
 #define NOTHING_TO_DO(row)                                                                                             \
-    HANDLER(row)                                                                                                       \
-    {                                                                                                                  \
-        NEXT;                                                                                                          \
-    }
+    HANDLER(row) { NEXT; }
 NOTHING_TO_DO(SFENCE)
 NOTHING_TO_DO(LFENCE)
 NOTHING_TO_DO(MFENCE)

@@ -74,10 +74,7 @@ HANDLER(FNINIT)
 
 /* -- FNSTENV, FLDENV, FNSAVE, FRSTOR ------------------------------------------------------------------------------- */
 
-static unsigned env_size(bool os32)
-{
-    return os32 ? X87_ENV32 : X87_ENV16;
-}
+static unsigned env_size(bool os32) { return os32 ? X87_ENV32 : X87_ENV16; }
 
 /* #NM; the state into cpu.fx. */
 static void begin_image(struct vp_vm *m, bool waiting)
