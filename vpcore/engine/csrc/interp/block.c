@@ -184,23 +184,29 @@ static void kill(struct vp_vm *m, struct block *b)
     b->insns[0].fn = stale;
 }
 
-/* Drop blocks of one page that meet [addr, end), and find out anew which bytes are code. */
+/* Find out anew which bytes of a page are code. */
+static void mark_page(struct vp_vm *m, uint32_t page)
+{
+    mem_code_clear(m, page);
+    for (const struct block *b = m->interp->pages[page]; b; b = b->page_next) mem_code_mark(m, b->phys, b->bytes);
+    if (!m->interp->pages[page]) mem_code_none(m, page);
+}
+
+/* Drop blocks of one page that meet [addr, end). */
 static void invalidate_page(struct vp_vm *m, uint32_t page, uint64_t addr, uint64_t end)
 {
-    struct block **at = &m->interp->pages[page];
+    bool found = false;
 
-    mem_code_clear(m, page);
-    while (*at) {
-        struct block *b = *at;
+    for (struct block **at = &m->interp->pages[page], *b; (b = *at);) {
         if (b->phys < end && b->phys + (uint64_t)b->bytes > addr) {
             *at = b->page_next;
             kill(m, b);
+            found = true;
         } else {
-            mem_code_mark(m, b->phys, b->bytes);
             at = &b->page_next;
         }
     }
-    if (!m->interp->pages[page]) mem_code_none(m, page);
+    if (found) mark_page(m, page);
 }
 
 void block_invalidate(struct vp_vm *m, uint64_t addr, uint64_t size)

@@ -58,7 +58,9 @@ static void fetch_bytes(struct vp_vm *m, uint32_t lin, uint8_t *out, unsigned co
 {
     uint64_t phys = mmu_fetch_phys(m, lin);
 
-    for (unsigned k = 0; k < count; k++) out[k] = (uint8_t)mem_read(m, phys + k, 1);
+    const uint8_t *at = mem_read_ptr(m, phys);
+    if (likely(at)) memcpy(out, at, count);
+    for (unsigned k = 0; !at && k < count; k++) out[k] = (uint8_t)mem_read(m, phys + k, 1);
 }
 
 /* One instruction, byte for byte: it may cross a page or the limit, or lie in no memory. */
