@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 from vpcore_plugins.firmware import bootrom, smbios
-from vpcore_plugins.firmware.boot import BootLoader, read_kernel
+from vpcore_plugins.firmware.boot import BootLoader, read_file, read_kernel
 from vpcore_plugins.firmware.fw_cfg import FwCfgDevice
 from vpcore_plugins.firmware.regs import E820, CmosBoot, Key, Reg
 
@@ -48,7 +48,7 @@ def _find_rom(config: FirmwareConfig, board: Board) -> bytes:
     places = [board.find(config.rom)] if config.rom else [Path(place) for place in PLACES]
     for place in places:
         if place.is_file():
-            data = place.read_bytes()
+            data = read_file(place)
             if len(data) not in ROM_SIZES:
                 raise ConfigError(f"{place}: a BIOS image must be 64, 128 or 256 KB (got {len(data)} bytes)")
             return data
@@ -76,9 +76,9 @@ def _add_machine(device: FwCfgDevice, config: FirmwareConfig, board: Board) -> N
     device.add_item(Key.BOOT_MENU, struct.pack("<H", config.boot_menu))
     device.add_file("etc/show-boot-menu", struct.pack("<Q", config.boot_menu))
     device.add_file("etc/e820", struct.pack(E820.FORMAT, 0, ram, E820.RAM))
-    tables = smbios.tables(board.info.name, ram)
-    device.add_file("etc/smbios/smbios-tables", tables)
-    device.add_file("etc/smbios/smbios-anchor", smbios.anchor(tables))
+    structures = smbios.structures(board.info.name, ram)
+    device.add_file("etc/smbios/smbios-tables", b"".join(structures))
+    device.add_file("etc/smbios/smbios-anchor", smbios.anchor(structures))
 
 
 def _set_boot_order(order: str, board: Board) -> None:

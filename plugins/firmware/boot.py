@@ -29,6 +29,9 @@ HANG: Final = b"\xfa\xf4\xeb\xfd"
 """cli; hlt; jmp: what runs when the kernel cannot be loaded."""
 
 
+CHUNK: Final = 1 << 16
+
+
 class Kernel(Protocol):
     """A kernel of some boot protocol."""
 
@@ -38,8 +41,8 @@ class Kernel(Protocol):
 
 def read_kernel(kernel: Path, initrd: Path | None, append: str) -> Kernel:
     """Read and check a kernel file.  Raises `ConfigError` naming the file."""
-    data = _read(kernel)
-    extra = b"" if initrd is None else _read(initrd)
+    data = read_file(kernel)
+    extra = b"" if initrd is None else read_file(initrd)
     if is_linux(data):
         return LinuxKernel.parse(data, extra, append, str(kernel))
     if find_header(data) is not None:
@@ -47,7 +50,8 @@ def read_kernel(kernel: Path, initrd: Path | None, append: str) -> Kernel:
     raise ConfigError(f"{kernel}: is neither a Linux bzImage nor a multiboot kernel")
 
 
-def _read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """Read a file that the machine file names.  Raises `ConfigError` naming it."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -73,6 +77,12 @@ class BootLoader:
             self.memory.write(FLAT_CODE, HANG)
         for part in layout.parts:
             self.memory.write(part.address, part.data)
+            self._clear(part.address + len(part.data), part.zeros)
+
+    def _clear(self, address: int, size: int) -> None:
+        zeros = bytes(min(size, CHUNK))
+        for at in range(address, min(address + size, self.memory.size), CHUNK):
+            self.memory.write(at, zeros[: address + size - at])
 
     def _memory_map(self) -> list[tuple[int, int, int]]:
         """What INT 15h E820h said, as the ROM left it."""

@@ -1,7 +1,7 @@
 ; bootrom.asm: the option ROM that starts a kernel given to `--kernel`.
 ;
 ; SeaBIOS finds it among its ROM files and boots it through the bootstrap entry vector (BIOS Boot Specification 1.01,
-; 3.3 PnP expansion header).  It collects the BIOS's memory map (INT 15h E820h) where load.py expects it, rings the
+; 3.3 PnP expansion header).  It collects the BIOS's memory map (INT 15h E820h) where boot.py expects it, rings the
 ; doorbell (the device then writes kernel, boot parameters and the register block into RAM), and enters the kernel in
 ; flat 32-bit protected mode.  bootrom.py keeps the assembled bytes; a test assembles this file and compares.
 ;
@@ -65,7 +65,7 @@ done:   cli
         mov eax, cr0
         or al, 1
         mov cr0, eax
-        jmp dword 10h:(PARAMS * 16 + 0D00h)   ; load.py copied `flat` there
+        jmp dword 10h:(PARAMS * 16 + 0D00h)   ; boot.py copied `flat` there
 gdtr:   dw 4 * 8 - 1
         dd PARAMS * 16 + 0C00h
 
@@ -90,4 +90,4 @@ flat:   mov eax, 18h
 end:
         times 509 - ($ - $$) db 0
         db 0                    ; checksum, filled in by bootrom.py
-        dw flat                 ; where the 32-bit part begins: load.py copies it out
+        dw flat                 ; where the 32-bit part begins: boot.py copies it out

@@ -31,6 +31,10 @@ class Header:
     CMD_LINE_PTR: Final = 0x228
     INITRD_ADDR_MAX: Final = 0x22C
     CMDLINE_SIZE: Final = 0x238
+    SYSSIZE: Final = 0x1F4
+    PREF_ADDRESS: Final = 0x258
+    INIT_SIZE: Final = 0x260
+    VERSION_2_10: Final = 0x020A
     END_POINTER: Final = 0x201
     """The header ends at 202h plus this byte."""
     E820_ENTRIES: Final = 0x1E8
@@ -54,6 +58,7 @@ class Screen:
 
 
 SECTOR: Final = 512
+PARAGRAPH: Final = 16
 DEFAULT_SETUP_SECTS: Final = 4
 KERNEL: Final = 0x100000
 OLD_INITRD_MAX: Final = 0x37FFFFFF
@@ -83,14 +88,28 @@ class LinuxKernel:
         if len(append.encode()) > min(most, MAX_COMMAND_LINE):
             raise ConfigError(f"append is longer than the {min(most, MAX_COMMAND_LINE)} bytes that {where} takes")
         split = ((data[Header.SETUP_SECTS] or DEFAULT_SETUP_SECTS) + 1) * SECTOR
+        size = int.from_bytes(data[Header.SYSSIZE : Header.SYSSIZE + 4], "little") * PARAGRAPH
+        if len(data) - split < size or split < Header.INIT_SIZE + 4:
+            raise ConfigError(f"{where}: is cut short: {split + size} bytes are wanted (got {len(data)})")
         return cls(data[:split], data[split:], initrd, append)
+
+    def _field(self, offset: int, size: int = 4) -> int:
+        return int.from_bytes(self.setup[offset : offset + size], "little")
+
+    @property
+    def end(self) -> int:
+        """The first address that neither the kernel nor what it unpacks itself to needs (boot.rst, init_size)."""
+        loaded = KERNEL + len(self.code)
+        if self._field(Header.VERSION, 2) < Header.VERSION_2_10:
+            return loaded
+        return max(loaded, self._field(Header.PREF_ADDRESS, 8) + self._field(Header.INIT_SIZE))
 
     def place(self, memory_map: list[tuple[int, int, int]]) -> Layout:
         """Where everything goes, given the BIOS's memory map."""
-        limit = int.from_bytes(self.setup[Header.INITRD_ADDR_MAX : Header.INITRD_ADDR_MAX + 4], "little")
-        top = min(top_of_ram(memory_map), (limit or OLD_INITRD_MAX) + 1)
+        ram = top_of_ram(memory_map)
+        top = min(ram, (self._field(Header.INITRD_ADDR_MAX) or OLD_INITRD_MAX) + 1)
         initrd_at = align_down(top - len(self.initrd)) if self.initrd else 0
-        if self.initrd and initrd_at < KERNEL + len(self.code):
+        if self.end > (initrd_at or ram):
             return Layout.refused("not enough memory for kernel and initrd: give the machine more")
         parts = [
             Placed(ZERO_PAGE, self._zero_page(memory_map, initrd_at)),

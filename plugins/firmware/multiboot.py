@@ -41,6 +41,7 @@ class InfoFlags:
 
 
 INFO_SIZE: Final = 88
+MAX_COMMAND_LINE: Final = 0x8000
 ELF_MAGIC: Final = b"\x7fELF\x01\x01"
 ELF_LOAD: Final = 1
 EM_386: Final = 3
@@ -68,6 +69,8 @@ class MultibootKernel:
         unknown = flags & HeaderFlags.MUST_UNDERSTAND & ~HeaderFlags.KNOWN
         if unknown:
             raise ConfigError(f"{where}: asks for multiboot features {unknown:#x} that are not known")
+        if len(append.encode()) > MAX_COMMAND_LINE:
+            raise ConfigError(f"append is longer than the {MAX_COMMAND_LINE} bytes that there is room for")
         try:
             load = _load_addresses if flags & HeaderFlags.ADDRESSES else _load_elf
             segments, entry = load(data, at)
@@ -77,7 +80,7 @@ class MultibootKernel:
 
     def place(self, memory_map: list[tuple[int, int, int]]) -> Layout:
         """Where everything goes, given the BIOS's memory map."""
-        end = max(part.address + len(part.data) for part in self.segments)
+        end = max(part.end for part in self.segments)
         module_at = align_up(end)
         if max(end, module_at + len(self.module)) > top_of_ram(memory_map):
             return Layout.refused("not enough memory for the multiboot kernel: give the machine more")
@@ -118,8 +121,9 @@ def _load_addresses(data: bytes, at: int) -> tuple[list[Placed], int]:
     size = load_end - load if load_end else len(data) - start
     if start < 0 or size < 0 or not HIGH_START <= load <= MAX_IMAGE:
         raise ValueError(f"load address {load:#x}")
-    room = max(0, min(bss_end - load, MAX_IMAGE) - size) if bss_end else 0
-    return [Placed(load, data[start : start + size] + bytes(room))], entry
+    if start + size > len(data):
+        raise ValueError(f"the file is cut short: {size:#x} bytes from {start:#x} on are to be loaded")
+    return [Placed(load, data[start : start + size], max(0, bss_end - load - size))], entry
 
 
 def _load_elf(data: bytes, _at: int) -> tuple[list[Placed], int]:
@@ -134,7 +138,9 @@ def _load_elf(data: bytes, _at: int) -> tuple[list[Placed], int]:
         if kind == ELF_LOAD and in_memory:
             if in_memory > MAX_IMAGE or in_file > in_memory or physical < HIGH_START:
                 raise ValueError(f"segment {index} lies at {physical:#x} with {in_memory:#x} bytes")
-            segments.append(Placed(physical, data[offset : offset + in_file].ljust(in_memory, b"\0")))
+            if offset + in_file > len(data):
+                raise ValueError(f"the file is cut short: segment {index} ends at {offset + in_file:#x}")
+            segments.append(Placed(physical, data[offset : offset + in_file], in_memory - in_file))
     if not segments:
         raise ValueError("has nothing to load")
     return segments, entry

@@ -14,10 +14,16 @@ FOUR_GB: Final = 1 << 32
 
 @attrs.frozen
 class Placed:
-    """Bytes at a guest-physical address."""
+    """Bytes at a guest-physical address, and how many zero bytes follow."""
 
     address: int
     data: bytes
+    zeros: int = 0
+
+    @property
+    def end(self) -> int:
+        """The first address behind."""
+        return self.address + len(self.data) + self.zeros
 
 
 @attrs.frozen
