@@ -89,7 +89,7 @@ class LinuxKernel:
             raise ConfigError(f"append is longer than the {min(most, MAX_COMMAND_LINE)} bytes that {where} takes")
         split = ((data[Header.SETUP_SECTS] or DEFAULT_SETUP_SECTS) + 1) * SECTOR
         size = int.from_bytes(data[Header.SYSSIZE : Header.SYSSIZE + 4], "little") * PARAGRAPH
-        if len(data) - split < size or split < Header.INIT_SIZE + 4:
+        if len(data) - split <= size - PARAGRAPH or split < Header.INIT_SIZE + 4:
             raise ConfigError(f"{where}: is cut short: {split + size} bytes are wanted (got {len(data)})")
         return cls(data[:split], data[split:], initrd, append)
 

@@ -168,6 +168,13 @@ def test_a_command_line_that_is_too_long_is_refused():
     assert str(error.value) == "append is longer than the 20 bytes that vmlinuz takes"
 
 
+def test_the_last_paragraph_need_not_be_whole():
+    """1.3 syssize is rounded up: ipxe.lkrn and memtest86+ end within it."""
+    _, parts = placed(parse(bzimage()[:-15]))
+
+    assert len(parts[0x100000]) == 4096 - 15
+
+
 def test_a_kernel_cut_short_is_refused():
     """1.3 syssize: paragraphs of protected-mode code."""
     data = bzimage()
