@@ -15,26 +15,55 @@ _WAKE_BYTES = 4096
 
 
 class HostLoop:
-    """Readable file descriptors and posted calls, all served on the machine's thread."""
+    """Readable and writable file descriptors and posted calls, all served on the machine's thread."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
+        self._watched: dict[int, dict[int, Callable[[], None]]] = {}
+        """Descriptor to the callback of each event."""
         self._posted: deque[Callable[[], None]] = deque()
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
-        self._selector.register(self._wake_read, selectors.EVENT_READ, self._drain)
+        self.add_reader(self._wake_read, self._drain)
 
     def add_reader(self, fd: int, callback: Callable[[], None]) -> None:
-        """Call back whenever *fd* is readable, until `remove`."""
-        self._selector.register(fd, selectors.EVENT_READ, callback)
+        """Call back whenever *fd* is readable, until `remove`.  Raises `KeyError` where somebody does already."""
+        self._watch(fd, selectors.EVENT_READ, callback)
+
+    def add_writer(self, fd: int, callback: Callable[[], None]) -> None:
+        """Call back whenever *fd* is writable, until `remove_writer` or `remove`."""
+        self._watch(fd, selectors.EVENT_WRITE, callback)
+
+    def remove_writer(self, fd: int) -> None:
+        """Stop asking whether *fd* is writable."""
+        self._unwatch(fd, selectors.EVENT_WRITE)
 
     def remove(self, fd: int) -> None:
         """Stop watching *fd*; unknown ones are ignored."""
-        try:
-            self._selector.unregister(fd)
-        except (KeyError, ValueError):
+        for event in (selectors.EVENT_READ, selectors.EVENT_WRITE):
+            self._unwatch(fd, event)
+
+    def _watch(self, fd: int, event: int, callback: Callable[[], None]) -> None:
+        callbacks = self._watched.get(fd, {})
+        if event in callbacks:
+            raise KeyError(f"descriptor {fd} is watched already")
+        wanted = {**callbacks, event: callback}
+        if callbacks:
+            self._selector.modify(fd, sum(wanted))
+        else:
+            self._selector.register(fd, sum(wanted))
+        self._watched[fd] = wanted
+
+    def _unwatch(self, fd: int, event: int) -> None:
+        callbacks = self._watched.get(fd, {})
+        if callbacks.pop(event, None) is None:
             return
+        if callbacks:
+            self._selector.modify(fd, sum(callbacks))
+        else:
+            del self._watched[fd]
+            self._selector.unregister(fd)
 
     def post(self, callback: Callable[[], None]) -> None:
         """Run *callback* on the machine's thread soon; callable from any thread or signal handler."""
@@ -54,8 +83,11 @@ class HostLoop:
 
     def wait(self, timeout: float | None) -> None:
         """Serve what becomes ready within *timeout* seconds (None: however long it takes)."""
-        for key, _ in self._selector.select(timeout):
-            key.data()
+        for key, events in self._selector.select(timeout):
+            for event in (selectors.EVENT_READ, selectors.EVENT_WRITE):
+                callback = self._watched.get(key.fd, {}).get(event)
+                if events & event and callback is not None:
+                    callback()
         while self._posted:
             self._posted.popleft()()
 
