@@ -67,13 +67,15 @@ class DeviceType(Generic[ConfigT]):
 
     *config* is an attrs class whose fields are the keys of a `[[device]]` table, made with `option()`; its first field
     is `name`.  *build* makes the device and wires it into the board.  The first line of *help* (default: the docstring
-    of *config*) is what `vpcore devices` shows.
+    of *config*) is what `vpcore devices` shows.  *host*, where given, says what the type finds on this host (ROM images,
+    say) or what is missing, for `vpcore info`.
     """
 
     name: str
     config: type[ConfigT]
     build: Callable[[ConfigT, Board], Device[Any]]
     help: str = ""
+    host: Callable[[], str] | None = None
 
 
 def option(default: Any = attrs.NOTHING, help: str = "", *, choices: tuple[Any, ...] = (), **kwargs: Any) -> Any:  # noqa: A002 - reads as the machine file does; a field of any type

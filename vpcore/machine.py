@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -11,13 +12,14 @@ from typing import Any, Final, Self
 
 from vpcore import config as configs
 from vpcore.api import KeyboardView, ScreenView, SerialView
+from vpcore.blame import device_error, fault, refusal
 from vpcore.board import Board, BuiltCallback, MachineInfo, Parts
 from vpcore.bus import Bus
 from vpcore.clock import NS_PER_SECOND, Clock
 from vpcore.config import MachineConfig
 from vpcore.device import Device
 from vpcore.engine import Engine, EngineConfig, Exit
-from vpcore.errors import DeviceError, DiskFullError, GuestTimeoutError, VpcoreError
+from vpcore.errors import BackendError, DeviceError, DiskFullError, GuestTimeoutError, PluginError, VpcoreError
 from vpcore.host.backends import HostBackends
 from vpcore.host.loop import HostLoop
 from vpcore.memory import Memory
@@ -86,6 +88,10 @@ class Machine:
                 self.devices[table.name] = entry.type.build(options, self.board.named(table.name))
             except VpcoreError as error:
                 raise type(error)(f"{table.source}: device {table.name!r}: {error}") from error
+            except OSError as error:
+                raise BackendError(f"{table.source}: device {table.name!r}: {refusal(error)}") from error
+            except Exception as error:
+                raise PluginError(f"{table.source}: device {table.name!r}: {fault(error)}") from error
         for callback in self.board.services(BuiltCallback):
             callback.call()
         controllers = self.board.services(InterruptController)  # type: ignore[type-abstract]
@@ -102,7 +108,7 @@ class Machine:
         """Run the guest until it is off or `stop()` is called, or *until()* holds (looked at every 10 ms or so).
 
         Returns True where *until()* held or, without it, the guest turned itself off.  *timeout* is in host seconds;
-        `GuestTimeoutError` when it passes.
+        `GuestTimeoutError` when it passes, `DeviceError` where a device fails.
         """
         end = None if timeout is None else time.monotonic() + timeout
         self._stopping = False
@@ -113,7 +119,7 @@ class Machine:
                     return True
                 if end is not None and time.monotonic() > end:
                     raise GuestTimeoutError(f"machine {self.config.machine.name!r}: nothing within {timeout} s")
-                self._slice()
+                self._guarded_slice()
         finally:
             self.engine.pause(True)
         return self.is_off if until is None else until()
@@ -123,6 +129,14 @@ class Machine:
         self._stopping = True
         self.engine.stop()
         self.loop.wake()
+
+    def _guarded_slice(self) -> None:
+        try:
+            self._slice()
+        except VpcoreError:
+            raise
+        except Exception as error:
+            raise device_error(error, self.devices, self.bus.ports.owners) from error
 
     def _slice(self) -> None:
         """Run what is due, then guest code up to the next deadline, then serve the host, waiting if the guest halts."""
@@ -245,11 +259,11 @@ class Machine:
         if self._closed:
             return
         self._closed = True
-        for device in self.devices.values():
-            device.close()
-        self.backends.close()
-        self.loop.close()
-        self.engine.close()
+        with contextlib.ExitStack() as stack:  # each is closed, whatever the others raise
+            for close in (self.engine.close, self.loop.close, self.backends.close):
+                stack.callback(close)
+            for device in reversed(self.devices.values()):
+                stack.callback(device.close)
 
     def __enter__(self) -> Self:
         return self

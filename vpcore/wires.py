@@ -165,6 +165,9 @@ class Keyboard(Protocol):
     def type(self, text: str) -> None:
         """Press and release the keys that write *text* on a US keyboard, as fast as the guest takes them."""
 
+    def chord(self, *keys: str) -> None:
+        """Press keys together and release them, after what is still being typed; KeyError where there is no such key."""
+
 
 class Pointer(Protocol):
     """A mouse that tests and displays move."""

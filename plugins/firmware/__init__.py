@@ -44,6 +44,12 @@ class FirmwareConfig:
     append: str = option("", "command line for `kernel`")
 
 
+def found() -> str:
+    """Which BIOS a machine starts with that names none."""
+    place = next((place for place in PLACES if Path(place).is_file()), None)
+    return f"SeaBIOS: {place or 'not found: install the package `seabios`'}"
+
+
 def _find_rom(config: FirmwareConfig, board: Board) -> bytes:
     places = [board.find(config.rom)] if config.rom else [Path(place) for place in PLACES]
     for place in places:
@@ -121,4 +127,4 @@ def build(config: FirmwareConfig, board: Board) -> FwCfgDevice:
 @hookimpl
 def vpcore_device_types() -> list[DeviceType[Any]]:
     """The firmware."""
-    return [DeviceType("firmware", FirmwareConfig, build)]
+    return [DeviceType("firmware", FirmwareConfig, build, host=found)]

@@ -173,11 +173,19 @@ class Ps2Keyboard(Device[KeyboardState]):
 
     def type(self, text: str) -> None:
         """Type text on a US keyboard, one key every 12 ms of virtual time; what no key writes is left out."""
-        state = self.state
         for character in text:
-            keys = strokes(character)
-            if len(state.typing) < MOST_TYPED:
-                state.typing += [f"+{key}" for key in keys] + [f"-{key}" for key in reversed(keys)]
+            self._enqueue(strokes(character))
+
+    def chord(self, *keys: str) -> None:
+        """Press keys together and release them, after what is still being typed."""
+        for key in keys:
+            scan_code(normal_name(key), self.state.scan_set, down=True)  # KeyError
+        self._enqueue(keys)
+
+    def _enqueue(self, keys: tuple[str, ...]) -> None:
+        state = self.state
+        if len(state.typing) < MOST_TYPED:
+            state.typing += [f"+{key}" for key in keys] + [f"-{key}" for key in reversed(keys)]
         if state.type_at is None and state.typing:
             state.type_at = self._clock.now + TYPING_NS
             self.drive()

@@ -40,6 +40,12 @@ class VgaConfig:
     slot: int = option(SLOT, "PCI device number")
 
 
+def found() -> str:
+    """Which VGA BIOS a machine starts with that names none."""
+    place = next((place for place in PLACES if Path(place).is_file()), None)
+    return f"VGA BIOS: {place or 'not found: install the package `seabios`'}"
+
+
 def _read_rom(config: VgaConfig, board: Board) -> bytes:
     places = [board.find(config.rom)] if config.rom else [Path(place) for place in PLACES]
     for place in places:
@@ -83,4 +89,4 @@ def build(config: VgaConfig, board: Board) -> Vga:
 @hookimpl
 def vpcore_device_types() -> list[DeviceType[Any]]:
     """The adapter."""
-    return [DeviceType("vga", VgaConfig, build)]
+    return [DeviceType("vga", VgaConfig, build, host=found)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,6 +48,8 @@ class HostBackends:
         return self._base / Path(path).expanduser()
 
     def close(self) -> None:
-        """Close all, last opened first."""
-        while self._open:
-            self._open.pop().close()
+        """Close all, last opened first, whatever one of them raises."""
+        with contextlib.ExitStack() as stack:
+            for end in self._open:
+                stack.callback(end.close)
+            self._open.clear()

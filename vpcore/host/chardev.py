@@ -13,10 +13,11 @@ Spec strings, as in machine files and on the command line:
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
+import select
 import socket
-import sys
 import termios
 import tty
 from collections.abc import Callable
@@ -29,6 +30,7 @@ from vpcore.host.loop import HostLoop
 
 log = logging.getLogger("vpcore.chardev")
 
+STDIN, STDOUT = 0, 1
 READ_SIZE = 4096
 KEEP = 1 << 16
 ESCAPE = 0x1D
@@ -47,8 +49,9 @@ class FdChar(NullChar):
         self._waiting = bytearray()
         self._unsent = bytearray()
         self._callback: Callable[[], None] = lambda: None
+        self._paused = False
         if read_fd is not None:
-            loop.add_reader(read_fd, self._readable)
+            self.resume()
 
     def write(self, data: bytes) -> None:
         """Send; what does not fit now is kept up to 64 KB, then dropped and counted."""
@@ -70,7 +73,21 @@ class FdChar(NullChar):
         """Take what has come."""
         data = bytes(self._waiting[:limit])
         del self._waiting[:limit]
+        if self._paused and not self._waiting:
+            self._paused = False
+            self.resume()
         return data
+
+    def resume(self) -> None:
+        """Watch the input; called again when the guest has taken what made `pause` stop it."""
+        if self._read_fd is not None:
+            self._loop.add_reader(self._read_fd, self._readable)
+
+    def pause(self) -> None:
+        """The guest takes nothing at present: let the sender wait."""
+        assert self._read_fd is not None
+        self._paused = True
+        self._loop.remove(self._read_fd)
 
     def on_input(self, callback: Callable[[], None]) -> None:
         """Call back when bytes have come."""
@@ -96,8 +113,9 @@ class FdChar(NullChar):
         if not data:
             self.ended()
             return
-        if len(self._waiting) < KEEP:
-            self._waiting += self.received(data)
+        self._waiting += self.received(data)
+        if len(self._waiting) >= KEEP:
+            self.pause()
         self._callback()
 
     def close(self) -> None:
@@ -107,19 +125,52 @@ class FdChar(NullChar):
 
 
 class StdioChar(FdChar):
-    """Standard input and output; a terminal is put into raw mode until `close`.  Ctrl-] leaves the machine."""
+    """Standard input and output; a terminal is put into raw mode until `close`.  Ctrl-] leaves the machine.
 
-    def __init__(self, loop: HostLoop, leave: Callable[[], None]) -> None:
-        stdin, stdout = sys.stdin.fileno(), sys.stdout.fileno()
+    Nothing is lost: output waits for a slow reader, input for the guest.  Where nobody reads any more, the machine stops
+    as at Ctrl-]; the end of the input stops nothing.
+    """
+
+    def __init__(self, loop: HostLoop, leave: Callable[[], None], stdin: int = STDIN, stdout: int = STDOUT) -> None:
         self._saved: list[Any] | None = None
-        self._leave = leave
+        self._leave, self._stdin = leave, stdin
         if os.isatty(stdin):
             self._saved = termios.tcgetattr(stdin)
-            tty.setraw(stdin)
+            _set_raw(stdin)
+        super().__init__(loop, stdin, stdout, "stdio")
+
+    def resume(self) -> None:
+        """Watch the input, or read on where it is a file, which cannot be watched."""
         try:
-            super().__init__(loop, stdin, stdout, "stdio")
-        except PermissionError:  # a regular file or /dev/null cannot be watched
-            super().__init__(loop, None, stdout, "stdio")
+            super().resume()
+        except PermissionError:
+            self._loop.post(self._read_file)
+        except KeyError:  # another device has the input
+            self._read_fd = None
+
+    def _read_file(self) -> None:
+        """Read a piece; the rest follows when the guest has taken it."""
+        assert self._read_fd is not None
+        data = b""
+        with contextlib.suppress(OSError):  # a directory
+            data = os.read(self._read_fd, READ_SIZE)
+        self._waiting += data
+        self._paused = bool(data)
+        self._callback()
+
+    def write(self, data: bytes) -> None:
+        """Send; returns when standard output has taken it all."""
+        rest = memoryview(data)
+        while rest and self._write_fd is not None:
+            try:
+                rest = rest[os.write(self._write_fd, rest) :]
+            except BlockingIOError:  # somebody else made it non-blocking
+                select.select((), (self._write_fd,), ())
+            except OSError as error:
+                self._write_fd = None
+                if error.errno not in (errno.EPIPE, errno.EIO):
+                    raise BackendError(f"standard output: {error.strerror}") from error
+                self._leave()
 
     def received(self, data: bytes) -> bytes:
         """Everything but the escape key."""
@@ -132,8 +183,17 @@ class StdioChar(FdChar):
         """Give the terminal back as it was."""
         super().close()
         if self._saved is not None:
-            termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._saved)
+            with contextlib.suppress(termios.error):  # the terminal is gone
+                termios.tcsetattr(self._stdin, termios.TCSADRAIN, self._saved)
             self._saved = None
+
+
+def _set_raw(terminal: int) -> None:
+    """Every key as it is; output is still processed, so that messages of the host start at the left."""
+    tty.setraw(terminal)
+    mode = termios.tcgetattr(terminal)
+    mode[tty.OFLAG] |= termios.OPOST
+    termios.tcsetattr(terminal, termios.TCSANOW, mode)
 
 
 class PtyChar(FdChar):
