@@ -16,6 +16,8 @@ import pytest
 from vpcore.engine import Engine, EngineConfig
 
 RAM = 16 << 20
+ENGINE = "auto"
+"""What runs a Box; conftest.py goes through all engines."""
 PAGE = 4096
 GDT, IDT, TSS, HANDLERS, STACK0, STACK3, CODE, TABLES = 0x1000, 0x2000, 0x3000, 0x4000, 0x8000, 0x9000, 0xA000, 0x10000
 P, W, U, PWT, PCD, A, D, PS, G = (1 << bit for bit in range(9))
@@ -92,6 +94,7 @@ class Box:
     def __init__(self, *, bus=None, inta=lambda: 0x20, ferr=None, **config):
         self.bus = bus or Bus()
         config.setdefault("clock", "icount")
+        config.setdefault("engine", ENGINE)
         self.engine = Engine(EngineConfig(ram_size=RAM, **config), self.bus, inta, ferr)
         self.ram = self.engine.ram
         for index, descriptor in enumerate(DESCRIPTORS):

@@ -1,11 +1,31 @@
 """Fixtures of the CPU tests; as a conftest it also makes the package `oracle` beside it importable for all of them."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 
+import box
 import pytest
 from oracle import Oracle, OracleUnavailableError
+
+from vpcore.engine.engine import probe
+
+os.environ.setdefault("VPCORE_BT_WARM", "1")
+"""Tests run code once: `bt` is to translate it at once."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests of modules that use a Box go through every engine that runs here."""
+    if hasattr(metafunc.module, "Box"):
+        metafunc.parametrize("box_engine", [name for name, reason in probe().items() if not reason], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def box_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine of a Box."""
+    if hasattr(request, "param"):
+        monkeypatch.setattr(box, "ENGINE", request.param)
 
 
 @pytest.fixture(scope="session")

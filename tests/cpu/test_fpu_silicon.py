@@ -32,7 +32,7 @@ INTO_EFLAGS = ("FCOMI", "FUCOMI")
 FORGETS_ERRORS = ("FNINIT", "FNCLEX")
 
 
-@pytest.fixture(scope="module", params=["interp"])
+@pytest.fixture(scope="module", params=["interp", "bt"])
 def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
     with Subject(request.param) as engine:
         yield engine

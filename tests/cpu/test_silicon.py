@@ -61,9 +61,9 @@ def ran_its_own_bytes(shape: silicon.Shape, theirs: Any) -> bool:
 NEAR = 32
 
 
-@pytest.fixture
-def subject() -> Iterator[Subject]:
-    with Subject() as engine:
+@pytest.fixture(params=["interp", "bt"])
+def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
+    with Subject(request.param) as engine:
         yield engine
 
 

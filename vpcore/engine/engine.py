@@ -23,8 +23,8 @@ CPU_MODELS: Final = {
     "host": lib.VP_CPU_HOST,
 }
 CLOCKS: Final = {"realtime": lib.VP_CLOCK_REALTIME, "icount": lib.VP_CLOCK_ICOUNT}
-PREFERENCE: Final = ("kvm", "bt", "interp")
-"""What `auto` tries, best first."""
+PREFERENCE: Final = ("kvm", "interp")
+"""What `auto` tries, best first.  Decision AUTO-WITHOUT-BT: `bt` runs by name only until it has proved itself."""
 PAGE: Final = 4096
 TEXT_ROOM: Final = 128
 CODE_ROOM: Final = 15

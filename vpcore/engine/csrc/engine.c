@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct vp_engine *const engines[] = {&engine_interp};
+static const struct vp_engine *const engines[] = {&engine_interp, &engine_bt};
 enum { ENGINES = sizeof engines / sizeof *engines };
 
 /* Why vp_create() failed, when there is no vm to ask. */

@@ -16,7 +16,7 @@ struct vp_engine {
     void (*cut)(struct vp_vm *m); /* leave the block after this instruction: a device may have changed anything */
     void (*destroy)(struct vp_vm *m);
 };
-extern const struct vp_engine engine_interp;
+extern const struct vp_engine engine_interp, engine_bt;
 
 /* Execute exactly one instruction at cs:eip by the interpreter, with fault delivery: what other engines fall back to.
  * Flags are lazy (flags.h) before and after. */

@@ -129,6 +129,9 @@ static struct block *build(struct vp_vm *m, uint32_t phys)
     b->count = (uint8_t)count;
     b->code32 = m->code32;
     memcpy(b->insns, m->interp->scratch, (count + 1) * sizeof(struct insn));
+    b->first = b->insns[0].fn;
+    b->heat = 0;
+    if (m->interp->tier) m->interp->tier->built(m, b);
     link_block(m, b);
     m->stats.blocks_built++;
     return b;
@@ -181,7 +184,8 @@ static void kill(struct vp_vm *m, struct block *b)
 {
     unhash(m->interp, b);
     if (b == m->interp->running) block_cut(m);
-    b->insns[0].fn = stale;
+    b->insns[0].fn = b->first = stale;
+    if (m->interp->tier) m->interp->tier->died(m, b);
 }
 
 /* Find out anew which bytes of a page are code. */
@@ -239,6 +243,7 @@ void block_drop_all(struct vp_vm *m)
     for (unsigned k = 0; k < 1 << JUMP_BITS; k++) it->jumps[k].key = JUMP_NONE;
     m->stats.cache_bytes = it->used = 0;
     it->drop = false;
+    if (it->tier) it->tier->dropped(m);
     m->stats.cache_flushes++;
 }
 

@@ -18,7 +18,18 @@ struct block {
     uint32_t phys;
     uint16_t bytes;
     uint8_t count, code32;
+    uint16_t heat;       /* times it was entered, for a tier */
+    insn_fn first;       /* the interpreter's handler of insns[0], which a tier may have exchanged */
+    const uint8_t *host; /* a tier's code for it */
+    struct translation *translation;
     struct insn insns[];
+};
+
+/* An engine that works on the interpreter's blocks (bt) is told what becomes of them. */
+struct tier {
+    void (*built)(struct vp_vm *m, struct block *b);
+    void (*died)(struct vp_vm *m, struct block *b);
+    void (*dropped)(struct vp_vm *m); /* all */
 };
 
 /* A shortcut from linear EIP, mode and generation to a block. */
@@ -38,6 +49,7 @@ struct interp {
     struct block *running;
     struct insn *cut_at; /* its handler was exchanged to leave the block there */
     insn_fn cut_fn;
+    struct tier *tier;    /* NULL where there is none */
     struct block **pages; /* lists of blocks by physical page */
     uint8_t *arena;
     uint64_t used;
@@ -60,6 +72,15 @@ void block_uncut(struct vp_vm *m);
 void block_invalidate(struct vp_vm *m, uint64_t addr, uint64_t size);
 void block_drop_all(struct vp_vm *m);
 
+/* loop.c: the vtable's entries, which a tier shares */
+int interp_run(struct vp_vm *m, uint64_t max_insns);
+void interp_flush_tlb(struct vp_vm *m);
+void interp_flush_page(struct vp_vm *m, uint32_t lin);
+
+static inline uint64_t jump_key(const struct vp_vm *m, uint32_t lin)
+{
+    return m->interp->generation | (uint64_t)(m->code32 | m->user << 1) << 32 | lin;
+}
 static inline unsigned jump_slot(uint32_t lin) { return (lin ^ lin >> JUMP_BITS) & ((1 << JUMP_BITS) - 1); }
 
 #endif

@@ -25,11 +25,6 @@ enum { ATTN_EACH = ATTN_SHADOW | ATTN_TRAP | ATTN_BREAK | ATTN_DR };
 
 static uint32_t linear_eip(const struct vp_vm *m) { return m->cpu.seg[VP_CS].base + m->cpu.eip; }
 
-static uint64_t jump_key(const struct vp_vm *m, uint32_t lin)
-{
-    return m->interp->generation | (uint64_t)(m->code32 | m->user << 1) << 32 | lin;
-}
-
 /* By way of the page tables; NULL where the instruction has to be fetched by itself. */
 static __attribute__((noinline)) struct block *find(struct vp_vm *m, uint32_t lin)
 {
@@ -50,6 +45,7 @@ static const struct insn *part_of(struct vp_vm *m, const struct block *b, unsign
     struct insn *out = m->interp->scratch;
 
     memcpy(out, b->insns, count * sizeof *out);
+    out[0].fn = b->first;
     block_sentinel(&out[count], count < b->count ? b->insns[count].off : b->bytes);
     return out;
 }
@@ -209,7 +205,7 @@ static void take_fault(struct vp_vm *m)
     event_deliver_fault(m);
 }
 
-static int interp_run(struct vp_vm *m, uint64_t max_insns)
+int interp_run(struct vp_vm *m, uint64_t max_insns)
 {
     struct interp *it = m->interp;
 
@@ -244,7 +240,7 @@ static bool interp_probe(char *why, size_t room)
     return true;
 }
 
-static void interp_flush_tlb(struct vp_vm *m)
+void interp_flush_tlb(struct vp_vm *m)
 {
     struct interp *it = m->interp;
 
@@ -254,7 +250,7 @@ static void interp_flush_tlb(struct vp_vm *m)
     for (unsigned k = 0; k < 1 << JUMP_BITS; k++) it->jumps[k].key = JUMP_NONE;
 }
 
-static void interp_flush_page(struct vp_vm *m, uint32_t lin)
+void interp_flush_page(struct vp_vm *m, uint32_t lin)
 {
     unsigned page = lin >> PAGE_SHIFT & ((1 << SEEN_BITS) - 1);
 

@@ -1,0 +1,212 @@
+/* bt.c: the engine `bt`: life, which blocks are translated, entering host code, chaining.  See bt.h. */
+#include "bt.h"
+#include "../engine.h"
+#include "../interp/interp.h"
+#include "../mem.h"
+#include "../seg.h"
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CODE_LEAST = 1 << 20 };
+/* Jumps reach 2 GB. */
+#define CODE_MOST (UINT64_C(1) << 30)
+
+void *bt_allocate(struct bt *bt, size_t size)
+{
+    size = (size + 15) & ~(size_t)15;
+    if (size > bt->arena_size - bt->arena_used) return NULL;
+    void *at = bt->arena + bt->arena_used;
+    bt->arena_used += size;
+    return at;
+}
+
+/* -- Entering host code ------------------------------------------------------------------------------------------- */
+
+/* Host code takes code, stack and data segments of base 0 and 4 GB for granted; FS and GS it looks at. */
+static bool is_flat(const struct vp_vm *m)
+{
+    static const uint8_t segs[] = {VP_ES, VP_SS, VP_DS};
+
+    if (m->cpu.seg[VP_CS].base || m->cpu.seg[VP_CS].limit != UINT32_MAX || m->sp_mask != UINT32_MAX) return false;
+    for (unsigned k = 0; k < sizeof segs; k++) {
+        const struct seg_access *s = &m->sacc[segs[k]];
+        if (s->base || s->rd_last != UINT32_MAX || s->wr_last != UINT32_MAX) return false;
+    }
+    return m->code32;
+}
+
+/* Host code may be entered or made: nothing wants to look between instructions. */
+static bool may_run(const struct vp_vm *m)
+{
+    return is_flat(m) && !atomic_load_explicit(&((struct vp_vm *)m)->attn, memory_order_relaxed);
+}
+
+/* Where host code left for this very block, under the same page tables, let the jump go there by itself. */
+static void chain(struct vp_vm *m, struct bt *bt, struct translation *t)
+{
+    if (!bt->link_at || bt->link_key != jump_key(m, t->eip)) return;
+    struct link *link = bt_allocate(bt, sizeof *link);
+    if (!link) return;
+    link->field = (uint8_t *)bt->link_at - bt->e.run;
+    memcpy(&link->original, link->field, sizeof link->original);
+    link->next = t->links;
+    t->links = link;
+    x_aim(link->field, bt->e.run, t->entry);
+}
+
+/* Handler of a translated block's first instruction. */
+static void run_host(struct vp_vm *m, const struct insn *i)
+{
+    struct block *b = (struct block *)((uint8_t *)i - offsetof(struct block, insns));
+    struct translation *t = b->translation;
+    struct bt *bt = bt_of(m);
+
+    if (!may_run(m) || t->eip != m->block_eip || t->user != m->user) {
+        bt->link_at = NULL;
+        b->first(m, i);
+        return;
+    }
+    chain(m, bt, t);
+    bt->link_at = NULL;
+    bt->base = m->insns + (uint64_t)m->budget;
+    bt->key = jump_key(m, 0);
+    struct leave out = bt->enter(m, t->entry, (uint64_t)m->budget, flags_raw(fl_get(m)), bt->key);
+    if (out.budget >= 0) {
+        m->budget = out.budget;
+        m->insns = bt->base - (uint64_t)out.budget;
+        fl_put(m, flags_eflags(out.flags));
+        bt->link_key = jump_key(m, m->cpu.eip);
+    }
+    m->cur = i - 1; /* all is accounted for */
+}
+
+/* Handler of a first instruction until its block is warm. */
+static void warm_up(struct vp_vm *m, const struct insn *i)
+{
+    struct block *b = (struct block *)((uint8_t *)i - offsetof(struct block, insns));
+
+    bt_of(m)->link_at = NULL;
+    if (++b->heat >= bt_of(m)->warm && may_run(m)) {
+        if (bt_translate(m, b)) {
+            b->insns[0].fn = run_host;
+            run_host(m, i);
+            return;
+        }
+        /* full: everything goes at the next look at the clock */
+        b->heat = 0;
+        m->interp->drop = true;
+        m->budget = 0;
+    }
+    b->first(m, i);
+}
+
+struct leave bt_one(struct vp_vm *m, struct site *s, uint64_t budget, uint64_t flags)
+{
+    const struct leave leaves = {.budget = -1};
+    struct bt *bt = bt_of(m);
+
+    m->budget = (int64_t)budget + s->rest;
+    m->insns = bt->base - (uint64_t)m->budget;
+    m->block_eip = s->block_eip;
+    m->interp->running = s->block;
+    fl_put(m, flags_eflags(flags));
+    m->first = m->cur = s->pair;
+    s->pair[0].fn(m, s->pair);
+    int64_t retired = m->cur - s->pair + 1, paid = s->rest - 1;
+    m->cur = NULL;
+    m->insns += (uint64_t)retired;
+    m->budget -= retired;
+    if (s->ends || retired != 1 || m->cpu.eip != s->next_eip || m->budget < paid) return leaves;
+    if (atomic_load_explicit(&m->attn, memory_order_relaxed) || jump_key(m, 0) != bt->key) return leaves;
+    bt->base = m->insns + (uint64_t)m->budget;
+    return (struct leave){m->budget - paid, flags_raw(fl_get(m))};
+}
+
+/* -- What becomes of blocks --------------------------------------------------------------------------------------- */
+
+static void on_built(struct vp_vm *m, struct block *b)
+{
+    b->host = bt_of(m)->exit;
+    b->translation = NULL;
+    b->insns[0].fn = warm_up;
+}
+
+static void on_died(struct vp_vm *m, struct block *b)
+{
+    struct bt *bt = bt_of(m);
+
+    b->host = bt->exit;
+    if (!b->translation) return;
+    for (const struct link *link = b->translation->links; link; link = link->next)
+        memcpy(link->field, &link->original, sizeof link->original);
+    b->translation->links = NULL;
+}
+
+static void on_dropped(struct vp_vm *m)
+{
+    struct bt *bt = bt_of(m);
+
+    bt->e.at = bt->start;
+    bt->e.full = false;
+    bt->arena_used = 0;
+    bt->link_at = NULL;
+}
+
+/* -- Engine ------------------------------------------------------------------------------------------------------- */
+
+static bool bt_probe(char *why, size_t room)
+{
+    struct codemem mem;
+
+    if (!codemem_create(&mem, CODE_LEAST, why, room)) return false;
+    codemem_destroy(&mem);
+    return true;
+}
+
+static void bt_destroy(struct vp_vm *m)
+{
+    struct bt *bt = bt_of(m);
+
+    if (!bt) return;
+    m->interp->tier = NULL;
+    codemem_destroy(&bt->mem);
+    mem_release(bt->arena, bt->arena_size);
+    free(bt);
+}
+
+static bool bt_create(struct vp_vm *m)
+{
+    struct bt *bt = calloc(1, sizeof *bt);
+    uint64_t size = m->config.cache_size;
+
+    if (!bt) return false;
+    m->interp->tier = &bt->tier;
+    const char *warm = getenv(WARM_ENV);
+    bt->warm = warm ? (unsigned)strtoul(warm, NULL, 10) : WARM;
+    bt->tier = (struct tier){on_built, on_died, on_dropped};
+    size = size < CODE_LEAST ? CODE_LEAST : size > CODE_MOST ? CODE_MOST : (size + PAGE_SIZE - 1) & ~UINT64_C(0xfff);
+    bt->arena_size = size;
+    bt->arena = mem_reserve(size);
+    if (!bt->arena || !codemem_create(&bt->mem, size, m->error, sizeof m->error)) {
+        if (!bt->arena) snprintf(m->error, sizeof m->error, "no memory for the translator's records");
+        bt_destroy(m);
+        return false;
+    }
+    bt->e = (struct emit){.at = bt->mem.rw, .end = bt->mem.rw + size, .run = bt->mem.rx - bt->mem.rw};
+    bt_emit_stubs(bt);
+    return true;
+}
+
+const struct vp_engine engine_bt = {
+    .name = "bt",
+    .probe = bt_probe,
+    .create = bt_create,
+    .run = interp_run,
+    .invalidate = block_invalidate,
+    .flush_tlb = interp_flush_tlb,
+    .flush_page = interp_flush_page,
+    .cut = block_cut,
+    .destroy = bt_destroy,
+};

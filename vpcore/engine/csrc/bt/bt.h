@@ -1,0 +1,87 @@
+/* bt.h: the inside of the translator `bt`.
+ *
+ * bt is a second tier over the interpreter: its run loop, blocks, invalidation and clock are the interpreter's, and a
+ * block that has become warm gets host code, entered by the exchanged handler of its first instruction.  Host code
+ * keeps to one rule: an instruction either completes there, or has changed nothing when the interpreter's handler
+ * executes it (bt_one): faults, devices, code pages, page crossings and all rare forms are the interpreter's own.
+ *
+ * Register use of host code:
+ *   R8-R15  EAX ECX EDX EBX ESP EBP ESI EDI          RBP  struct vp_vm
+ *   RBX     the status flags, where the host's flags do not have them: LAHF's AH in bits 8-15, OF in bit 0
+ *   RDI     budget: instructions until the clock is to be looked at      RAX RCX RDX RSI  free
+ *   [RSP]   key of struct jump for the present mode, EIP to be added
+ */
+#ifndef VP_BT_H
+#define VP_BT_H
+#include "../flags.h"
+#include "../interp/block.h"
+#include "codemem.h"
+#include "emit_x64.h"
+
+enum { GUEST = R8, FLAGS = RBX, BUDGET = RDI, VM = RBP };
+enum { WARM = 24 /* executions that make a block worth translating */ };
+/* Set, it is used in place of WARM; tests have 1. */
+#define WARM_ENV "VPCORE_BT_WARM"
+
+/* An instruction that host code may leave to the interpreter, with the sentinel behind it. */
+struct site {
+    struct insn pair[2];
+    struct block *block;
+    uint32_t block_eip, next_eip;
+    uint16_t rest; /* instructions of the block from this one on, which the block's entry has paid */
+    bool ends;     /* host code does not go on after it */
+};
+
+/* A patched jump into a block's host code, to be undone when the block dies. */
+struct link {
+    struct link *next;
+    uint8_t *field; /* where it is written */
+    int32_t original;
+};
+
+struct translation {
+    uint32_t eip;
+    bool user;
+    const uint8_t *entry; /* for jumps that know EIP; struct block.host checks it */
+    struct link *links;
+};
+
+/* What host code comes back with: guest registers are in vp_cpu; budget < 0 where flags and counts are up to date. */
+struct leave {
+    int64_t budget;
+    uint64_t flags;
+};
+typedef struct leave (*enter_fn)(struct vp_vm *m, const uint8_t *host, uint64_t budget, uint64_t flags, uint64_t key);
+
+struct bt {
+    struct tier tier; /* first: vp_vm.interp->tier */
+    struct codemem mem;
+    struct emit e;
+    unsigned warm;
+    uint8_t *start; /* of translations: what lies before are the common parts */
+    enter_fn enter;
+    const uint8_t *exit, *exit_link, *slow;
+    uint8_t *arena; /* sites, links, translations */
+    uint64_t arena_used, arena_size;
+    uint64_t base; /* instructions retired when host code was entered, plus the budget then */
+    uint64_t key;
+    const uint8_t *link_at; /* the jump by which host code left, or NULL */
+    uint64_t link_key;      /* jump_key() of where it leads */
+};
+
+static inline struct bt *bt_of(const struct vp_vm *m) { return (struct bt *)m->interp->tier; }
+void *bt_allocate(struct bt *bt, size_t size); /* NULL when full */
+
+/* stubs.c: emit the common parts. */
+void bt_emit_stubs(struct bt *bt);
+/* front.c: false where there is no room. */
+bool bt_translate(struct vp_vm *m, struct block *b);
+/* Execute one instruction by the interpreter, from host code. */
+struct leave bt_one(struct vp_vm *m, struct site *s, uint64_t budget, uint64_t flags);
+
+/* Status flags between EFLAGS and what host code keeps. */
+enum { RAW_AH = EF_STATUS & ~EF_OF, RAW_CF_BIT = 8 };
+static inline uint32_t flags_raw(uint32_t eflags) { return (eflags & RAW_AH) << 8 | (eflags & EF_OF ? 1 : 0); }
+static inline uint32_t flags_eflags(uint64_t raw) { return (raw >> 8 & RAW_AH) | (raw & 1 ? EF_OF : 0); }
+
+#endif

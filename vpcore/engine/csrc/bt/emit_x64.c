@@ -1,0 +1,136 @@
+/* emit_x64.c: encoding, see emit_x64.h. */
+#include "emit_x64.h"
+#include <string.h>
+
+void x_byte(struct emit *e, unsigned value)
+{
+    if (e->at < e->end)
+        *e->at++ = (uint8_t)value;
+    else
+        e->full = true;
+}
+
+static void bytes(struct emit *e, const void *from, size_t count)
+{
+    for (size_t k = 0; k < count; k++) x_byte(e, ((const uint8_t *)from)[k]);
+}
+
+void x_u32(struct emit *e, uint32_t value) { bytes(e, &value, sizeof value); }
+void x_u64(struct emit *e, uint64_t value) { bytes(e, &value, sizeof value); }
+
+/* Prefixes and opcode. */
+static void head(struct emit *e, unsigned size, unsigned opcode, int reg, int index, int base)
+{
+    unsigned rex = 0x40 | (size == 64) << 3 | (reg >= 8) << 2 | (index >= 8) << 1 | (base >= 8);
+
+    if (size == 16) x_byte(e, 0x66);
+    if (rex != 0x40) x_byte(e, rex);
+    if (opcode > 0xff) x_byte(e, 0x0f);
+    x_byte(e, opcode & 0xff);
+}
+
+static void modrm(struct emit *e, unsigned mod, int reg, int rm) { x_byte(e, mod << 6 | (reg & 7) << 3 | (rm & 7)); }
+
+void x_rr(struct emit *e, unsigned size, unsigned opcode, int reg, int rm)
+{
+    head(e, size, opcode, reg, 0, rm);
+    modrm(e, 3, reg, rm);
+}
+
+void x_rm(struct emit *e, unsigned size, unsigned opcode, int reg, struct x_mem at)
+{
+    enum { SIB = 4, NO_INDEX = 4, NO_BASE = 5 };
+    bool small = at.disp == (int8_t)at.disp, none = at.base == X_NONE;
+    unsigned mod = none ? 0 : !at.disp && (at.base & 7) != NO_BASE ? 0 : small ? 1 : 2;
+    int base = none ? NO_BASE : at.base;
+
+    head(e, size, opcode, reg, at.index, at.base);
+    if (none || at.index != X_NONE || (base & 7) == SIB) {
+        modrm(e, mod, reg, SIB);
+        x_byte(e, at.scale << 6 | (at.index == X_NONE ? NO_INDEX : at.index & 7) << 3 | (base & 7));
+    } else {
+        modrm(e, mod, reg, base);
+    }
+    if (none || mod == 2)
+        x_u32(e, (uint32_t)at.disp);
+    else if (mod == 1)
+        x_byte(e, (uint8_t)at.disp);
+}
+
+void x_imm(struct emit *e, unsigned size, uint32_t value) { bytes(e, &value, size == 8 ? 1 : size == 16 ? 2 : 4); }
+
+void x_mov(struct emit *e, int to, int from) { x_rr(e, 32, X_MOV_RM_R, from, to); }
+
+void x_mov_imm32(struct emit *e, int to, uint32_t value)
+{
+    head(e, 32, 0xb8 | (to & 7), 0, 0, to);
+    x_u32(e, value);
+}
+
+void x_mov_imm64(struct emit *e, int to, uint64_t value)
+{
+    head(e, 64, 0xb8 | (to & 7), 0, 0, to);
+    x_u64(e, value);
+}
+
+static unsigned group1(unsigned size, uint32_t value)
+{
+    return size == 8 ? 0x80 : (int32_t)value == (int8_t)value ? 0x83 : 0x81;
+}
+
+void x_alu_imm(struct emit *e, unsigned size, unsigned op, int rm, uint32_t value)
+{
+    unsigned opcode = group1(size, value);
+
+    x_rr(e, size, opcode, (int)op, rm);
+    x_imm(e, opcode == 0x81 ? size : 8, value);
+}
+
+void x_alu_mem_imm(struct emit *e, unsigned size, unsigned op, struct x_mem at, uint32_t value)
+{
+    unsigned opcode = group1(size, value);
+
+    x_rm(e, size, opcode, (int)op, at);
+    x_imm(e, opcode == 0x81 ? size : 8, value);
+}
+
+void x_push(struct emit *e, int reg) { head(e, 32, 0x50 | (reg & 7), 0, 0, reg); }
+void x_pop(struct emit *e, int reg) { head(e, 32, 0x58 | (reg & 7), 0, 0, reg); }
+void x_jmp_reg(struct emit *e, int reg) { x_rr(e, 32, X_GROUP5, 4, reg); }
+
+static uint8_t *field(struct emit *e)
+{
+    x_u32(e, 0);
+    return e->at - 4;
+}
+
+uint8_t *x_jmp(struct emit *e)
+{
+    x_byte(e, 0xe9);
+    return field(e);
+}
+
+uint8_t *x_jcc(struct emit *e, unsigned cc)
+{
+    x_byte(e, 0x0f);
+    x_byte(e, 0x80 | cc);
+    return field(e);
+}
+
+uint8_t *x_call(struct emit *e)
+{
+    x_byte(e, 0xe8);
+    return field(e);
+}
+
+void x_aim(uint8_t *at, ptrdiff_t run, const uint8_t *target)
+{
+    int32_t distance = (int32_t)(target - (at + run + 4));
+
+    memcpy(at, &distance, sizeof distance);
+}
+
+void x_land(struct emit *e, uint8_t *at)
+{
+    if (!e->full) x_aim(at, e->run, x_runs_at(e));
+}

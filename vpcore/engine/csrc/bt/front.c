@@ -1,0 +1,329 @@
+/* front.c: from a block of decoded instructions to host code: flags, memory operands, ends, and the walk. */
+#include "front.h"
+#include "../interp/interp.h"
+#include <string.h>
+
+/* -- Flags -------------------------------------------------------------------------------------------------------- */
+
+void f_save(struct front *f)
+{
+    if (f->flags & IN_RBX) return;
+    x_byte(f->e, 0x9f); /* lahf */
+    x_rr(f->e, 8, X_SETCC | X_CC_O, 0, RAX);
+    x_rr(f->e, 32, X_MOVZX_W, FLAGS, RAX);
+    f->flags |= IN_RBX;
+}
+
+void f_clobber(struct front *f)
+{
+    f_save(f);
+    f->flags = IN_RBX;
+}
+
+void f_load(struct front *f)
+{
+    if (f->flags & IN_HOST) return;
+    x_mov(f->e, RAX, FLAGS);
+    x_byte(f->e, 0x04), x_byte(f->e, 0x7f); /* add al,127: OF where AL is 1 */
+    x_byte(f->e, 0x9e);                     /* sahf */
+    f->flags |= IN_HOST;
+}
+
+void f_carry(struct front *f)
+{
+    if (f->flags & IN_HOST) return;
+    x_rr(f->e, 32, X_BT_IMM, 4, FLAGS);
+    x_byte(f->e, RAW_CF_BIT);
+}
+
+/* -- The interpreter's part --------------------------------------------------------------------------------------- */
+
+static struct site *site_of(struct front *f)
+{
+    if (f->site) return f->site;
+    struct site *s = f->site = bt_allocate(f->bt, sizeof *s);
+    if (!s) {
+        f->full = true;
+        return NULL;
+    }
+    s->pair[0] = *f->i;
+    if (f->i == f->b->insns) s->pair[0].fn = f->b->first;
+    block_sentinel(&s->pair[1], f->i->off + f->i->len);
+    s->block = f->b;
+    s->block_eip = f->eip;
+    s->next_eip = f_next_eip(f);
+    s->rest = (uint16_t)(f->count - f->index);
+    s->ends = f->index + 1 == f->count;
+    return s;
+}
+
+static void add_cold(struct front *f, uint8_t *from, struct site *site, uint32_t eip)
+{
+    if (f->cold_count == COLD_MOST)
+        f->full = true;
+    else
+        f->cold[f->cold_count++] = (struct cold){from, NULL, site, eip};
+}
+
+static void emit_call_slow(struct front *f, const struct site *s)
+{
+    x_mov_imm64(f->e, RSI, (uintptr_t)s);
+    uint8_t *call = x_call(f->e);
+    if (!f->e->full) x_aim(call, f->e->run, f->bt->slow);
+}
+
+/* The whole instruction by the interpreter. */
+static void leave_to_interp(struct front *f)
+{
+    struct site *s = site_of(f);
+
+    if (!s) return;
+    f_save(f);
+    emit_call_slow(f, s);
+    f->flags = IN_HOST | IN_RBX;
+    f->closed = s->ends;
+}
+
+/* -- Memory ------------------------------------------------------------------------------------------------------- */
+
+static struct x_mem vm_at(size_t offset) { return (struct x_mem){VM, X_NONE, 0, (int32_t)offset}; }
+
+void f_lea(struct front *f, int to)
+{
+    const struct insn *i = f->i;
+    int base = i->base == REG_NONE ? X_NONE : guest(i->base), index = i->index == REG_NONE ? X_NONE : guest(i->index);
+
+    if (base == X_NONE && index == X_NONE)
+        x_mov_imm32(f->e, to, i->disp);
+    else if (index == X_NONE && !i->disp)
+        x_mov(f->e, to, base);
+    else
+        x_rm(f->e, 32, X_LEA, to, (struct x_mem){base, index, i->scale, (int32_t)i->disp});
+}
+
+/* Linear address in ESI: to the TLB; see tlb_at() and the accessors in mmu.h. */
+static struct x_mem probe(struct front *f, unsigned bits, bool write)
+{
+    _Static_assert(sizeof(struct tlb_entry) == 16, "the index is scaled by shifts");
+    enum { ENTRY_SHIFT = 4 };
+    struct emit *e = f->e;
+    size_t entry = offsetof(struct vp_vm, tlb) + f->m->user * sizeof f->m->tlb[0];
+    size_t tag = entry + (write ? offsetof(struct tlb_entry, wr_tag) : offsetof(struct tlb_entry, rd_tag));
+
+    x_mov(e, RCX, RSI);
+    x_rr(e, 32, X_SHIFT_IMM, 5, RCX);
+    x_byte(e, PAGE_SHIFT - ENTRY_SHIFT);
+    x_alu_imm(e, 32, X_AND, RCX, (TLB_SIZE - 1) << ENTRY_SHIFT);
+    if (bits == 8)
+        x_mov(e, RDX, RSI);
+    else
+        x_rm(e, 32, X_LEA, RDX, (struct x_mem){RSI, X_NONE, 0, (int32_t)bits / 8 - 1});
+    x_alu_imm(e, 32, X_AND, RDX, PAGE_MASK);
+    x_rm(e, 32, X_CMP << 3 | X_ALU_R_RM, RDX, (struct x_mem){VM, RCX, 0, (int32_t)tag});
+    uint8_t *miss = x_jcc(e, X_CC_NE);
+    struct site *s = site_of(f);
+    if (s) add_cold(f, miss, s, 0);
+    size_t addend = entry + offsetof(struct tlb_entry, addend);
+    x_rm(e, 64, X_MOV_R_RM, RDX, (struct x_mem){VM, RCX, 0, (int32_t)addend});
+    return (struct x_mem){RDX, RSI, 0, 0};
+}
+
+struct x_mem f_operand(struct front *f, unsigned bits, bool write)
+{
+    unsigned seg = f->i->seg;
+    bool flat = seg == VP_DS || seg == VP_ES || seg == VP_SS;
+    struct emit *e = f->e;
+
+    f_clobber(f);
+    f_lea(f, RSI);
+    if (!flat) {
+        size_t access = offsetof(struct vp_vm, sacc) + seg * sizeof f->m->sacc[0];
+        size_t last = write ? offsetof(struct seg_access, wr_last) : offsetof(struct seg_access, rd_last);
+        x_rm(e, 64, X_LEA, RDX, (struct x_mem){RSI, X_NONE, 0, (int32_t)bits / 8 - 1});
+        x_rm(e, 64, X_CMP << 3 | X_ALU_R_RM, RDX, vm_at(access + last));
+        uint8_t *out = x_jcc(e, X_CC_G);
+        struct site *s = site_of(f);
+        if (s) add_cold(f, out, s, 0);
+        x_rm(e, 32, X_ADD << 3 | X_ALU_R_RM, RSI, vm_at(access + offsetof(struct seg_access, base)));
+    }
+    return probe(f, bits, write);
+}
+
+struct x_mem f_stack(struct front *f, unsigned reg, int32_t disp, bool write)
+{
+    f_clobber(f);
+    if (disp)
+        x_rm(f->e, 32, X_LEA, RSI, (struct x_mem){guest(reg), X_NONE, 0, disp});
+    else
+        x_mov(f->e, RSI, guest(reg));
+    return probe(f, 32, write);
+}
+
+/* -- Ends --------------------------------------------------------------------------------------------------------- */
+
+uint32_t f_next_eip(const struct front *f) { return f->eip + f->i->off + f->i->len; }
+
+/* Jumps are chained within a page only: what lies on another one is the page tables' business each time. */
+static bool same_page(const struct front *f, uint32_t eip) { return !((eip ^ f->eip) & PAGE_MASK); }
+
+static void exit_at(struct front *f, uint32_t eip)
+{
+    x_mov_imm32(f->e, RAX, eip);
+    uint8_t *jump = x_jmp(f->e);
+    if (!f->e->full) x_aim(jump, f->e->run, f->bt->exit);
+}
+
+void f_goto_eax(struct front *f)
+{
+    _Static_assert(sizeof(struct jump) == 16 && offsetof(struct jump, block) == 8, "the index is scaled by shifts");
+    enum { JUMP_SHIFT = 4 };
+    struct emit *e = f->e;
+
+    f_clobber(f);
+    f->closed = true;
+    x_mov(e, RCX, RAX);
+    x_rr(e, 32, X_SHIFT_IMM, 5, RCX);
+    x_byte(e, JUMP_BITS);
+    x_rr(e, 32, X_XOR << 3 | X_ALU_R_RM, RCX, RAX);
+    x_alu_imm(e, 32, X_AND, RCX, (1 << JUMP_BITS) - 1);
+    x_rr(e, 32, X_SHIFT_IMM, 4, RCX);
+    x_byte(e, JUMP_SHIFT);
+    x_mov_imm64(e, RDX, (uintptr_t)f->m->interp->jumps);
+    x_rm(e, 64, X_MOV_R_RM, RSI, (struct x_mem){RSP, X_NONE, 0, 0});
+    x_rr(e, 64, X_OR << 3 | X_ALU_R_RM, RSI, RAX);
+    x_rm(e, 64, X_CMP << 3 | X_ALU_R_RM, RSI, (struct x_mem){RDX, RCX, 0, 0});
+    uint8_t *miss = x_jcc(e, X_CC_NE);
+    if (!e->full) x_aim(miss, e->run, f->bt->exit);
+    x_rm(e, 64, X_MOV_R_RM, RDX, (struct x_mem){RDX, RCX, 0, offsetof(struct jump, block)});
+    x_rm(e, 32, X_GROUP5, 4, (struct x_mem){RDX, X_NONE, 0, offsetof(struct block, host)});
+}
+
+void f_goto(struct front *f, uint32_t eip)
+{
+    f_clobber(f);
+    f->closed = true;
+    if (same_page(f, eip)) {
+        add_cold(f, x_jmp(f->e), NULL, eip);
+    } else {
+        x_mov_imm32(f->e, RAX, eip);
+        f_goto_eax(f);
+    }
+}
+
+void f_branch(struct front *f, unsigned cc, uint32_t eip)
+{
+    f_save(f);
+    add_cold(f, x_jcc(f->e, cc), NULL, eip);
+    f_goto(f, f_next_eip(f));
+}
+
+/* -- The walk ----------------------------------------------------------------------------------------------------- */
+
+/* Instructions after which segments may no longer be what the host code takes them for. */
+static bool loads_segment(unsigned op)
+{
+    switch (op) {
+    case OP_MOV_Sw_Ew:
+    case OP_POP_Zs:
+    case OP_LES_Gv_Mp:
+    case OP_LDS_Gv_Mp:
+    case OP_LFS_Gv_Mp:
+    case OP_LGS_Gv_Mp:
+    case OP_LSS_Gv_Mp: return true;
+    default: return false;
+    }
+}
+
+/* How many instructions the host code has: up to the first that ends it. */
+static unsigned extent(const struct block *b)
+{
+    unsigned k = 0;
+
+    while (k + 1 < b->count && !(op_info[b->insns[k].op].traits & TRAIT_END) && !loads_segment(b->insns[k].op)) k++;
+    return k + 1;
+}
+
+/* What is no instruction has no length. */
+static void emit_insn(struct front *f)
+{
+    const struct insn *i = f->i;
+    bool plain = i->len && (!(i->form & FORM_MEM) || (i->form & FORM_AS32));
+
+    if (plain && !(i->prefix & (PFX_REP | PFX_REPNE)) && (front_insn(f) || front_flow(f))) return;
+    leave_to_interp(f);
+}
+
+static void emit_cold(struct front *f, const struct cold *c)
+{
+    x_land(f->e, c->from);
+    if (c->site) {
+        emit_call_slow(f, c->site);
+        uint8_t *jump = x_jmp(f->e);
+        if (!f->e->full) x_aim(jump, f->e->run, c->back);
+    } else if (same_page(f, c->eip)) {
+        x_mov_imm32(f->e, RAX, c->eip);
+        x_mov_imm64(f->e, RDX, (uintptr_t)(c->from + f->e->run));
+        uint8_t *jump = x_jmp(f->e);
+        if (!f->e->full) x_aim(jump, f->e->run, f->bt->exit_link);
+    } else {
+        x_mov_imm32(f->e, RAX, c->eip);
+        f->flags = IN_RBX;
+        f_goto_eax(f);
+    }
+}
+
+/* The way in for jumps that found the block by EIP in EAX, then the one for those that know it. */
+static uint8_t *emit_entries(struct front *f, struct translation *t)
+{
+    struct emit *e = f->e;
+
+    f->b->host = x_runs_at(e);
+    x_alu_imm(e, 32, X_CMP, RAX, f->eip);
+    uint8_t *other = x_jcc(e, X_CC_NE);
+    if (!e->full) x_aim(other, e->run, f->bt->exit);
+    x_alu_mem_imm(e, 8, X_CMP, vm_at(offsetof(struct vp_vm, user)), f->m->user);
+    other = x_jcc(e, X_CC_NE);
+    if (!e->full) x_aim(other, e->run, f->bt->exit);
+    t->entry = x_runs_at(e);
+    x_alu_imm(e, 32, X_SUB, BUDGET, f->count);
+    return x_jcc(e, X_CC_S);
+}
+
+static void emit_block(struct front *f, struct translation *t)
+{
+    uint8_t *poor = emit_entries(f, t);
+
+    f->flags = IN_RBX;
+    for (; f->index < f->count && !f->full && !f->e->full; f->index++) {
+        f->i = &f->b->insns[f->index];
+        f->site = NULL;
+        f->cold_mark = f->cold_count;
+        emit_insn(f);
+        for (unsigned k = f->cold_mark; k < f->cold_count; k++) f->cold[k].back = x_runs_at(f->e);
+    }
+    f->i = &f->b->insns[f->count - 1];
+    if (!f->closed) f_goto(f, f_next_eip(f));
+    for (unsigned k = 0; k < f->cold_count && !f->full; k++) emit_cold(f, &f->cold[k]);
+    x_land(f->e, poor);
+    x_alu_imm(f->e, 32, X_ADD, BUDGET, f->count);
+    exit_at(f, f->eip);
+}
+
+bool bt_translate(struct vp_vm *m, struct block *b)
+{
+    static _Thread_local struct front f;
+    struct bt *bt = bt_of(m);
+    struct translation *t = bt_allocate(bt, sizeof *t);
+
+    if (!t) return false;
+    *t = (struct translation){.eip = m->block_eip, .user = m->user};
+    f.m = m, f.bt = bt, f.e = &bt->e, f.b = b, f.eip = m->block_eip;
+    f.index = 0, f.count = extent(b), f.cold_count = 0, f.full = f.closed = false;
+    emit_block(&f, t);
+    if (f.full || bt->e.full) {
+        b->host = bt->exit;
+        return false;
+    }
+    b->translation = t;
+    return true;
+}

@@ -1,0 +1,64 @@
+/* front.h: a block under translation; private to front*.c. */
+#ifndef VP_BT_FRONT_H
+#define VP_BT_FRONT_H
+#include "../isa.h"
+#include "../seg.h"
+#include "bt.h"
+
+/* Where the guest's status flags are between two instructions of host code. */
+enum { IN_HOST = 1, IN_RBX = 2 };
+
+enum { COLD_MOST = 4 * BLOCK_MAX + 2 };
+
+/* Code behind the block: what is seldom executed. */
+struct cold {
+    uint8_t *from;       /* a jump's displacement */
+    const uint8_t *back; /* where to go on, NULL for an exit */
+    struct site *site;
+    uint32_t eip;
+};
+
+struct front {
+    struct vp_vm *m;
+    struct bt *bt;
+    struct emit *e;
+    struct block *b;
+    const struct insn *i; /* under translation */
+    struct site *site;    /* of i; made when first needed */
+    uint32_t eip;         /* of the block */
+    unsigned index, count;
+    unsigned flags;                 /* IN_ bits */
+    unsigned cold_count, cold_mark; /* entries from cold_mark on belong to i and have no `back` yet */
+    bool full, closed;              /* closed: i has ended the host code */
+    struct cold cold[COLD_MOST];
+};
+
+static inline int guest(unsigned n) { return (int)(GUEST + n); }
+
+/* -- Flags -- */
+void f_save(struct front *f);    /* RBX has them too */
+void f_clobber(struct front *f); /* the host's flags are free */
+void f_load(struct front *f);    /* the host's flags are the guest's; RAX is lost */
+void f_carry(struct front *f);   /* CF is the guest's */
+static inline void f_made(struct front *f) { f->flags = IN_HOST; }
+
+/* -- Memory -- */
+/* Where the memory operand lies in the host, for `bits` wide; everything slow goes to the interpreter.  RCX RDX RSI are
+ * lost, and the host's flags; RAX is kept. */
+struct x_mem f_operand(struct front *f, unsigned bits, bool write);
+/* The same for the linear address reg + disp in the stack segment. */
+struct x_mem f_stack(struct front *f, unsigned reg, int32_t disp, bool write);
+void f_lea(struct front *f, int to); /* effective address */
+
+/* -- Ends -- */
+uint32_t f_next_eip(const struct front *f);
+void f_goto(struct front *f, uint32_t eip);                /* direct */
+void f_branch(struct front *f, unsigned cc, uint32_t eip); /* by the host's flags; else behind the instruction */
+void f_goto_eax(struct front *f);                          /* indirect */
+
+/* front_int.c: emit f->i, false where that is the interpreter's business. */
+bool front_insn(struct front *f);
+/* front_flow.c: the same for control transfers and the stack. */
+bool front_flow(struct front *f);
+
+#endif

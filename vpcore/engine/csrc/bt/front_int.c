@@ -1,0 +1,451 @@
+/* front_int.c: integer instructions that do not touch EIP or the stack, each as the same one of the host.
+ *
+ * An emitter first makes the memory operand (f_operand), then sees to the flags, then to byte registers: the order in
+ * which they need RAX, RCX and the host's flags.
+ */
+#include "front.h"
+
+/* -- Byte registers ----------------------------------------------------------------------------------------------- */
+
+/* AH, CH, DH and BH of the guest have no name beside R8-R15: they are worked on in RCX. */
+static bool is_high(unsigned bits, unsigned n) { return bits == 8 && n > 3; }
+
+static int begin_dst(struct front *f, unsigned bits, unsigned n)
+{
+    if (!is_high(bits, n)) return guest(n);
+    x_mov(f->e, RCX, guest(n & 3));
+    return X_CH;
+}
+static void end_dst(struct front *f, unsigned bits, unsigned n)
+{
+    if (is_high(bits, n)) x_mov(f->e, guest(n & 3), RCX);
+}
+
+/* A source beside which `dst` may stand. */
+static int source(struct front *f, unsigned bits, unsigned n, bool beside_high)
+{
+    if (bits != 8 || (n < 4 && !beside_high)) return guest(n);
+    x_mov(f->e, RAX, guest(n & 3));
+    if (n > 3) x_rr(f->e, 32, X_MOVZX_B, RAX, X_AH);
+    return RAX;
+}
+
+/* Word opcodes are odd, byte opcodes the even ones before. */
+static unsigned sized(unsigned opcode, unsigned bits) { return bits == 8 ? opcode & ~1u : opcode; }
+static unsigned op_bits(const struct insn *i) { return i->form & FORM_OS32 ? 32 : 16; }
+static bool is_mem(const struct front *f) { return f->i->form & FORM_MEM; }
+
+/* -- Operand forms ------------------------------------------------------------------------------------------------ */
+
+enum need { NO_FLAGS, CARRY, ALL_FLAGS };
+static void need_flags(struct front *f, enum need need)
+{
+    if (need == CARRY) f_carry(f);
+    if (need == ALL_FLAGS) f_load(f);
+}
+
+/* op r/m, r */
+static void rm_reg(struct front *f, unsigned bits, unsigned opcode, bool write, enum need need)
+{
+    const struct insn *i = f->i;
+
+    if (is_mem(f)) {
+        struct x_mem at = f_operand(f, bits, write);
+        need_flags(f, need);
+        x_rm(f->e, bits, sized(opcode, bits), source(f, bits, i->reg, false), at);
+        return;
+    }
+    need_flags(f, need);
+    int src = source(f, bits, i->reg, is_high(bits, i->rm)), dst = begin_dst(f, bits, i->rm);
+    x_rr(f->e, bits, sized(opcode, bits), src, dst);
+    end_dst(f, bits, i->rm);
+}
+
+/* op r, r/m; the opcode is that of the form above */
+static void reg_rm(struct front *f, unsigned bits, unsigned opcode, enum need need)
+{
+    const struct insn *i = f->i;
+    enum { DIRECTION = 2 };
+
+    if (is_mem(f)) {
+        struct x_mem at = f_operand(f, bits, false);
+        need_flags(f, need);
+        int dst = begin_dst(f, bits, i->reg);
+        x_rm(f->e, bits, sized(opcode, bits) | DIRECTION, dst, at);
+    } else {
+        need_flags(f, need);
+        int src = source(f, bits, i->rm, is_high(bits, i->reg)), dst = begin_dst(f, bits, i->reg);
+        x_rr(f->e, bits, sized(opcode, bits), src, dst);
+    }
+    end_dst(f, bits, i->reg);
+}
+
+/* op r/m with an opcode extension, and an immediate of imm_bits (0: none) */
+static void rm_ext(struct front *f, unsigned bits, unsigned opcode, unsigned ext, unsigned imm_bits, enum need need)
+{
+    const struct insn *i = f->i;
+    bool tests = opcode == X_GROUP3 && ext == 0;
+
+    if (is_mem(f)) {
+        struct x_mem at = f_operand(f, bits, !tests);
+        need_flags(f, need);
+        x_rm(f->e, bits, sized(opcode, bits), (int)ext, at);
+        if (imm_bits) x_imm(f->e, imm_bits, i->imm);
+        return;
+    }
+    need_flags(f, need);
+    int dst = begin_dst(f, bits, i->rm);
+    x_rr(f->e, bits, sized(opcode, bits), (int)ext, dst);
+    if (imm_bits) x_imm(f->e, imm_bits, i->imm);
+    end_dst(f, bits, i->rm);
+}
+
+/* -- Arithmetic --------------------------------------------------------------------------------------------------- */
+
+enum { ALU_ADC = 2, ALU_SBB = 3, ALU_CMP = 7 };
+
+static void alu_imm(struct front *f, unsigned bits, unsigned alu, unsigned n)
+{
+    int dst = begin_dst(f, bits, n);
+
+    x_alu_imm(f->e, bits, alu, dst, f->i->imm);
+    end_dst(f, bits, n);
+}
+
+/* The nine forms of each of the eight, in the order of the table: groups of eight rows. */
+static bool alu(struct front *f)
+{
+    unsigned op = f->i->op, bits = op_bits(f->i);
+
+    if (op < OP_ADD_Eb_Gb || op > OP_CMP_Ev_Ibs) return false;
+    unsigned group = (op - OP_ADD_Eb_Gb) / 8, k = (op - OP_ADD_Eb_Gb) % 8;
+    enum need need = k == ALU_ADC || k == ALU_SBB ? CARRY : NO_FLAGS;
+    unsigned opcode = k << 3 | X_ALU_RM_R;
+    switch (OP_ADD_Eb_Gb + group * 8) {
+    case OP_ADD_Eb_Gb: rm_reg(f, 8, opcode, k != ALU_CMP, need); break;
+    case OP_ADD_Ev_Gv: rm_reg(f, bits, opcode, k != ALU_CMP, need); break;
+    case OP_ADD_Gb_Eb: reg_rm(f, 8, opcode, need); break;
+    case OP_ADD_Gv_Ev: reg_rm(f, bits, opcode, need); break;
+    case OP_ADD_AL_Ib:
+        need_flags(f, need);
+        alu_imm(f, 8, k, EAX);
+        break;
+    case OP_ADD_rAX_Iz:
+        need_flags(f, need);
+        alu_imm(f, bits, k, EAX);
+        break;
+    default:
+        if (op <= OP_CMP_Eb_Ib) bits = 8;
+        if (is_mem(f)) {
+            struct x_mem at = f_operand(f, bits, k != ALU_CMP);
+            need_flags(f, need);
+            x_alu_mem_imm(f->e, bits, k, at, f->i->imm);
+        } else {
+            need_flags(f, need);
+            alu_imm(f, bits, k, f->i->rm);
+        }
+    }
+    f_made(f);
+    return true;
+}
+
+static bool unary(struct front *f)
+{
+    unsigned bits = op_bits(f->i);
+    struct emit *e = f->e;
+
+    switch (f->i->op) {
+    case OP_INC_Zv:
+    case OP_DEC_Zv:
+        f_carry(f);
+        x_rr(e, bits, X_GROUP5, f->i->op == OP_DEC_Zv, guest(f->i->reg));
+        break;
+    case OP_INC_Eb: rm_ext(f, 8, X_GROUP5, 0, 0, CARRY); break;
+    case OP_DEC_Eb: rm_ext(f, 8, X_GROUP5, 1, 0, CARRY); break;
+    case OP_INC_Ev: rm_ext(f, bits, X_GROUP5, 0, 0, CARRY); break;
+    case OP_DEC_Ev: rm_ext(f, bits, X_GROUP5, 1, 0, CARRY); break;
+    case OP_NEG_Eb: rm_ext(f, 8, X_GROUP3, 3, 0, NO_FLAGS); break;
+    case OP_NEG_Ev: rm_ext(f, bits, X_GROUP3, 3, 0, NO_FLAGS); break;
+    case OP_NOT_Eb: rm_ext(f, 8, X_GROUP3, 2, 0, NO_FLAGS); return true;
+    case OP_NOT_Ev: rm_ext(f, bits, X_GROUP3, 2, 0, NO_FLAGS); return true;
+    default: return false;
+    }
+    f_made(f);
+    return true;
+}
+
+static bool test(struct front *f)
+{
+    unsigned bits = op_bits(f->i);
+
+    switch (f->i->op) {
+    case OP_TEST_Eb_Gb: rm_reg(f, 8, X_TEST_RM_R, false, NO_FLAGS); break;
+    case OP_TEST_Ev_Gv: rm_reg(f, bits, X_TEST_RM_R, false, NO_FLAGS); break;
+    case OP_TEST_Eb_Ib: rm_ext(f, 8, X_GROUP3, 0, 8, NO_FLAGS); break;
+    case OP_TEST_Ev_Iz: rm_ext(f, bits, X_GROUP3, 0, bits, NO_FLAGS); break;
+    case OP_TEST_AL_Ib:
+        x_rr(f->e, 8, sized(X_GROUP3, 8), 0, guest(EAX));
+        x_imm(f->e, 8, f->i->imm);
+        break;
+    case OP_TEST_rAX_Iz:
+        x_rr(f->e, bits, X_GROUP3, 0, guest(EAX));
+        x_imm(f->e, bits, f->i->imm);
+        break;
+    default: return false;
+    }
+    f_made(f);
+    return true;
+}
+
+/* SF, ZF, PF by the product's low half and no AF, as muldiv.c has them: the host leaves others. */
+static void multiply_flags(struct front *f, int low)
+{
+    struct emit *e = f->e;
+
+    x_rr(e, 8, X_SETCC | X_CC_O, 0, RCX);
+    x_rr(e, 32, X_TEST_RM_R, low, low);
+    x_byte(e, 0x9f);                  /* lahf */
+    x_rr(e, 8, X_OR << 3, RCX, X_AH); /* CF */
+    x_rr(e, 8, 0x88, RCX, RAX);       /* OF */
+    x_rr(e, 32, X_MOVZX_W, FLAGS, RAX);
+    f->flags = IN_RBX;
+}
+
+static bool multiply(struct front *f)
+{
+    const struct insn *i = f->i;
+    struct emit *e = f->e;
+    bool mem = is_mem(f), one = i->op == OP_MUL_Ev || i->op == OP_IMUL_Ev;
+    bool two = i->op == OP_IMUL_Gv_Ev, three = i->op == OP_IMUL_Gv_Ev_Iz || i->op == OP_IMUL_Gv_Ev_Ibs;
+
+    if (!(i->form & FORM_OS32) || !(one || two || three)) return false;
+    struct x_mem at = {0};
+    if (mem) at = f_operand(f, 32, false);
+    int dst = one ? RAX : guest(i->reg), rm = guest(i->rm);
+    unsigned opcode = one ? X_GROUP3 : two ? X_IMUL_R_RM : X_IMUL_R_RM_IMM;
+    int reg = one ? (i->op == OP_MUL_Ev ? 4 : 5) : dst;
+    if (one) x_mov(e, RAX, guest(EAX));
+    if (mem)
+        x_rm(e, 32, opcode, reg, at);
+    else
+        x_rr(e, 32, opcode, reg, rm);
+    if (three) x_imm(e, 32, i->imm);
+    if (one) {
+        x_mov(e, guest(EAX), RAX);
+        x_mov(e, guest(EDX), RDX);
+    }
+    multiply_flags(f, one ? guest(EAX) : dst);
+    return true;
+}
+
+/* -- Shifts ------------------------------------------------------------------------------------------------------- */
+
+enum { SHIFT_RCL = 2, SHIFT_RCR = 3, SHIFT_SHL = 4, SHIFT_KINDS = 7 };
+
+/* Rows: ROL ROR RCL RCR SHL SHR SAR, each group for Eb and Ev, by Ib, 1, CL. */
+static bool shift(struct front *f)
+{
+    static const uint8_t extension[SHIFT_KINDS] = {0, 1, 2, 3, 4, 5, 7};
+    const struct insn *i = f->i;
+
+    if (i->op < OP_ROL_Eb_Ib || i->op > OP_SAR_Ev_CL) return false;
+    unsigned at = i->op - OP_ROL_Eb_Ib, kind = at % SHIFT_KINDS, group = at / SHIFT_KINDS;
+    unsigned bits = group & 1 ? op_bits(i) : 8, count = group < 2 ? i->imm & 31 : 1;
+    bool by_cl = group > 3, rotates = kind < SHIFT_SHL, through = kind == SHIFT_RCL || kind == SHIFT_RCR;
+    /* counts whose flags are the host's own affair stay with the interpreter */
+    if (by_cl || !count || count > 1) return false;
+    (void)through;
+    rm_ext(f, bits, X_SHIFT_1, extension[kind], 0, rotates ? ALL_FLAGS : NO_FLAGS);
+    f_made(f);
+    return true;
+}
+
+/* -- Moves -------------------------------------------------------------------------------------------------------- */
+
+static void move_imm(struct front *f, unsigned bits, unsigned n)
+{
+    int dst = begin_dst(f, bits, n);
+
+    x_rr(f->e, bits, sized(X_MOV_RM_IMM, bits), 0, dst);
+    x_imm(f->e, bits, f->i->imm);
+    end_dst(f, bits, n);
+}
+
+static bool move(struct front *f)
+{
+    const struct insn *i = f->i;
+    unsigned bits = op_bits(i);
+
+    switch (i->op) {
+    case OP_MOV_Eb_Gb: rm_reg(f, 8, X_MOV_RM_R, true, NO_FLAGS); return true;
+    case OP_MOV_Ev_Gv: rm_reg(f, bits, X_MOV_RM_R, true, NO_FLAGS); return true;
+    case OP_MOV_Gb_Eb: reg_rm(f, 8, X_MOV_RM_R, NO_FLAGS); return true;
+    case OP_MOV_Gv_Ev: reg_rm(f, bits, X_MOV_RM_R, NO_FLAGS); return true;
+    case OP_MOV_Eb_Ib: rm_ext(f, 8, X_MOV_RM_IMM, 0, 8, NO_FLAGS); return true;
+    case OP_MOV_Ev_Iz: rm_ext(f, bits, X_MOV_RM_IMM, 0, bits, NO_FLAGS); return true;
+    case OP_MOV_Zb_Ib: move_imm(f, 8, i->reg); return true;
+    case OP_MOV_Zv_Iz:
+        if (bits == 32)
+            x_mov_imm32(f->e, guest(i->reg), i->imm);
+        else
+            move_imm(f, bits, i->reg);
+        return true;
+    case OP_MOV_AL_Ob: x_rm(f->e, 8, 0x8a, guest(EAX), f_operand(f, 8, false)); return true;
+    case OP_MOV_rAX_Ov: x_rm(f->e, bits, X_MOV_R_RM, guest(EAX), f_operand(f, bits, false)); return true;
+    case OP_MOV_Ob_AL: x_rm(f->e, 8, 0x88, guest(EAX), f_operand(f, 8, true)); return true;
+    case OP_MOV_Ov_rAX: x_rm(f->e, bits, X_MOV_RM_R, guest(EAX), f_operand(f, bits, true)); return true;
+    default: return false;
+    }
+}
+
+/* MOVZX and MOVSX to 32 bits. */
+static bool extend(struct front *f)
+{
+    const struct insn *i = f->i;
+    unsigned opcode, bits;
+
+    switch (i->op) {
+    case OP_MOVZX_Gv_Eb: opcode = X_MOVZX_B, bits = 8; break;
+    case OP_MOVZX_Gv_Ew: opcode = X_MOVZX_W, bits = 16; break;
+    case OP_MOVSX_Gv_Eb: opcode = X_MOVSX_B, bits = 8; break;
+    case OP_MOVSX_Gv_Ew: opcode = X_MOVSX_W, bits = 16; break;
+    default: return false;
+    }
+    if (!(i->form & FORM_OS32)) return false;
+    if (is_mem(f))
+        x_rm(f->e, 32, opcode, guest(i->reg), f_operand(f, bits, false));
+    else
+        x_rr(f->e, 32, opcode, guest(i->reg), source(f, bits, i->rm, false));
+    return true;
+}
+
+static void exchange(struct front *f, unsigned a, unsigned b)
+{
+    x_mov(f->e, RAX, guest(a));
+    x_mov(f->e, guest(a), guest(b));
+    x_mov(f->e, guest(b), RAX);
+}
+
+static bool move_more(struct front *f)
+{
+    const struct insn *i = f->i;
+    struct emit *e = f->e;
+
+    if (!(i->form & FORM_OS32)) return false;
+    switch (i->op) {
+    case OP_LEA_Gv_M: f_lea(f, guest(i->reg)); return true;
+    case OP_XCHG_Zv_rAX: exchange(f, i->reg, EAX); return true;
+    case OP_XCHG_Ev_Gv:
+        if (is_mem(f)) {
+            struct x_mem at = f_operand(f, 32, true);
+            x_rm(e, 32, X_MOV_R_RM, RAX, at);
+            x_rm(e, 32, X_MOV_RM_R, guest(i->reg), at);
+            x_mov(e, guest(i->reg), RAX);
+        } else {
+            exchange(f, i->reg, i->rm);
+        }
+        return true;
+    case OP_CBW: x_rr(e, 32, X_MOVSX_W, guest(EAX), guest(EAX)); return true;
+    case OP_CWD:
+        x_mov(e, RAX, guest(EAX));
+        x_byte(e, 0x99); /* cdq */
+        x_mov(e, guest(EDX), RDX);
+        return true;
+    case OP_BSWAP_Zv: x_byte(e, 0x41), x_byte(e, 0x0f), x_byte(e, 0xc8 | i->reg); return true;
+    default: return false;
+    }
+}
+
+/* -- Conditions, bits and flags ----------------------------------------------------------------------------------- */
+
+static void set_byte(struct front *f, unsigned cc)
+{
+    const struct insn *i = f->i;
+
+    if (is_mem(f)) {
+        struct x_mem at = f_operand(f, 8, true);
+        f_load(f);
+        x_rm(f->e, 8, X_SETCC | cc, 0, at);
+        return;
+    }
+    f_load(f);
+    int dst = begin_dst(f, 8, i->rm);
+    x_rr(f->e, 8, X_SETCC | cc, 0, dst);
+    end_dst(f, 8, i->rm);
+}
+
+static bool conditional(struct front *f)
+{
+    const struct insn *i = f->i;
+    struct emit *e = f->e;
+
+    if (i->op >= OP_SETO_Eb && i->op <= OP_SETG_Eb) {
+        set_byte(f, i->op - OP_SETO_Eb);
+        return true;
+    }
+    if (i->op < OP_CMOVO_Gv_Ev || i->op > OP_CMOVG_Gv_Ev || !(i->form & FORM_OS32)) return false;
+    unsigned opcode = X_CMOVCC | (i->op - OP_CMOVO_Gv_Ev);
+    struct x_mem at = {0};
+    if (is_mem(f)) at = f_operand(f, 32, false);
+    f_load(f);
+    if (is_mem(f))
+        x_rm(e, 32, opcode, guest(i->reg), at);
+    else
+        x_rr(e, 32, opcode, guest(i->reg), guest(i->rm));
+    return true;
+}
+
+/* BT, BTS, BTR, BTC; with a register for the bit number, a memory operand is a bit string: the interpreter's. */
+static bool bit_test(struct front *f)
+{
+    const struct insn *i = f->i;
+    struct emit *e = f->e;
+    bool imm = i->op >= OP_BT_Ev_Ib && i->op <= OP_BTC_Ev_Ib, reg = i->op >= OP_BT_Ev_Gv && i->op <= OP_BTC_Ev_Gv;
+
+    if (!(i->form & FORM_OS32) || !(imm || (reg && !is_mem(f)))) return false;
+    unsigned kind = imm ? i->op - OP_BT_Ev_Ib : i->op - OP_BT_Ev_Gv;
+    struct x_mem at = {0};
+    if (is_mem(f)) at = f_operand(f, 32, kind != 0);
+    f_load(f);
+    if (reg)
+        x_rr(e, 32, 0xfa3 + 8 * kind, guest(i->reg), guest(i->rm));
+    else if (is_mem(f))
+        x_rm(e, 32, X_BT_IMM, (int)(4 + kind), at);
+    else
+        x_rr(e, 32, X_BT_IMM, (int)(4 + kind), guest(i->rm));
+    if (imm) x_imm(e, 8, i->imm & 31);
+    f_made(f);
+    return true;
+}
+
+static bool flag_bits(struct front *f)
+{
+    static const struct x_mem eflags = {VM, X_NONE, 0, offsetof(struct vp_vm, cpu.eflags)};
+
+    switch (f->i->op) {
+    case OP_NOP:
+    case OP_NOP_Ev: return true;
+    case OP_CLD:
+        f_clobber(f);
+        x_alu_mem_imm(f->e, 32, X_AND, eflags, ~(uint32_t)EF_DF);
+        return true;
+    case OP_STD:
+        f_clobber(f);
+        x_alu_mem_imm(f->e, 32, X_OR, eflags, EF_DF);
+        return true;
+    case OP_CLC:
+    case OP_STC:
+    case OP_CMC:
+        f_load(f);
+        x_byte(f->e, f->i->op == OP_CLC ? 0xf8 : f->i->op == OP_STC ? 0xf9 : 0xf5);
+        f_made(f);
+        return true;
+    default: return false;
+    }
+}
+
+bool front_insn(struct front *f)
+{
+    return move(f) || alu(f) || test(f) || unary(f) || extend(f) || move_more(f) || shift(f) || conditional(f) ||
+           multiply(f) || bit_test(f) || flag_bits(f);
+}

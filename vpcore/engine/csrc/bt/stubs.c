@@ -1,0 +1,98 @@
+/* stubs.c: the ways into, out of and besides host code that all translations share. */
+#include "bt.h"
+
+static const int saved[] = {RBX, RBP, R12, R13, R14, R15};
+enum { SAVED = sizeof saved / sizeof *saved, FRAME = 24 /* keeps RSP a multiple of 16 */ };
+
+static struct x_mem vm_at(size_t offset) { return (struct x_mem){VM, X_NONE, 0, (int32_t)offset}; }
+
+static void store_guest(struct emit *e)
+{
+    for (unsigned n = EAX; n <= EDI; n++)
+        x_rm(e, 32, X_MOV_RM_R, (int)(GUEST + n), vm_at(offsetof(struct vp_vm, cpu.gpr) + 4 * n));
+}
+
+static void load_guest(struct emit *e)
+{
+    for (unsigned n = EAX; n <= EDI; n++)
+        x_rm(e, 32, X_MOV_R_RM, (int)(GUEST + n), vm_at(offsetof(struct vp_vm, cpu.gpr) + 4 * n));
+}
+
+static void x_mov64(struct emit *e, int to, int from) { x_rr(e, 64, X_MOV_RM_R, from, to); }
+
+/* struct leave enter(m, host, budget, flags, key) */
+static void emit_enter(struct bt *bt)
+{
+    struct emit *e = &bt->e;
+
+    bt->enter = (enter_fn)(uintptr_t)x_runs_at(e);
+    for (unsigned k = 0; k < SAVED; k++) x_push(e, saved[k]);
+    x_alu_imm(e, 64, X_SUB, RSP, FRAME);
+    x_rm(e, 64, X_MOV_RM_R, R8, (struct x_mem){RSP, X_NONE, 0, 0});
+    x_mov64(e, VM, RDI);
+    x_mov(e, BUDGET, RDX);
+    x_mov(e, FLAGS, RCX);
+    load_guest(e);
+    x_jmp_reg(e, RSI);
+}
+
+/* Back to C with struct leave in RAX and RDX. */
+static void emit_return(struct emit *e)
+{
+    x_alu_imm(e, 64, X_ADD, RSP, FRAME);
+    for (unsigned k = SAVED; k--;) x_pop(e, saved[k]);
+    x_byte(e, 0xc3);
+}
+
+/* EIP is in EAX; exit_link: RDX is the displacement of the jump that led here. */
+static void emit_exits(struct bt *bt)
+{
+    struct emit *e = &bt->e;
+
+    bt->exit_link = x_runs_at(e);
+    x_mov_imm64(e, RCX, (uintptr_t)&bt->link_at);
+    x_rm(e, 64, X_MOV_RM_R, RDX, (struct x_mem){RCX, X_NONE, 0, 0});
+    bt->exit = x_runs_at(e);
+    x_rm(e, 32, X_MOV_RM_R, RAX, vm_at(offsetof(struct vp_vm, cpu.eip)));
+    store_guest(e);
+    x_mov(e, RAX, BUDGET);
+    x_mov(e, RDX, FLAGS);
+    emit_return(e);
+}
+
+/* Called with the site in RSI: one instruction by the interpreter, then on in host code with the guest's flags in the
+ * host's, or back to C. */
+static void emit_slow(struct bt *bt)
+{
+    struct emit *e = &bt->e;
+
+    bt->slow = x_runs_at(e);
+    store_guest(e);
+    x_alu_imm(e, 64, X_SUB, RSP, 8);
+    x_mov(e, RDX, BUDGET);
+    x_mov(e, RCX, FLAGS);
+    x_mov64(e, RDI, VM);
+    x_mov_imm64(e, RAX, (uintptr_t)bt_one);
+    x_rr(e, 32, X_GROUP5, 2, RAX);
+    x_alu_imm(e, 64, X_ADD, RSP, 8);
+    x_rr(e, 64, X_TEST_RM_R, RAX, RAX);
+    uint8_t *leaves = x_jcc(e, X_CC_S);
+    x_mov(e, BUDGET, RAX);
+    x_mov(e, FLAGS, RDX);
+    load_guest(e);
+    x_mov(e, RAX, FLAGS);
+    x_byte(e, 0x04), x_byte(e, 0x7f); /* add al,127: OF */
+    x_byte(e, 0x9e);                  /* sahf */
+    x_byte(e, 0xc3);
+    x_land(e, leaves);
+    x_alu_imm(e, 64, X_ADD, RSP, 8); /* the return address */
+    emit_return(e);
+}
+
+void bt_emit_stubs(struct bt *bt)
+{
+    emit_enter(bt);
+    emit_exits(bt);
+    emit_slow(bt);
+    bt->start = bt->e.at;
+}
