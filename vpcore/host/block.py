@@ -16,6 +16,7 @@ from pathlib import Path
 from vpcore.errors import BackendError, DiskFullError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+SECTOR = 512
 
 
 class RawDisk:
@@ -31,8 +32,8 @@ class RawDisk:
         self._stall = stall
         self._fd = _open(path, readonly=readonly)
         try:
+            self.size, self._end = _size(self._fd, path)
             _lock(self._fd, path, readonly=readonly)
-            self.size = _size(self._fd, path)
         except BaseException:
             os.close(self._fd)
             raise
@@ -51,41 +52,49 @@ class RawDisk:
             done += got
 
     def write(self, offset: int, data: memoryview | bytes) -> None:
-        """Write what lies within the image."""
+        """Write what lies within the image, whose last sector a write may complete."""
         if self.readonly:
             raise BackendError(f"{self.name}: is opened read-only")
-        view = memoryview(data)[: max(0, self.size - offset)]
+        view = memoryview(data)[: max(0, self._end - offset)]
         while len(view):
             try:
                 done = os.pwrite(self._fd, view, offset)
             except OSError as error:
-                self._failed(error, offset)
+                self._failed(error, f"write at {offset:#x}")
                 continue
             view, offset = view[done:], offset + done
 
-    def _failed(self, error: OSError, offset: int) -> None:
+    def _failed(self, error: OSError, what: str) -> None:
         if error.errno in FULL and self._stall is not None:
             self._stall(DiskFullError(f"{self.name}: no space left on the host: free some, the guest then goes on"))
             return
         kind = DiskFullError if error.errno in FULL else BackendError
-        raise kind(f"{self.name}: cannot write at {offset:#x}: {error.strerror}") from error
+        raise kind(f"{self.name}: cannot {what}: {error.strerror}") from error
 
     def flush(self) -> None:
         """Return when all writes are on stable storage."""
-        if not self.readonly:
-            os.fdatasync(self._fd)
+        while not self.readonly:
+            try:
+                os.fdatasync(self._fd)
+            except OSError as error:
+                self._failed(error, "make what was written durable")
+            else:
+                return
 
     def close(self) -> None:
         """Flush and close; the lock goes with the descriptor."""
-        if self._fd >= 0:
+        if self._fd < 0:
+            return
+        try:
             self.flush()
+        finally:
             os.close(self._fd)
             self._fd = -1
 
 
 def _open(path: Path, *, readonly: bool) -> int:
     try:
-        return os.open(path, (os.O_RDONLY if readonly else os.O_RDWR) | os.O_CLOEXEC)
+        return os.open(path, (os.O_RDONLY if readonly else os.O_RDWR) | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         raise BackendError(f"{path}: no such image: check the path, or make one") from None
     except IsADirectoryError:
@@ -107,11 +116,14 @@ def _lock(fd: int, path: Path, *, readonly: bool) -> None:
         return  # a file system without locks
 
 
-def _size(fd: int, path: Path) -> int:
+def _size(fd: int, path: Path) -> tuple[int, int]:
+    """Bytes in the image, and where writes end: a file may grow to a whole sector, a device cannot."""
     mode = os.fstat(fd).st_mode
+    if stat.S_ISDIR(mode):
+        raise BackendError(f"{path}: is a directory, not an image")
     if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
         raise BackendError(f"{path}: is neither a file nor a block device")
     size = os.lseek(fd, 0, os.SEEK_END)
     if size == 0:
         raise BackendError(f"{path}: is empty: an image must hold at least one sector")
-    return size
+    return size, -(-size // SECTOR) * SECTOR if stat.S_ISREG(mode) else size

@@ -1,5 +1,6 @@
 """HostLoop: descriptors and posted calls, served on the machine's thread."""
 
+import contextlib
 import os
 import threading
 
@@ -53,9 +54,9 @@ def test_a_writable_descriptor_is_served_until_its_writer_is_removed(loop, pipe)
 
 def test_a_full_pipe_is_not_writable(loop, pipe):
     seen = []
-    with pytest.raises(BlockingIOError):
-        while True:
-            os.write(pipe[1], bytes(4096))
+    with contextlib.suppress(BlockingIOError):
+        while os.write(pipe[1], bytes(4096)):
+            pass
     loop.add_writer(pipe[1], lambda: seen.append("writable"))
     loop.poll()
 
