@@ -6,8 +6,14 @@ MACHINE := machines/pc99.toml
 FLAGS ?=
 KIT ?=
 
+CHECKED_C = $(shell find vpcore/engine/csrc -name '*.c')
+C_FLAGS := -std=gnu11 -Wall -Wextra -Werror -fsyntax-only -Ivpcore/engine/csrc
+# Leaks are not looked for: Python keeps memory until it ends.
+SANITIZED := VPCORE_SANITIZE=1 VPCORE_SILICON_SCALE=0.1 ASAN_OPTIONS=detect_leaks=0
+RUNTIMES = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=libubsan.so)
+
 .DEFAULT_GOAL := help
-.PHONY: run test test-all lint bench bench-guest clean help setup-run setup-test
+.PHONY: run test test-all lint lint-c sanitize bench bench-guest clean help setup-run setup-test
 
 run: setup-run $(IMAGE)  ## Boot a real Linux from the IDE disk of pc99 (FLAGS="--engine interp" adds flags)
 	$(PYTHON) -m vpcore run $(MACHINE) --hda $(IMAGE) $(FLAGS)
@@ -15,15 +21,22 @@ run: setup-run $(IMAGE)  ## Boot a real Linux from the IDE disk of pc99 (FLAGS="
 $(IMAGE): | setup-run
 	$(PYTHON) -m vpcore image build debian-mini $@
 
-test: lint  ## Types, style and all tests but the slow ones
-	$(PYTHON) -m pytest -m "not slow" $(FLAGS)
+test: lint sanitize  ## Types, style, sanitizers, and all tests but the slow ones
+	$(PYTHON) -m pytest -n 2 -m "not slow" $(FLAGS)
 
-test-all: lint  ## Types, style and all tests
-	$(PYTHON) -m pytest $(FLAGS)
+test-all: lint sanitize  ## The same with the slow tests
+	$(PYTHON) -m pytest -n 2 $(FLAGS)
 
-lint: setup-test  ## Style (ruff) and types (mypy)
+sanitize: setup-test  ## The processor's tests on an engine built with AddressSanitizer and UBSan
+	VPCORE_SANITIZE=1 $(PYTHON) vpcore/engine/build.py > /dev/null
+	$(SANITIZED) LD_PRELOAD="$(RUNTIMES)" $(PYTHON) -m pytest -q -n 2 -m "not slow" tests/cpu
+
+lint: setup-test lint-c  ## Style (ruff), types (mypy), C warnings (clang; gcc's when the engine is built)
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
+
+lint-c: setup-test
+	clang $(C_FLAGS) $(CHECKED_C)
 
 bench: setup-test  ## Print the figures of docs/performance.md, measured here
 	$(PYTHON) bench/figures.py $(FLAGS)
