@@ -102,7 +102,7 @@ static void warm_up(struct vp_vm *m, const struct insn *i)
     b->first(m, i);
 }
 
-struct leave bt_one(struct vp_vm *m, struct site *s, uint64_t budget, uint64_t flags)
+struct leave bt_interpret(struct vp_vm *m, struct site *s, uint64_t budget, uint64_t flags)
 {
     const struct leave leaves = {.budget = -1};
     struct bt *bt = bt_of(m);
@@ -112,13 +112,13 @@ struct leave bt_one(struct vp_vm *m, struct site *s, uint64_t budget, uint64_t f
     m->block_eip = s->block_eip;
     m->interp->running = s->block;
     fl_put(m, flags_eflags(flags));
-    m->first = m->cur = s->pair;
-    s->pair[0].fn(m, s->pair);
-    int64_t retired = m->cur - s->pair + 1, paid = s->rest - 1;
+    m->first = m->cur = s->insns;
+    s->insns[0].fn(m, s->insns);
+    int64_t retired = m->cur - s->insns + 1, paid = s->rest - s->count;
     m->cur = NULL;
     m->insns += (uint64_t)retired;
     m->budget -= retired;
-    if (s->ends || retired != 1 || m->cpu.eip != s->next_eip || m->budget < paid) return leaves;
+    if (!paid || retired != s->count || m->cpu.eip != s->next_eip || m->budget < paid) return leaves;
     if (atomic_load_explicit(&m->attn, memory_order_relaxed) || jump_key(m, 0) != bt->key) return leaves;
     bt->base = m->insns + (uint64_t)m->budget;
     return (struct leave){m->budget - paid, flags_raw(fl_get(m))};

@@ -3,11 +3,12 @@
  * bt is a second tier over the interpreter: its run loop, blocks, invalidation and clock are the interpreter's, and a
  * block that has become warm gets host code, entered by the exchanged handler of its first instruction.  Host code
  * keeps to one rule: an instruction either completes there, or has changed nothing when the interpreter's handler
- * executes it (bt_one): faults, devices, code pages, page crossings and all rare forms are the interpreter's own.
+ * executes it (bt_interpret): faults, devices, code pages, page crossings and all rare forms are the interpreter's own.
  *
  * Register use of host code:
  *   R8-R15  EAX ECX EDX EBX ESP EBP ESI EDI          RBP  struct vp_vm
- *   RBX     the status flags, where the host's flags do not have them: LAHF's AH in bits 8-15, OF in bit 0
+ *   RBX     the status flags, where the host's flags do not have them: LAHF's AH in bits 8-15, OF in bit 0, and bit 16
+ *           where AF is 0 whatever AH says (the host's is undefined then)
  *   RDI     budget: instructions until the clock is to be looked at      RAX RCX RDX RSI  free
  *   [RSP]   key of struct jump for the present mode, EIP to be added
  */
@@ -23,13 +24,14 @@ enum { WARM = 24 /* executions that make a block worth translating */ };
 /* Set, it is used in place of WARM; tests have 1. */
 #define WARM_ENV "VPCORE_BT_WARM"
 
-/* An instruction that host code may leave to the interpreter, with the sentinel behind it. */
+/* Instructions that host code leaves to the interpreter, with the sentinel behind them: one that host code may not be
+ * able to complete, or some of which it has no translation. */
 struct site {
-    struct insn pair[2];
     struct block *block;
     uint32_t block_eip, next_eip;
-    uint16_t rest; /* instructions of the block from this one on, which the block's entry has paid */
-    bool ends;     /* host code does not go on after it */
+    uint16_t rest; /* instructions of the block from the first of these on, which the block's entry has paid */
+    uint16_t count;
+    struct insn insns[];
 };
 
 /* A patched jump into a block's host code, to be undone when the block dies. */
@@ -76,12 +78,16 @@ void *bt_allocate(struct bt *bt, size_t size); /* NULL when full */
 void bt_emit_stubs(struct bt *bt);
 /* front.c: false where there is no room. */
 bool bt_translate(struct vp_vm *m, struct block *b);
-/* Execute one instruction by the interpreter, from host code. */
-struct leave bt_one(struct vp_vm *m, struct site *s, uint64_t budget, uint64_t flags);
+/* Execute a site's instructions by the interpreter, from host code. */
+struct leave bt_interpret(struct vp_vm *m, struct site *s, uint64_t budget, uint64_t flags);
 
 /* Status flags between EFLAGS and what host code keeps. */
-enum { RAW_AH = EF_STATUS & ~EF_OF, RAW_CF_BIT = 8 };
+enum { RAW_AH = EF_STATUS & ~EF_OF, RAW_CF_BIT = 8, RAW_NO_AF = 1 << 16, RAW_NO_AF_SHIFT = 4 /* from there to AF */ };
 static inline uint32_t flags_raw(uint32_t eflags) { return (eflags & RAW_AH) << 8 | (eflags & EF_OF ? 1 : 0); }
-static inline uint32_t flags_eflags(uint64_t raw) { return (raw >> 8 & RAW_AH) | (raw & 1 ? EF_OF : 0); }
+static inline uint32_t flags_eflags(uint64_t raw)
+{
+    uint64_t none = raw >> RAW_NO_AF_SHIFT & EF_AF << 8;
+    return ((raw & ~none) >> 8 & RAW_AH) | (raw & 1 ? EF_OF : 0);
+}
 
 #endif

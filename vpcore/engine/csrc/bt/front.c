@@ -11,6 +11,7 @@ void f_save(struct front *f)
     x_byte(f->e, 0x9f); /* lahf */
     x_rr(f->e, 8, X_SETCC | X_CC_O, 0, RAX);
     x_rr(f->e, 32, X_MOVZX_W, FLAGS, RAX);
+    if (f->no_af) x_rm(f->e, 32, X_LEA, FLAGS, (struct x_mem){FLAGS, X_NONE, 0, RAW_NO_AF});
     f->flags |= IN_RBX;
 }
 
@@ -27,6 +28,23 @@ void f_load(struct front *f)
     x_byte(f->e, 0x04), x_byte(f->e, 0x7f); /* add al,127: OF where AL is 1 */
     x_byte(f->e, 0x9e);                     /* sahf */
     f->flags |= IN_HOST;
+    f->no_af = false;
+}
+
+void f_load_exact(struct front *f)
+{
+    struct emit *e = f->e;
+
+    if (!(f->flags & IN_RBX)) return;
+    x_mov(e, RAX, FLAGS);
+    x_rr(e, 32, X_SHIFT_IMM, 5, RAX);
+    x_byte(e, RAW_NO_AF_SHIFT);
+    x_alu_imm(e, 32, X_AND, RAX, RAW_NO_AF >> RAW_NO_AF_SHIFT);
+    x_rr(e, 32, X_GROUP3, 2, RAX); /* not */
+    x_rr(e, 32, X_AND << 3 | X_ALU_R_RM, FLAGS, RAX);
+    x_rr(e, 32, X_MOVZX_W, FLAGS, FLAGS);
+    f->flags = IN_RBX;
+    f_load(f);
 }
 
 void f_carry(struct front *f)
@@ -38,23 +56,31 @@ void f_carry(struct front *f)
 
 /* -- The interpreter's part --------------------------------------------------------------------------------------- */
 
-static struct site *site_of(struct front *f)
+/* Of `count` instructions from the present one on. */
+static struct site *make_site(struct front *f, unsigned count)
 {
-    if (f->site) return f->site;
-    struct site *s = f->site = bt_allocate(f->bt, sizeof *s);
+    const struct insn *last = f->i + count - 1;
+    struct site *s = bt_allocate(f->bt, sizeof *s + (count + 1) * sizeof s->insns[0]);
+
     if (!s) {
         f->full = true;
         return NULL;
     }
-    s->pair[0] = *f->i;
-    if (f->i == f->b->insns) s->pair[0].fn = f->b->first;
-    block_sentinel(&s->pair[1], f->i->off + f->i->len);
+    memcpy(s->insns, f->i, count * sizeof s->insns[0]);
+    if (f->i == f->b->insns) s->insns[0].fn = f->b->first;
+    block_sentinel(&s->insns[count], last->off + last->len);
     s->block = f->b;
     s->block_eip = f->eip;
-    s->next_eip = f_next_eip(f);
+    s->next_eip = f->eip + last->off + last->len;
     s->rest = (uint16_t)(f->count - f->index);
-    s->ends = f->index + 1 == f->count;
+    s->count = (uint16_t)count;
     return s;
+}
+
+static struct site *site_of(struct front *f)
+{
+    if (!f->site) f->site = make_site(f, 1);
+    return f->site;
 }
 
 static void add_cold(struct front *f, uint8_t *from, struct site *site, uint32_t eip)
@@ -72,16 +98,17 @@ static void emit_call_slow(struct front *f, const struct site *s)
     if (!f->e->full) x_aim(call, f->e->run, f->bt->slow);
 }
 
-/* The whole instruction by the interpreter. */
-static void leave_to_interp(struct front *f)
+/* Whole instructions by the interpreter. */
+static void leave_to_interp(struct front *f, unsigned count)
 {
-    struct site *s = site_of(f);
+    const struct site *s = make_site(f, count);
 
     if (!s) return;
     f_save(f);
     emit_call_slow(f, s);
     f->flags = IN_HOST | IN_RBX;
-    f->closed = s->ends;
+    f->no_af = false;
+    f->closed = s->rest == s->count;
 }
 
 /* -- Memory ------------------------------------------------------------------------------------------------------- */
@@ -243,14 +270,40 @@ static unsigned extent(const struct block *b)
     return k + 1;
 }
 
-/* What is no instruction has no length. */
-static void emit_insn(struct front *f)
+/* Emit one instruction; false, and nothing emitted, where it is the interpreter's.  What is no instruction has no
+ * length. */
+static bool emit_insn(struct front *f)
 {
-    const struct insn *i = f->i;
+    const struct insn *i = f->i = &f->b->insns[f->index];
     bool plain = i->len && (!(i->form & FORM_MEM) || (i->form & FORM_AS32));
 
-    if (plain && !(i->prefix & (PFX_REP | PFX_REPNE)) && (front_insn(f) || front_flow(f))) return;
-    leave_to_interp(f);
+    f->site = NULL;
+    f->cold_mark = f->cold_count;
+    if (!plain || (i->prefix & (PFX_REP | PFX_REPNE)) || !(front_insn(f) || front_flow(f))) return false;
+    for (unsigned k = f->cold_mark; k < f->cold_count; k++) f->cold[k].back = x_runs_at(f->e);
+    return true;
+}
+
+/* How many from here on are the interpreter's, the first one being: the next is emitted for trial. */
+static unsigned count_foreign(struct front *f)
+{
+    const unsigned index = f->index, flags = f->flags, cold_count = f->cold_count;
+    const bool no_af = f->no_af;
+    const struct emit e = *f->e;
+    uint64_t used = f->bt->arena_used;
+    bool native = false;
+
+    while (++f->index < f->count && !native) {
+        native = emit_insn(f);
+        f->flags = flags, f->no_af = no_af, f->cold_count = cold_count;
+        f->full = f->closed = false;
+        *f->e = e;
+        f->bt->arena_used = used;
+    }
+    unsigned count = f->index - index - native;
+    f->index = index;
+    f->i = &f->b->insns[f->index];
+    return count;
 }
 
 static void emit_cold(struct front *f, const struct cold *c)
@@ -294,12 +347,10 @@ static void emit_block(struct front *f, struct translation *t)
     uint8_t *poor = emit_entries(f, t);
 
     f->flags = IN_RBX;
-    for (; f->index < f->count && !f->full && !f->e->full; f->index++) {
-        f->i = &f->b->insns[f->index];
-        f->site = NULL;
-        f->cold_mark = f->cold_count;
-        emit_insn(f);
-        for (unsigned k = f->cold_mark; k < f->cold_count; k++) f->cold[k].back = x_runs_at(f->e);
+    while (f->index < f->count && !f->full && !f->e->full) {
+        unsigned count = 1;
+        if (!emit_insn(f)) leave_to_interp(f, count = count_foreign(f));
+        f->index += count;
     }
     f->i = &f->b->insns[f->count - 1];
     if (!f->closed) f_goto(f, f_next_eip(f));
@@ -318,7 +369,7 @@ bool bt_translate(struct vp_vm *m, struct block *b)
     if (!t) return false;
     *t = (struct translation){.eip = m->block_eip, .user = m->user};
     f.m = m, f.bt = bt, f.e = &bt->e, f.b = b, f.eip = m->block_eip;
-    f.index = 0, f.count = extent(b), f.cold_count = 0, f.full = f.closed = false;
+    f.index = 0, f.count = extent(b), f.cold_count = 0, f.full = f.closed = f.no_af = false;
     emit_block(&f, t);
     if (f.full || bt->e.full) {
         b->host = bt->exit;

@@ -29,6 +29,7 @@ struct front {
     unsigned index, count;
     unsigned flags;                 /* IN_ bits */
     unsigned cold_count, cold_mark; /* entries from cold_mark on belong to i and have no `back` yet */
+    bool no_af;                     /* AF is 0, whatever the host's flags say */
     bool full, closed;              /* closed: i has ended the host code */
     struct cold cold[COLD_MOST];
 };
@@ -36,11 +37,19 @@ struct front {
 static inline int guest(unsigned n) { return (int)(GUEST + n); }
 
 /* -- Flags -- */
-void f_save(struct front *f);    /* RBX has them too */
-void f_clobber(struct front *f); /* the host's flags are free */
-void f_load(struct front *f);    /* the host's flags are the guest's; RAX is lost */
-void f_carry(struct front *f);   /* CF is the guest's */
-static inline void f_made(struct front *f) { f->flags = IN_HOST; }
+void f_save(struct front *f);       /* RBX has them too */
+void f_clobber(struct front *f);    /* the host's flags are free */
+void f_load(struct front *f);       /* the host's flags are the guest's; RAX is lost */
+void f_load_exact(struct front *f); /* the same for AF too, which an instruction may be about to keep */
+void f_carry(struct front *f);      /* CF is the guest's */
+/* An instruction has set all flags, but AF as the host likes where it is to be 0. */
+static inline void f_made(struct front *f, bool no_af)
+{
+    f->flags = IN_HOST;
+    f->no_af = no_af;
+}
+/* An instruction has set some after f_load_exact(). */
+static inline void f_made_some(struct front *f) { f->flags = IN_HOST; }
 
 /* -- Memory -- */
 /* Where the memory operand lies in the host, for `bits` wide; everything slow goes to the interpreter.  RCX RDX RSI are

@@ -37,11 +37,11 @@ static bool is_mem(const struct front *f) { return f->i->form & FORM_MEM; }
 
 /* -- Operand forms ------------------------------------------------------------------------------------------------ */
 
-enum need { NO_FLAGS, CARRY, ALL_FLAGS };
+enum need { NO_FLAGS, CARRY, EXACT_FLAGS };
 static void need_flags(struct front *f, enum need need)
 {
     if (need == CARRY) f_carry(f);
-    if (need == ALL_FLAGS) f_load(f);
+    if (need == EXACT_FLAGS) f_load_exact(f);
 }
 
 /* op r/m, r */
@@ -145,7 +145,7 @@ static bool alu(struct front *f)
             alu_imm(f, bits, k, f->i->rm);
         }
     }
-    f_made(f);
+    f_made(f, false);
     return true;
 }
 
@@ -170,7 +170,7 @@ static bool unary(struct front *f)
     case OP_NOT_Ev: rm_ext(f, bits, X_GROUP3, 2, 0, NO_FLAGS); return true;
     default: return false;
     }
-    f_made(f);
+    f_made(f, false);
     return true;
 }
 
@@ -193,7 +193,7 @@ static bool test(struct front *f)
         break;
     default: return false;
     }
-    f_made(f);
+    f_made(f, false);
     return true;
 }
 
@@ -242,6 +242,23 @@ static bool multiply(struct front *f)
 
 enum { SHIFT_RCL = 2, SHIFT_RCR = 3, SHIFT_SHL = 4, SHIFT_KINDS = 7 };
 
+/* By CL: a count of 0 changes no flag. */
+static bool shift_cl(struct front *f, unsigned extension)
+{
+    struct emit *e = f->e;
+
+    if (is_mem(f) || !(f->i->form & FORM_OS32)) return false;
+    f_clobber(f);
+    x_mov(e, RCX, guest(ECX));
+    x_alu_imm(e, 32, X_AND, RCX, 31);
+    uint8_t *none = x_jcc(e, X_CC_E);
+    x_rr(e, 32, X_SHIFT_CL, (int)extension, guest(f->i->rm));
+    f_made(f, true);
+    f_clobber(f);
+    x_land(e, none);
+    return true;
+}
+
 /* Rows: ROL ROR RCL RCR SHL SHR SAR, each group for Eb and Ev, by Ib, 1, CL. */
 static bool shift(struct front *f)
 {
@@ -252,11 +269,14 @@ static bool shift(struct front *f)
     unsigned at = i->op - OP_ROL_Eb_Ib, kind = at % SHIFT_KINDS, group = at / SHIFT_KINDS;
     unsigned bits = group & 1 ? op_bits(i) : 8, count = group < 2 ? i->imm & 31 : 1;
     bool by_cl = group > 3, rotates = kind < SHIFT_SHL, through = kind == SHIFT_RCL || kind == SHIFT_RCR;
-    /* counts whose flags are the host's own affair stay with the interpreter */
-    if (by_cl || !count || count > 1) return false;
-    (void)through;
-    rm_ext(f, bits, X_SHIFT_1, extension[kind], 0, rotates ? ALL_FLAGS : NO_FLAGS);
-    f_made(f);
+    if (by_cl) return !rotates && bits == 32 && shift_cl(f, extension[kind]);
+    if (!count || count >= bits || (through && count > 1)) return false;
+    unsigned opcode = count == 1 ? X_SHIFT_1 : X_SHIFT_IMM;
+    rm_ext(f, bits, opcode, extension[kind], count == 1 ? 0 : 8, rotates ? EXACT_FLAGS : NO_FLAGS);
+    if (rotates)
+        f_made_some(f);
+    else
+        f_made(f, true);
     return true;
 }
 
@@ -406,7 +426,7 @@ static bool bit_test(struct front *f)
     unsigned kind = imm ? i->op - OP_BT_Ev_Ib : i->op - OP_BT_Ev_Gv;
     struct x_mem at = {0};
     if (is_mem(f)) at = f_operand(f, 32, kind != 0);
-    f_load(f);
+    f_load_exact(f);
     if (reg)
         x_rr(e, 32, 0xfa3 + 8 * kind, guest(i->reg), guest(i->rm));
     else if (is_mem(f))
@@ -414,7 +434,7 @@ static bool bit_test(struct front *f)
     else
         x_rr(e, 32, X_BT_IMM, (int)(4 + kind), guest(i->rm));
     if (imm) x_imm(e, 8, i->imm & 31);
-    f_made(f);
+    f_made_some(f);
     return true;
 }
 
@@ -436,9 +456,9 @@ static bool flag_bits(struct front *f)
     case OP_CLC:
     case OP_STC:
     case OP_CMC:
-        f_load(f);
+        f_load_exact(f);
         x_byte(f->e, f->i->op == OP_CLC ? 0xf8 : f->i->op == OP_STC ? 0xf9 : 0xf5);
-        f_made(f);
+        f_made_some(f);
         return true;
     default: return false;
     }

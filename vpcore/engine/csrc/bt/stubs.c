@@ -60,7 +60,7 @@ static void emit_exits(struct bt *bt)
     emit_return(e);
 }
 
-/* Called with the site in RSI: one instruction by the interpreter, then on in host code with the guest's flags in the
+/* Called with the site in RSI: the interpreter, then on in host code with the guest's flags in the
  * host's, or back to C. */
 static void emit_slow(struct bt *bt)
 {
@@ -72,7 +72,7 @@ static void emit_slow(struct bt *bt)
     x_mov(e, RDX, BUDGET);
     x_mov(e, RCX, FLAGS);
     x_mov64(e, RDI, VM);
-    x_mov_imm64(e, RAX, (uintptr_t)bt_one);
+    x_mov_imm64(e, RAX, (uintptr_t)bt_interpret);
     x_rr(e, 32, X_GROUP5, 2, RAX);
     x_alu_imm(e, 64, X_ADD, RSP, 8);
     x_rr(e, 64, X_TEST_RM_R, RAX, RAX);

@@ -1,0 +1,169 @@
+"""Random straight-line IA-32 code: every integer form that the translator has, and its neighbours that it has not."""
+
+from random import Random
+
+from box import EBP, EBX, EDI, ESI, ESP
+
+WINDOW, WINDOW_SIZE = 0x40000, 0x4000
+"""What memory operands lie in, or around."""
+POINTERS = (EBX, ESI, EDI)
+"""Registers that the code seldom changes, so that they keep pointing into the window."""
+ALU_FORMS = tuple(op << 3 | form for op in range(8) for form in range(6))
+FLAG_BYTES = (0xF5, 0xF8, 0xF9, 0xFC, 0xFD, 0x9E, 0x9F, 0x98, 0x99, 0x90, 0x27, 0x37)
+STRINGS = (0xA4, 0xA5, 0xA6, 0xA7, 0xAA, 0xAB, 0xAC, 0xAD, 0xAE, 0xAF)
+WITH_MODRM = (
+    *(0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8A, 0x8B),
+    *(
+        0x0F00 | low
+        for low in (*range(0x40, 0x50), *range(0x90, 0xA0), 0xA3, 0xAB, 0xB3, 0xBB, 0xAF, 0xB6, 0xB7, 0xBE, 0xBF)
+    ),
+    *(0x0F00 | low for low in (0xA5, 0xAD, 0xB0, 0xB1, 0xBC, 0xBD, 0xC0, 0xC1)),
+)
+GROUPS = ((0xF6, (0, 2, 3, 4, 5)), (0xF7, (0, 2, 3, 4, 5)), (0xFE, (0, 1)), (0xFF, (0, 1, 6)))
+OPERAND_SIZE, LOCK, FS, GS, CS, REP, REPNE = 0x66, 0xF0, 0x64, 0x65, 0x2E, 0xF3, 0xF2
+MOD_REG, SIB, NO_INDEX = 3, 4, 4
+
+
+class Writer:
+    """Makes instructions from one random sequence."""
+
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
+
+    def _u32(self) -> bytes:
+        return self._rng.choice(
+            (0, 1, 0x7F, 0x80, 0xFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, self._rng.getrandbits(32))
+        ).to_bytes(4, "little")
+
+    def _imm(self, wide: bool) -> bytes:
+        return self._u32()[: 4 if wide else 2]
+
+    def _byte(self) -> bytes:
+        return bytes([self._rng.choice((0, 1, 2, 4, 7, 8, 31, 32, 33, 0x7F, 0x80, 0xFF, self._rng.getrandbits(8)))])
+
+    def _absolute(self) -> bytes:
+        """An address in the window; often one that crosses a page or leaves the window."""
+        edge = self._rng.randrange(5) * 0x1000 + self._rng.randrange(-6, 6)
+        at = WINDOW + (edge if self._rng.random() < 0.2 else self._rng.randrange(WINDOW_SIZE))
+        return at.to_bytes(4, "little")
+
+    def _target(self) -> int:
+        """A register to be changed."""
+        reg = self._rng.randrange(8)
+        return reg if reg not in (*POINTERS, ESP) or self._rng.random() < 0.05 else self._rng.choice((0, 1, 2, EBP))
+
+    def modrm(self, reg: int | None = None, memory: float = 0.55) -> bytes:
+        """ModRM, SIB and displacement."""
+        rng = self._rng
+        reg = self._target() if reg is None else reg
+        if rng.random() >= memory:
+            return bytes([MOD_REG << 6 | reg << 3 | self._target()])
+        form = rng.randrange(4)
+        if form == 0:
+            return bytes([reg << 3 | 5]) + self._absolute()
+        base = rng.choice(POINTERS)
+        if form == 1:
+            return bytes([0x40 | reg << 3 | base]) + self._byte()
+        if form == 2:
+            return bytes([0x80 | reg << 3 | base]) + rng.randrange(-64, 64).to_bytes(4, "little", signed=True)
+        index, scale = rng.choice((NO_INDEX, NO_INDEX, 0, 1, 2)), rng.randrange(4)
+        return bytes([0x40 | reg << 3 | SIB, scale << 6 | index << 3 | base]) + self._byte()
+
+    def _alu(self, wide: bool) -> bytes:
+        opcode = self._rng.choice(ALU_FORMS)
+        if opcode & 7 < 4:
+            return bytes([opcode]) + self.modrm()
+        return bytes([opcode]) + (self._imm(wide) if opcode & 1 else self._byte())
+
+    def _immediate(self, wide: bool) -> bytes:
+        opcode = self._rng.choice((0x80, 0x81, 0x83, 0xC6, 0xC7, 0x69, 0x6B))
+        tail = self._imm(wide) if opcode in (0x81, 0xC7, 0x69) else self._byte()
+        reg = 0 if opcode in (0xC6, 0xC7) else self._rng.randrange(8) if opcode < 0x84 and opcode > 0x7F else None
+        return bytes([opcode]) + self.modrm(reg) + tail
+
+    def _shift(self, _wide: bool) -> bytes:
+        opcode = self._rng.choice((0xC0, 0xC1, 0xD0, 0xD1, 0xD2, 0xD3))
+        code = bytes([opcode]) + self.modrm(self._rng.randrange(8))
+        return code + (self._byte() if opcode < 0xD0 else b"")
+
+    def _two(self, _wide: bool) -> bytes:
+        opcode = self._rng.choice(WITH_MODRM)
+        # a bit string's offset may be anything: register form only
+        bits = opcode in (0x0FA3, 0x0FAB, 0x0FB3, 0x0FBB)
+        return opcode.to_bytes(2 if opcode > 0xFF else 1, "big") + self.modrm(memory=0 if bits else 0.55)
+
+    def _bits(self, _wide: bool) -> bytes:
+        opcode = self._rng.choice((0xBA, 0xA4, 0xAC))
+        reg = self._rng.randrange(4, 8) if opcode == 0xBA else None
+        return bytes([0x0F, opcode]) + self.modrm(reg) + self._byte()
+
+    def _group(self, wide: bool) -> bytes:
+        opcode, extensions = self._rng.choice(GROUPS)
+        extension = self._rng.choice(extensions)
+        code = bytes([opcode]) + self.modrm(extension)
+        if extension == 0 and opcode < 0xFE:
+            code += self._imm(wide) if opcode & 1 else self._byte()
+        return code
+
+    def _register(self, wide: bool) -> bytes:
+        kind, reg = self._rng.randrange(6), self._target()
+        if kind == 0:
+            return bytes([self._rng.choice((0x40, 0x48)) | reg])
+        if kind == 1:
+            return bytes([0xB0 | self._rng.choice((0, 1, 2, 4, 5, 6))]) + self._byte()
+        if kind == 2:
+            return bytes([0xB8 | reg]) + self._imm(wide)
+        if kind == 3:
+            return bytes([0x90 | reg])
+        if kind == 4 and wide:
+            return bytes([0x0F, 0xC8 | reg])
+        return bytes([0x8D]) + self.modrm(reg, memory=1)
+
+    def _stack(self, wide: bool) -> bytes:
+        kind = self._rng.randrange(8)
+        if kind < 3:
+            return bytes([0x50 | self._rng.randrange(8)])
+        if kind < 6:
+            return bytes([0x58 | self._target()])
+        return b"\x68" + self._imm(wide) if kind == 6 else b"\x6a" + self._byte()
+
+    def _moffs(self, _wide: bool) -> bytes:
+        return bytes([self._rng.choice((0xA0, 0xA1, 0xA2, 0xA3))]) + self._absolute()
+
+    def _flag(self, _wide: bool) -> bytes:
+        return bytes([self._rng.choice(FLAG_BYTES)])
+
+    def _string(self, _wide: bool) -> bytes:
+        prefix = self._rng.choice((b"", b"", b"\x41\xf3", b"\x41\xf2"))  # INC ECX, so that it is seldom 0
+        return prefix + bytes([self._rng.choice(STRINGS)])
+
+    def instruction(self) -> bytes:
+        """One instruction, with prefixes now and then."""
+        rng = self._rng
+        kinds = (self._alu, self._immediate, self._shift, self._two, self._bits, self._group, self._register)
+        rare = (self._stack, self._moffs, self._flag, self._string)
+        wide = rng.random() < 0.85
+        code = rng.choice(kinds if rng.random() < 0.75 else rare)(wide)
+        if rng.random() < 0.06:
+            code = bytes([rng.choice((FS, GS, CS))]) + code
+        return code if wide else bytes([OPERAND_SIZE]) + code
+
+    def block(self, count: int) -> bytes:
+        """Instructions with forward branches among them."""
+        rng = self._rng
+        pieces = [self.instruction() for _ in range(count)]
+        for k in range(count - 3):
+            if rng.random() < 0.2:
+                skipped = b"".join(pieces[k + 1 : k + 1 + rng.randrange(1, 3)])
+                pieces[k] = self._branch(len(skipped))
+        return b"".join(pieces)
+
+    def _branch(self, distance: int) -> bytes:
+        kind = self._rng.randrange(8)
+        if kind < 5:
+            return bytes([0x70 | self._rng.randrange(16), distance])
+        if kind == 5:
+            return bytes([0x0F, 0x80 | self._rng.randrange(16)]) + distance.to_bytes(4, "little")
+        if kind == 6:
+            return bytes([self._rng.choice((0xE2, 0xE3)), distance])
+        return b"\xe8" + distance.to_bytes(4, "little")

@@ -1,0 +1,141 @@
+"""`bt` against `interp`: random code in every state that matters, all of the state compared.
+
+The interpreter is the definition: silicon has judged it (test_silicon.py).  Memory around the window is read-only,
+absent and supervisor's, so faults come at any access; their frame, EIP, flags and registers are compared too.
+"""
+
+from random import Random
+
+import pytest
+from blocks import WINDOW, WINDOW_SIZE, Writer
+from box import CODE, EBX, EDI, ESI, ESP, PAGE, WP, P, U, W
+from box import Box as Processor
+
+from vpcore.engine.engine import disassemble, probe
+
+SEED = 19991
+ROUNDS, LENGTH, REPEATS, BUDGET = 250, 14, 3, 400
+COUNTER = 0xF000
+STATUS = 0x8D5
+LOOP_END = b"\x83\x2d" + COUNTER.to_bytes(4, "little") + b"\x01\x0f\x85"
+COMPARED = ((0x7000, 0x2000), (CODE, 0x1000), (WINDOW, WINDOW_SIZE))
+
+pytestmark = pytest.mark.skipif(bool(probe()["bt"]), reason=probe()["bt"])
+
+
+def make(engine, *, user):
+    box = Processor(engine=engine, icount_ns=1)
+    box.page_32(P | W | U)
+    box.map_32(WINDOW - PAGE, WINDOW - PAGE, 0)
+    box.map_32(WINDOW + WINDOW_SIZE - PAGE, WINDOW + WINDOW_SIZE - PAGE, P | U)
+    box.map_32(WINDOW + WINDOW_SIZE, WINDOW + WINDOW_SIZE, 0)
+    box.set(cr0=box.cpu.cr0 | WP)
+    if user:
+        box.user()
+    return box
+
+
+def loop(body):
+    """The body, repeated; then HLT, which at level 3 is a fault."""
+    end = len(body) + len(LOOP_END) + 4
+    return body + LOOP_END + (-end).to_bytes(4, "little", signed=True) + b"\xf4"
+
+
+def prepare(box, code, seed, state, **fields):
+    rng = Random(seed)
+    box.engine.set_state(state)
+    box.ram[CODE : CODE + PAGE] = bytes(PAGE)
+    box.load(code)
+    box.ram[WINDOW : WINDOW + WINDOW_SIZE] = rng.randbytes(WINDOW_SIZE)
+    box.ram[0x7000:0x9000] = bytes(0x2000)
+    box.put(COUNTER, REPEATS)
+    gpr = [rng.choice((0, 1, 0xFFFFFFFF, rng.getrandbits(32))) for _ in range(8)]
+    for reg in (EBX, ESI, EDI):
+        gpr[reg] = WINDOW + rng.randrange(WINDOW_SIZE - PAGE)
+    gpr[1] &= 0xF
+    gpr[ESP] = state["gpr"][ESP]
+    box.cpu.gpr[0:8] = gpr
+    box.set(eip=CODE, halted=0, eflags=2 | rng.getrandbits(12) & STATUS, **fields)
+
+
+def outcome(box, end):
+    state = box.engine.get_state()
+    for gone in ("tsc_offset",):
+        state.pop(gone)
+    memory = [bytes(box.ram[at : at + size]) for at, size in COMPARED]
+    return {"end": end, **state}, memory
+
+
+def differences(one, other):
+    found = {name: (one[0][name], other[0][name]) for name in one[0] if one[0][name] != other[0][name]}
+    for (at, _), ours, theirs in zip(COMPARED, one[1], other[1], strict=True):
+        for k, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+            if a != b:
+                found[hex(at + k)] = (a, b)
+                break
+    return found
+
+
+def listing(code):
+    lines, at = [], 0
+    while at < len(code):
+        text, length = disassemble(code[at:], CODE + at) or ("db", 1)
+        lines.append(f"{CODE + at:x} {code[at : at + length].hex():24} {text}")
+        at += length
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("user", [False, True], ids=["kernel", "user"])
+@pytest.mark.parametrize("part", range(8))
+def test_random_blocks_end_the_same(part, user):
+    boxes = [make(name, user=user) for name in ("interp", "bt")]
+    states = [box.engine.get_state() for box in boxes]
+    for number in range(ROUNDS):
+        seed = (SEED * 100 + part) * 1000 + number
+        code = loop(Writer(Random(seed)).block(LENGTH))
+
+        results = []
+        for box, state in zip(boxes, states, strict=True):
+            began = box.engine.insns
+            prepare(box, code, seed, state)
+            end = box.engine.run(BUDGET)
+            results.append(outcome(box, (end, box.engine.insns - began)))
+
+        assert {} == differences(*results), f"seed {seed}\n{listing(code)}"
+
+
+def test_slices_of_any_length_and_changes_of_engine_leave_no_trace():
+    """max_insns ends a run within translated blocks too; state goes from engine to engine."""
+    rng = Random(SEED)
+    steady, changing = (make("interp", user=False) for _ in range(2))
+    state = steady.engine.get_state()
+    for number in range(150):
+        code = loop(Writer(Random(number)).block(LENGTH))
+        for box in (steady, changing):
+            prepare(box, code, number, state)
+
+        for _ in range(12):
+            changing.engine.select(rng.choice(("interp", "bt", "bt")))
+            count = rng.randrange(1, 40)
+            results = [outcome(box, box.engine.run(count)) for box in (steady, changing)]
+            assert {} == differences(*results), f"seed {number}\n{listing(code)}"
+
+
+def test_a_store_into_the_running_block_takes_effect_at_the_next_instruction():
+    """SDM 3A 11.6: the code is the test's own, at every distance from the store, forward and backward."""
+    boxes = [make(name, user=False) for name in ("interp", "bt")]
+    state = boxes[0].engine.get_state()
+    rng = Random(SEED)
+    for number in range(150):
+        body = [bytes([0x83, 0xC0 | rng.randrange(3), rng.getrandbits(7)]) for _ in range(10)]
+        victim, at = rng.randrange(10), rng.randrange(10)
+        lengths = [7 if k == at else 3 for k in range(10)]
+        place = CODE + sum(lengths[:victim]) + 2
+        body[at] = b"\xfe\x05" + place.to_bytes(4, "little") + b"\x90"  # inc byte [place]
+        code = loop(b"".join(body))
+        results = []
+        for box in boxes:
+            prepare(box, code, number, state)
+            results.append(outcome(box, box.engine.run(BUDGET)))
+
+        assert {} == differences(*results), f"seed {number}\n{listing(code)}"
