@@ -1,0 +1,66 @@
+"""What `bt` needs of the host, and how it does with little room."""
+
+import pytest
+from box import Box as Processor
+
+from vpcore.engine import Exit
+from vpcore.engine.engine import probe
+from vpcore.errors import EngineError
+
+COUNT = 2000
+
+
+@pytest.mark.parametrize("step", ["memfd", "write", "exec"])
+def test_a_host_without_executable_memory_has_no_bt_and_says_why(monkeypatch, step):
+    monkeypatch.setenv("VPCORE_CODEMEM_FAIL", step)
+
+    reason = probe()["bt"]
+
+    assert "executable memory" in reason
+    with pytest.raises(EngineError, match="executable memory"):
+        Processor(engine="bt")
+
+
+def test_auto_does_not_choose_bt():
+    box = Processor(engine="auto")
+
+    assert box.engine.name == "interp"
+
+
+def test_blocks_that_do_not_fit_the_cache_drop_it_and_run_on():
+    """More code than the least cache holds, twice: every block adds its own number."""
+    box = Processor(engine="bt", cache_size=1 << 20)
+    at, blocks = 0x100000, 6000
+    for k in range(blocks):
+        # add eax, k; mov [ebx], eax; jmp to the next one
+        code = b"\x05" + k.to_bytes(4, "little") + b"\x89\x03" * 8 + b"\xe9" + (256 - 26).to_bytes(4, "little")
+        box.ram[at + 256 * k : at + 256 * k + len(code)] = code
+    box.ram[at + 256 * blocks] = 0xF4
+    box.engine.invalidate(at, 256 * (blocks + 1))
+
+    ends = [box.run(eip=at, ebx=0x9000, budget=0) for _ in range(2)]
+
+    assert ends == [Exit.HALT] * 2
+    assert box.cpu.gpr[0] == blocks * (blocks - 1)
+    assert box.engine.stats().cache_flushes > 1
+
+
+def test_translated_code_is_found_by_indirect_jumps_after_its_page_moved():
+    """The same linear address leads to other memory after MOV CR3: SDM 3A 4.10.4."""
+    box = Processor(engine="bt")
+    box.page_32()
+    first = box.directory
+    for phys, value in ((0x300000, 1), (0x301000, 2)):
+        # mov eax, value; ret
+        box.load(b"\xb8" + value.to_bytes(4, "little") + b"\xc3", phys)
+    box.map_32(0x302000, 0x300000)
+    program = "mov ecx, 6\nmov edx, 0x302000\nagain: call edx\nadd esi, eax\nshl esi, 1\nmov ebx, {}\nmov [ebx], edi\n"
+    program += "xor edi, {}\nmov eax, cr3\nmov cr3, eax\ndec ecx\njnz again\nhlt"
+    entries = 0x300007, 0x301007
+
+    box.run(program.format(box.pte(0x302000), entries[0] ^ entries[1]), edi=entries[1], budget=0)
+
+    assert box.directory == first
+    assert box.cpu.gpr[6] == sum(
+        value << shift for value, shift in zip((1, 2, 1, 2, 1, 2), range(6, 0, -1), strict=True)
+    )
