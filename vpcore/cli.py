@@ -1,55 +1,121 @@
-"""The command line: `vpcore run`, `check`, `devices`, `info`, `image`."""
+"""The command line: `vpcore run`, `check`, `devices`, `info`, `new-device`, `image`.
+
+What a command needs beyond options is imported when it runs: the time from `vpcore run` to the guest's first instruction
+is mostly imports.
+"""
 
 from __future__ import annotations
 
+import importlib
 import logging
-import signal
+import os
 import sys
-import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import attrs
 import click
-import rich.console
-import rich.table
 
 from vpcore import config as configs
-from vpcore.config import MachineTable, parse_value
 from vpcore.errors import ConfigError, VpcoreError
-from vpcore.log import TRACE
-from vpcore.plugins import Registered, device_types, make_plugin_manager
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
-LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
-EXAMPLES: Final = """\b
+FAILED: Final = 1
+STANDARD_FDS: Final = (0, 1, 2)
+
+MAIN_EXAMPLES: Final = """\b
+Examples:
+  vpcore run machines/pc99.toml --cdrom debian.iso     boot a CD, its screen in this terminal
+  vpcore run machines/pc99.toml --hda disk.img </dev/null >serial.log     no screen, serial port to a file
+  vpcore devices serial                                the keys of a device type
+  vpcore info                                          what can run here
+"""
+RUN_EXAMPLES: Final = """\b
 Examples:
   vpcore run machines/pc99.toml --cdrom debian.iso
   vpcore run machines/pc99.toml --hda disk.img --serial stdio --display none
   vpcore run machines/pc99.toml --kernel vmlinuz --initrd initrd.gz --append console=ttyS0
+  vpcore run machines/pc99.toml --fda dos.img --boot a --set machine.memory=16M --set vga.slot=5
+  vpcore run machines/pc99.toml --hda disk.img --trace pit --trace com1 2>trace.txt
+\b
+Exit status: 0 the guest powered off, or you ended the machine; 1 an error, in one line; 2 wrong usage.
+"""
+CHECK_EXAMPLES: Final = """\b
+Examples:
+  vpcore check machines/pc99.toml
+  vpcore check my-machine.toml --hda disk.img --set com1.base=0x3E8
+"""
+DEVICES_EXAMPLES: Final = """\b
+Examples:
+  vpcore devices
+  vpcore devices serial
+  vpcore devices path/to/latch.py:Latch
+"""
+NEW_DEVICE_EXAMPLES: Final = """\b
+Examples:
+  vpcore new-device latch          writes latch.py and test_latch.py
+  vpcore devices latch.py:Latch
 """
 
 
 class Group(click.Group):
-    """Shows a VpcoreError as one line and exits with status 1."""
+    """Shows an error as one line and exits with status 1; imports subcommands in *later* (`module:name`) on use."""
+
+    later: Final = {"image": "vpcore.images.cli:image"}
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command line."""
+        keep_standard_fds()
         try:
             return super().main(*args, **kwargs)
-        except VpcoreError as error:
-            click.echo(f"vpcore: {error}", err=True)
-            sys.exit(1)
-        except KeyboardInterrupt:
-            sys.exit(130)
+        except Exception as error:
+            logging.getLogger("vpcore").debug("the calls that led to the error:", exc_info=error)
+            click.echo(f"vpcore: {one_line(error)}", err=True)
+            sys.exit(FAILED)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command, alphabetically."""
+        return sorted([*super().list_commands(ctx), *self.later])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
+        if cmd_name in self.later:
+            module, _, name = self.later[cmd_name].partition(":")
+            command: click.Command = getattr(importlib.import_module(module), name)
+            return command
+        return super().get_command(ctx, cmd_name)
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def keep_standard_fds() -> None:
+    """Where a standard stream is closed, put /dev/null: else the next file opened, a disk image, would take its place."""
+    for fd in STANDARD_FDS:
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
+def one_line(error: Exception) -> str:
+    """What went wrong, for the user."""
+    if isinstance(error, VpcoreError):
+        return " ".join(str(error).split())
+    from vpcore.blame import fault, refusal  # noqa: PLC0415
+
+    if isinstance(error, OSError):
+        return refusal(error)
+    return f"internal error: {fault(error)}: please report it; `-vv` shows the calls"
+
+
+@click.group(
+    cls=Group, epilog=MAIN_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="vpcore")
 def main() -> None:
-    """A PC virtual machine made of plugins."""
+    """A PC virtual machine made of plugins.
+
+    A machine is a TOML file; `machines/pc99.toml` is a whole PC of 1999.
+    """
 
 
 def _machine_flags(command: CommandT) -> CommandT:
@@ -70,7 +136,9 @@ def _machine_flags(command: CommandT) -> CommandT:
             click.option("--initrd", type=path, help="initial RAM disk (or multiboot module) for --kernel"),
             click.option("--append", metavar="TEXT", help="command line for --kernel"),
             click.option(
-                "--serial", metavar="END", help="first serial port: stdio, pty, file:F, tcp:H:P, none, /dev/ttyS0"
+                "--serial",
+                metavar="END",
+                help="first serial port: stdio, pty, file:F, tcp:H:P, tcp-listen:H:P, none, /dev/ttyS0",
             ),
             click.option(
                 "--set", "settings", multiple=True, metavar="NAME.KEY=VALUE", help="change any key of any device"
@@ -87,27 +155,18 @@ def _overrides(machine: Path, settings: tuple[str, ...], flags: dict[str, Any]) 
         key, equals, value = setting.partition("=")
         if not equals:
             raise ConfigError(f"--set must be NAME.KEY=VALUE (got {setting!r})")
-        overrides[key] = parse_value(value)
+        overrides[key] = configs.parse_value(value)
     return overrides
 
 
-def _start_logging(verbose: int, trace: tuple[str, ...]) -> None:
-    logging.basicConfig(
-        level=TRACE if trace else LEVELS[min(verbose, len(LEVELS) - 1)],
-        format="%(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    if trace:
-        logging.getLogger("vpcore").setLevel(LEVELS[min(verbose, len(LEVELS) - 1)])
-
-
-@main.command(epilog=EXAMPLES)
+@main.command(epilog=RUN_EXAMPLES, short_help="Run a machine file until the guest powers off.")
 @click.argument("machine", type=click.Path(path_type=Path))
 @_machine_flags
 @click.option(
     "--display",
     type=click.Choice(["terminal", "none"]),
-    help="where the screen is shown; by default the terminal if there is one, else only the serial port",
+    help="where the screen is shown; by default this terminal if it is one, else nowhere: the serial port is on"
+    " standard output",
 )
 @click.option("-v", "--verbose", count=True, help="say more (twice: what the firmware says, too)")
 @click.option("--trace", multiple=True, metavar="DEVICE", help="log each guest access of a device")
@@ -116,121 +175,50 @@ def run(
 ) -> None:
     """Run the MACHINE file until the guest powers off.
 
-    Ctrl-C and SIGTERM stop the machine as its power switch would, after flushing its disks.  With --serial stdio the
-    guest gets Ctrl-C; leave with Ctrl-].
+    Ctrl-C, SIGTERM, SIGHUP and Ctrl-] end the machine as its power switch would, after flushing its disks.  The screen
+    and a serial port in this terminal give Ctrl-C to the guest: leave with Ctrl-].
     """
-    from vpcore.machine import Machine  # noqa: PLC0415 - the engine is not needed for --help
+    from vpcore import session  # noqa: PLC0415
 
-    _start_logging(verbose, trace)
-    interactive = sys.stdin.isatty() and sys.stdout.isatty()
-    if display is None:
-        display = "terminal" if interactive and flags["serial"] != "stdio" else "none"
-    if display == "none" and flags["serial"] is None:
-        flags["serial"] = "stdio"
-    with Machine(configs.load(machine, _overrides(machine, settings, flags))) as vm:
-        for name in trace:
-            vm.trace(name)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda _number, _frame: vm.stop())
-        if display == "terminal":
-            from vpcore.display.terminal import show  # noqa: PLC0415 - an extra
-
-            show(vm)
-        else:
-            vm.run()
+    session.start_logging(verbose, tracing=bool(trace))
+    session.run(machine, _overrides(machine, settings, flags), display, trace)
 
 
-@main.command()
+@main.command(epilog=CHECK_EXAMPLES, short_help="Build a machine without running it; print its devices.")
 @click.argument("machine", type=click.Path(path_type=Path))
 @_machine_flags
 def check(machine: Path, settings: tuple[str, ...], **flags: Any) -> None:
     """Check the MACHINE file: build it without running it, and print what is in it."""
-    from vpcore.machine import Machine  # noqa: PLC0415
+    from vpcore import report  # noqa: PLC0415
 
-    with Machine(configs.load(machine, _overrides(machine, settings, flags))) as vm:
-        table = rich.table.Table("device", "type", "ports", title=f"{machine}: {vm.config.machine.name}")
-        for device in vm.config.devices:
-            table.add_row(device.name, device.type, _ranges(vm.bus.ports.owned_by(device.name)))
-        rich.console.Console().print(table)
+    report.machine(configs.load(machine, _overrides(machine, settings, flags)))
 
 
-def _ranges(ports: list[int]) -> str:
-    """Port numbers as ranges: 60 64 3f8-3ff."""
-    runs: list[list[int]] = []
-    for port in ports:
-        if runs and port == runs[-1][1] + 1:
-            runs[-1][1] = port
-        else:
-            runs.append([port, port])
-    return " ".join(f"{first:x}" if first == last else f"{first:x}-{last:x}" for first, last in runs)
-
-
-@main.command()
+@main.command(epilog=DEVICES_EXAMPLES, short_help="List the device types, or the keys of one.")
 @click.argument("name", metavar="[TYPE]", required=False)
 def devices(name: str | None) -> None:
-    """List the device types, or the keys of one TYPE."""
-    known = device_types(make_plugin_manager())
-    console = rich.console.Console()
-    if name is None:
-        table = rich.table.Table("type", "plugin", "what it is")
-        for kind, entry in known.items():
-            table.add_row(kind, entry.plugin, _summary(entry))
-        console.print(table)
-        return
-    if name not in known:
-        raise ConfigError(f"no plugin offers device type {name!r}; there are {', '.join(known)}")
-    console.print(_keys(known[name]))
+    """List the device types, or the keys of one TYPE (a name, or path/to/file.py:Class)."""
+    from vpcore import report  # noqa: PLC0415
+
+    report.devices(name)
 
 
-def _summary(entry: Registered) -> str:
-    text = entry.type.help or entry.type.config.__doc__ or ""
-    return text.strip().split("\n")[0]
-
-
-def _keys(entry: Registered) -> rich.table.Table:
-    table = rich.table.Table("key", "type", "default", "meaning", title=f"{entry.type.name}: {_summary(entry)}")
-    hints = configs.type_hints(entry.type.config)
-    for field in attrs.fields(entry.type.config):
-        if field.name != "name":
-            default = "required" if field.default is attrs.NOTHING else _shown(field.default)
-            meaning = field.metadata.get("help", "")
-            choices = field.metadata.get("choices") or ()
-            if choices:
-                meaning += f" ({', '.join(map(str, choices))})"
-            table.add_row(field.name, configs.type_name(hints[field.name]), default, meaning)
-    return table
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:#x}" if isinstance(value, int) and value > 9 else repr(value)  # noqa: PLR2004 - decimal digits
-
-
-@main.command()
+@main.command(short_help="Show engines, firmware, plugins and the keys of [machine].")
 def info() -> None:
-    """Show the engines that can run here, the plugins, and the keys of `[machine]`."""
-    from vpcore.engine import probe  # noqa: PLC0415
+    """Show the engines that can run here, the firmware found, the plugins, and the keys of `[machine]`."""
+    from vpcore import report  # noqa: PLC0415
 
-    console = rich.console.Console()
-    table = rich.table.Table("engine", "usable", "why not")
-    for name, reason in probe().items():
-        table.add_row(name, "no" if reason else "yes", reason)
-    console.print(table)
-    console.print(
-        "plugins:", ", ".join(sorted({entry.plugin for entry in device_types(make_plugin_manager()).values()}))
-    )
-    console.print(
-        _keys(
-            Registered(types.SimpleNamespace(config=MachineTable, help="the machine as a whole", name="[machine]"), "")
-        )
-    )  # type: ignore[arg-type]
+    report.info()
 
 
-def _add_image_commands() -> None:
-    from vpcore.images.cli import image  # noqa: PLC0415
+@main.command("new-device", epilog=NEW_DEVICE_EXAMPLES, short_help="Write a device of your own to start from.")
+@click.argument("name")
+@click.option(
+    "--to", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="folder, by default this one"
+)
+def new_device(name: str, to: Path) -> None:
+    """Write a device of your own to start from: NAME.py, and its test."""
+    from vpcore import scaffold  # noqa: PLC0415
 
-    main.add_command(image)
-
-
-_add_image_commands()
+    for path in scaffold.write(name, to):
+        click.echo(path)

@@ -53,6 +53,12 @@ def _load(point: EntryPoint) -> ModuleType:
     return module
 
 
+def packages() -> dict[str, str]:
+    """Every installed plugin's package with its version."""
+    points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
+    return {point.name: f"{point.dist.name} {point.dist.version}" if point.dist else point.value for point in points}
+
+
 def device_types(manager: pluggy.PluginManager) -> dict[str, Registered]:
     """Every registered device type by name.  Raises `PluginError` where two plugins offer the same name."""
     found: dict[str, Registered] = {}

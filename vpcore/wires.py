@@ -166,7 +166,11 @@ class Keyboard(Protocol):
         """Press and release the keys that write *text* on a US keyboard, as fast as the guest takes them."""
 
     def chord(self, *keys: str) -> None:
-        """Press keys together and release them, after what is still being typed; KeyError where there is no such key."""
+        """Press keys together and release them, after what is still being typed.
+
+        Each is the name of a key or a character, which stands for all keys that type it: `chord("left alt", "X")`.
+        KeyError where there is no such key.
+        """
 
 
 class Pointer(Protocol):

@@ -177,10 +177,11 @@ class Ps2Keyboard(Device[KeyboardState]):
             self._enqueue(strokes(character))
 
     def chord(self, *keys: str) -> None:
-        """Press keys together and release them, after what is still being typed."""
-        for key in keys:
-            scan_code(normal_name(key), self.state.scan_set, down=True)  # KeyError
-        self._enqueue(keys)
+        """Press keys, or what types a character, together and release them, after what is still being typed."""
+        names = [name for key in keys for name in (strokes(key) if len(key) == 1 else (key,)) or (key,)]
+        for name in names:
+            scan_code(normal_name(name), self.state.scan_set, down=True)  # KeyError
+        self._enqueue(tuple(names))
 
     def _enqueue(self, keys: tuple[str, ...]) -> None:
         state = self.state

@@ -1,0 +1,143 @@
+"""What `vpcore check`, `devices` and `info` print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import rich.console
+import rich.table
+import rich.text
+
+from vpcore import config as configs
+from vpcore.config import MachineConfig, MachineTable
+from vpcore.device import DeviceType
+from vpcore.engine import probe
+from vpcore.engine.engine import PREFERENCE
+from vpcore.errors import ConfigError
+from vpcore.machine import Machine
+from vpcore.plugins import Registered, device_types, load_file_type, make_plugin_manager, packages
+
+PIPE_WIDTH: Final = 200
+"""Columns where the output is not a terminal: nothing is cut for a program that reads it."""
+
+
+def machine(config: MachineConfig) -> None:
+    """Build a machine, close it, and print what was in it."""
+    with Machine(config) as vm:
+        table = _table("device", "type", "ports", title=f"{config.path}: {config.machine.name}")
+        for device in config.devices:
+            _row(table, device.name, device.type, _ranges(vm.bus.ports.owned_by(device.name)))
+    _print(table)
+
+
+def devices(name: str | None) -> None:
+    """Print all device types, or the keys of one."""
+    if name is not None and ":" in name:
+        _print(_keys(load_file_type(name, Path.cwd()).type))
+        return
+    known = device_types(make_plugin_manager())
+    if name is None:
+        table = _table("type", "plugin", "what it is")
+        for kind, entry in known.items():
+            _row(table, kind, entry.plugin, _summary(entry.type))
+        _print(table)
+        return
+    if name not in known:
+        raise ConfigError(
+            f"no plugin offers device type {name!r}; there are {', '.join(known)}, or path/to/file.py:Class"
+        )
+    _print(_keys(known[name].type))
+
+
+def info() -> None:
+    """Print what can run here, with what, and the keys of `[machine]`."""
+    known = device_types(make_plugin_manager())
+    _print(_engines(), _found(known), _plugins(known), _keys(_machine_type()))
+
+
+def _engines() -> rich.table.Table:
+    reasons = probe()
+    chosen = next(name for name in PREFERENCE if not reasons.get(name, "absent"))
+    table = _table("engine", "usable", "why not", title=f"--engine auto takes {chosen}")
+    for name, reason in reasons.items():
+        _row(table, name, "no" if reason else "yes", reason)
+    return table
+
+
+def _found(known: dict[str, Registered]) -> rich.table.Table:
+    table = _table("device type", "found on this host")
+    for name, entry in known.items():
+        if entry.type.host is not None:
+            _row(table, name, entry.type.host())
+    return table
+
+
+def _plugins(known: dict[str, Registered]) -> rich.table.Table:
+    table = _table("plugin", "package", "device types")
+    for plugin, package in packages().items():
+        types = (name for name, entry in known.items() if entry.plugin == plugin)
+        _row(table, plugin, package, ", ".join(types))
+    return table
+
+
+def _machine_type() -> DeviceType[Any]:
+    def build(_config: Any, _board: Any) -> Any:
+        raise NotImplementedError
+
+    return DeviceType("[machine]", MachineTable, build, help="the machine as a whole")
+
+
+def _keys(kind: DeviceType[Any]) -> rich.table.Table:
+    table = _table("key", "type", "default", "meaning", title=f"{kind.name}: {_summary(kind)}")
+    hints = configs.type_hints(kind.config)
+    for field in attrs.fields(kind.config):
+        if field.name == "name" and kind.config is not MachineTable:
+            continue
+        default = "required" if field.default is attrs.NOTHING else _shown(field.default)
+        meaning = field.metadata.get("help", "")
+        choices = field.metadata.get("choices") or ()
+        if choices:
+            meaning += f" ({', '.join(map(str, choices))})"
+        name = "a size" if field.metadata.get("sized") else configs.type_name(hints[field.name])
+        _row(table, field.name, name, default, meaning)
+    return table
+
+
+def _summary(kind: DeviceType[Any]) -> str:
+    text = kind.help or kind.config.__doc__ or ""
+    return text.strip().split("\n")[0]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:#x}" if isinstance(value, int) and value > 9 else repr(value)  # noqa: PLR2004 - decimal digits
+
+
+def _ranges(ports: list[int]) -> str:
+    """Port numbers as ranges: 60 64 3f8-3ff."""
+    runs: list[list[int]] = []
+    for port in ports:
+        if runs and port == runs[-1][1] + 1:
+            runs[-1][1] = port
+        else:
+            runs.append([port, port])
+    return " ".join(f"{first:x}" if first == last else f"{first:x}-{last:x}" for first, last in runs)
+
+
+def _table(*columns: str, title: str | None = None) -> rich.table.Table:
+    return rich.table.Table(*columns, title=None if title is None else rich.text.Text(title), title_justify="left")
+
+
+def _row(table: rich.table.Table, *cells: str) -> None:
+    """Add a row of plain text, whatever is in it."""
+    table.add_row(*map(rich.text.Text, cells))
+
+
+def _print(*tables: rich.table.Table) -> None:
+    console = rich.console.Console()
+    if not console.is_terminal:
+        console = rich.console.Console(width=PIPE_WIDTH)
+    console.print(*tables)
