@@ -64,3 +64,20 @@ def test_translated_code_is_found_by_indirect_jumps_after_its_page_moved():
     assert box.cpu.gpr[6] == sum(
         value << shift for value, shift in zip((1, 2, 1, 2, 1, 2), range(6, 0, -1), strict=True)
     )
+
+
+def test_code_mapped_at_more_places_than_are_kept_is_right_at_each():
+    """A shared library's page: what it pushes is its own address there."""
+    box = Processor(engine="bt")
+    box.page_32()
+    # call +0; pop ebx; add edx, ebx; ret
+    box.load(b"\xe8\x00\x00\x00\x00\x5b\x01\xda\xc3", 0x300000)
+    places = [0x310000 + 0x2000 * k for k in range(7)]
+    for place in places:
+        box.map_32(place, 0x300000)
+    calls = "\n".join(f"mov eax, {place}\ncall eax" for place in (*places, *reversed(places)))
+
+    end = box.run(f"xor edx, edx\nmov ecx, 5\nagain:\n{calls}\ndec ecx\njnz near again\nhlt", budget=0)
+
+    assert end == Exit.HALT
+    assert box.cpu.gpr[2] == 5 * 2 * sum(place + 5 for place in places)

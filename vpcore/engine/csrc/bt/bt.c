@@ -56,14 +56,42 @@ static void chain(struct vp_vm *m, struct bt *bt, struct translation *t)
     x_aim(link->field, bt->e.run, t->entry);
 }
 
-/* Handler of a translated block's first instruction. */
-static void run_host(struct vp_vm *m, const struct insn *i)
+static void unlink_all(struct bt *bt, struct block *b)
+{
+    for (struct translation *t = b->translation; t; t = t->next) {
+        for (const struct link *link = t->links; link; link = link->next)
+            memcpy(link->field, &link->original, sizeof link->original);
+        t->links = NULL;
+    }
+    b->translation = NULL;
+    b->host = bt->exit;
+}
+
+/* The translation for here, made if the block is warm; NULL where it is to be interpreted. */
+static struct translation *translation_for(struct vp_vm *m, struct block *b)
+{
+    struct bt *bt = bt_of(m);
+    unsigned places = 0;
+
+    for (struct translation *t = b->translation; t; t = t->next, places++)
+        if (t->eip == m->block_eip && t->user == m->user) return t;
+    if (++b->heat < bt->warm) return NULL;
+    b->heat = 0;
+    if (places == PLACES) unlink_all(bt, b);
+    if (bt_translate(m, b)) return b->translation;
+    m->interp->drop = true; /* full: everything goes at the next look at the clock */
+    m->budget = 0;
+    return NULL;
+}
+
+/* Handler of the first instruction of every block. */
+static void run_block(struct vp_vm *m, const struct insn *i)
 {
     struct block *b = (struct block *)((uint8_t *)i - offsetof(struct block, insns));
-    struct translation *t = b->translation;
+    struct translation *t = may_run(m) ? translation_for(m, b) : NULL;
     struct bt *bt = bt_of(m);
 
-    if (!may_run(m) || t->eip != m->block_eip || t->user != m->user) {
+    if (!t) {
         bt->link_at = NULL;
         b->first(m, i);
         return;
@@ -80,26 +108,6 @@ static void run_host(struct vp_vm *m, const struct insn *i)
         bt->link_key = jump_key(m, m->cpu.eip);
     }
     m->cur = i - 1; /* all is accounted for */
-}
-
-/* Handler of a first instruction until its block is warm. */
-static void warm_up(struct vp_vm *m, const struct insn *i)
-{
-    struct block *b = (struct block *)((uint8_t *)i - offsetof(struct block, insns));
-
-    bt_of(m)->link_at = NULL;
-    if (++b->heat >= bt_of(m)->warm && may_run(m)) {
-        if (bt_translate(m, b)) {
-            b->insns[0].fn = run_host;
-            run_host(m, i);
-            return;
-        }
-        /* full: everything goes at the next look at the clock */
-        b->heat = 0;
-        m->interp->drop = true;
-        m->budget = 0;
-    }
-    b->first(m, i);
 }
 
 struct leave bt_interpret(struct vp_vm *m, struct site *s, uint64_t budget, uint64_t flags)
@@ -130,19 +138,10 @@ static void on_built(struct vp_vm *m, struct block *b)
 {
     b->host = bt_of(m)->exit;
     b->translation = NULL;
-    b->insns[0].fn = warm_up;
+    b->insns[0].fn = run_block;
 }
 
-static void on_died(struct vp_vm *m, struct block *b)
-{
-    struct bt *bt = bt_of(m);
-
-    b->host = bt->exit;
-    if (!b->translation) return;
-    for (const struct link *link = b->translation->links; link; link = link->next)
-        memcpy(link->field, &link->original, sizeof link->original);
-    b->translation->links = NULL;
-}
+static void on_died(struct vp_vm *m, struct block *b) { unlink_all(bt_of(m), b); }
 
 static void on_dropped(struct vp_vm *m)
 {

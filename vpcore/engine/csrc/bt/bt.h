@@ -20,6 +20,7 @@
 #include "emit_x64.h"
 
 enum { GUEST = R8, FLAGS = RBX, BUDGET = RDI, VM = RBP };
+enum { PLACES = 4 /* of a block that are kept */ };
 enum { WARM = 24 /* executions that make a block worth translating */ };
 /* Set, it is used in place of WARM; tests have 1. */
 #define WARM_ENV "VPCORE_BT_WARM"
@@ -41,7 +42,9 @@ struct link {
     int32_t original;
 };
 
+/* Host code of a block at one address.  A block in a shared library has several, for it is mapped in many places. */
 struct translation {
+    struct translation *next;
     uint32_t eip;
     bool user;
     const uint8_t *entry; /* for jumps that know EIP; struct block.host checks it */

@@ -325,18 +325,20 @@ static void emit_cold(struct front *f, const struct cold *c)
     }
 }
 
-/* The way in for jumps that found the block by EIP in EAX, then the one for those that know it. */
+/* The way in for jumps that found the block by EIP in EAX, or on to its other translations; then the one for those that
+ * know it. */
 static uint8_t *emit_entries(struct front *f, struct translation *t)
 {
     struct emit *e = f->e;
+    const uint8_t *others = f->b->host;
 
     f->b->host = x_runs_at(e);
     x_alu_imm(e, 32, X_CMP, RAX, f->eip);
     uint8_t *other = x_jcc(e, X_CC_NE);
-    if (!e->full) x_aim(other, e->run, f->bt->exit);
+    if (!e->full) x_aim(other, e->run, others);
     x_alu_mem_imm(e, 8, X_CMP, vm_at(offsetof(struct vp_vm, user)), f->m->user);
     other = x_jcc(e, X_CC_NE);
-    if (!e->full) x_aim(other, e->run, f->bt->exit);
+    if (!e->full) x_aim(other, e->run, others);
     t->entry = x_runs_at(e);
     x_alu_imm(e, 32, X_SUB, BUDGET, f->count);
     return x_jcc(e, X_CC_S);
@@ -365,14 +367,15 @@ bool bt_translate(struct vp_vm *m, struct block *b)
     static _Thread_local struct front f;
     struct bt *bt = bt_of(m);
     struct translation *t = bt_allocate(bt, sizeof *t);
+    const uint8_t *others = b->host;
 
     if (!t) return false;
-    *t = (struct translation){.eip = m->block_eip, .user = m->user};
+    *t = (struct translation){.next = b->translation, .eip = m->block_eip, .user = m->user};
     f.m = m, f.bt = bt, f.e = &bt->e, f.b = b, f.eip = m->block_eip;
     f.index = 0, f.count = extent(b), f.cold_count = 0, f.full = f.closed = f.no_af = false;
     emit_block(&f, t);
     if (f.full || bt->e.full) {
-        b->host = bt->exit;
+        b->host = others;
         return false;
     }
     b->translation = t;
