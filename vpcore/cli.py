@@ -26,10 +26,10 @@ STANDARD_FDS: Final = (0, 1, 2)
 
 MAIN_EXAMPLES: Final = """\b
 Examples:
-  vpcore run machines/pc99.toml --cdrom debian.iso     boot a CD, its screen in this terminal
-  vpcore run machines/pc99.toml --hda disk.img </dev/null >serial.log     no screen, serial port to a file
-  vpcore devices serial                                the keys of a device type
-  vpcore info                                          what can run here
+  vpcore run machines/pc99.toml --cdrom debian.iso                  its screen in this terminal
+  vpcore run machines/pc99.toml --hda disk.img --display none       its serial port in this terminal
+  vpcore devices serial                                             the keys of a device type
+  vpcore info                                                       what can run here
 """
 RUN_EXAMPLES: Final = """\b
 Examples:
@@ -67,6 +67,7 @@ class Group(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command line."""
         keep_standard_fds()
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # else numpy starts a thread a core, for algebra we do not do
         try:
             return super().main(*args, **kwargs)
         except Exception as error:
