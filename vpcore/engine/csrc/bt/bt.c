@@ -4,6 +4,7 @@
 #include "../interp/interp.h"
 #include "../mem.h"
 #include "../seg.h"
+#include <cpuid.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,10 +156,23 @@ static void on_dropped(struct vp_vm *m)
 
 /* -- Engine ------------------------------------------------------------------------------------------------------- */
 
+/* The first x86-64 processors lack these in 64-bit mode (SDM 2, LAHF). */
+static bool has_lahf(void)
+{
+    enum { EXTENDED = 0x80000001u, LAHF_LM = 1 };
+    unsigned a, b, c, d;
+
+    return __get_cpuid(EXTENDED, &a, &b, &c, &d) && (c & LAHF_LM);
+}
+
 static bool bt_probe(char *why, size_t room)
 {
     struct codemem mem;
 
+    if (!has_lahf()) {
+        snprintf(why, room, "the host's processor has no LAHF and SAHF in 64-bit mode");
+        return false;
+    }
     if (!codemem_create(&mem, CODE_LEAST, why, room)) return false;
     codemem_destroy(&mem);
     return true;

@@ -37,6 +37,8 @@ static void stale(struct vp_vm *m, const struct insn *i)
     m->cur = i - 1;
 }
 
+bool block_is_dead(const struct block *b) { return b->first == stale; }
+
 static void undefined(struct vp_vm *m, const struct insn *i)
 {
     (void)i;

@@ -8,6 +8,7 @@ enum {
     HASH_BITS = 16, /* of the table by physical address */
     JUMP_BITS = 13, /* of the table by linear address */
     SEEN_BITS = 10,
+    GENERATION_BITS = 30, /* of struct jump.key, the upper ones */
 };
 
 /* Straight-line code on one page, ended by an instruction with the trait `end`, the page, or BLOCK_MAX; behind the
@@ -63,6 +64,8 @@ bool block_create(struct vp_vm *m);
 void block_destroy(struct vp_vm *m);
 /* The block at a physical address, made if need be; NULL where its first instruction has to be fetched by itself. */
 struct block *block_at(struct vp_vm *m, uint64_t phys);
+/* Its bytes have changed: it is in no table any more. */
+bool block_is_dead(const struct block *b);
 /* For instructions that cannot be cached: what decode() said becomes a handler, and a sentinel follows. */
 void block_finish_insn(struct insn *i, int status);
 void block_sentinel(struct insn *i, unsigned off);

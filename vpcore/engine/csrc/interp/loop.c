@@ -25,15 +25,24 @@ enum { ATTN_EACH = ATTN_SHADOW | ATTN_TRAP | ATTN_BREAK | ATTN_DR };
 
 static uint32_t linear_eip(const struct vp_vm *m) { return m->cpu.seg[VP_CS].base + m->cpu.eip; }
 
+/* A shortcut of another generation turns out to be right still: mostly so after a CR3 load. */
+static bool leads_to(const struct jump *j, uint64_t key, uint64_t phys)
+{
+    return j->key != JUMP_NONE && !((j->key ^ key) << GENERATION_BITS) && j->block->phys == phys &&
+           !block_is_dead(j->block);
+}
+
 /* By way of the page tables; NULL where the instruction has to be fetched by itself. */
 static __attribute__((noinline)) struct block *find(struct vp_vm *m, uint32_t lin)
 {
     struct interp *it = m->interp;
 
     if (m->cpu.eip > m->cpu.seg[VP_CS].limit) raise_gp0(m);
-    struct block *b = block_at(m, mmu_fetch_phys(m, lin));
+    struct jump *j = &it->jumps[jump_slot(lin)];
+    uint64_t phys = mmu_fetch_phys(m, lin);
+    struct block *b = leads_to(j, jump_key(m, lin), phys) ? j->block : block_at(m, phys);
     if (!b) return NULL;
-    it->jumps[jump_slot(lin)] = (struct jump){jump_key(m, lin), b};
+    *j = (struct jump){jump_key(m, lin), b};
     unsigned page = lin >> PAGE_SHIFT & ((1 << SEEN_BITS) - 1);
     it->seen[page / 64] |= UINT64_C(1) << page % 64;
     return b;
