@@ -37,7 +37,7 @@ class HostBackends:
 
     def char(self, spec: str, owner: str) -> CharDevice:
         """Open a character device."""
-        device = open_char(spec, owner, loop=self._loop, base=self._base, leave=self._leave)
+        device = open_char(spec, owner, loop=self._loop, base=self._base, leave=self._leave, stall=self._stall)
         if isinstance(device, BufferChar):
             self.buffers[owner] = device
         self._open.append(device)

@@ -60,16 +60,9 @@ class RawDisk:
             try:
                 done = os.pwrite(self._fd, view, offset)
             except OSError as error:
-                self._failed(error, f"write at {offset:#x}")
+                write_failed(self.name, f"write at {offset:#x}", error, self._stall)
                 continue
             view, offset = view[done:], offset + done
-
-    def _failed(self, error: OSError, what: str) -> None:
-        if error.errno in FULL and self._stall is not None:
-            self._stall(DiskFullError(f"{self.name}: no space left on the host: free some, the guest then goes on"))
-            return
-        kind = DiskFullError if error.errno in FULL else BackendError
-        raise kind(f"{self.name}: cannot {what}: {error.strerror}") from error
 
     def flush(self) -> None:
         """Return when all writes are on stable storage."""
@@ -77,7 +70,7 @@ class RawDisk:
             try:
                 os.fdatasync(self._fd)
             except OSError as error:
-                self._failed(error, "make what was written durable")
+                write_failed(self.name, "make what was written durable", error, self._stall)
             else:
                 return
 
@@ -90,6 +83,15 @@ class RawDisk:
         finally:
             os.close(self._fd)
             self._fd = -1
+
+
+def write_failed(name: str, what: str, error: OSError, stall: Callable[[DiskFullError], None] | None) -> None:
+    """Wait by *stall* while the host is full, so that the caller tries again; raise on other errors."""
+    if error.errno in FULL and stall is not None:
+        stall(DiskFullError(f"{name}: no space left on the host: free some, the guest then goes on"))
+        return
+    kind = DiskFullError if error.errno in FULL else BackendError
+    raise kind(f"{name}: cannot {what}: {error.strerror}") from error
 
 
 def _open(path: Path, *, readonly: bool) -> int:

@@ -24,7 +24,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vpcore.errors import BackendError, ConfigError
+from vpcore.errors import BackendError, ConfigError, DiskFullError
+from vpcore.host.block import write_failed
 from vpcore.host.ends import BufferChar, CharDevice, ModemSignals, NullChar
 from vpcore.host.loop import HostLoop
 
@@ -33,6 +34,8 @@ log = logging.getLogger("vpcore.chardev")
 STDIN, STDOUT = 0, 1
 READ_SIZE = 4096
 KEEP = 1 << 16
+LINGER_S = 0.2
+MOST_PORT = 0xFFFF
 ESCAPE = 0x1D
 """Ctrl-] on stdio: leave the machine, as telnet does."""
 
@@ -43,6 +46,8 @@ class FdChar(NullChar):
     def __init__(self, loop: HostLoop, read_fd: int | None, write_fd: int | None, name: str) -> None:
         self.name = name
         self.dropped = 0
+        self.there = True
+        """The other side has not closed."""
         self._loop = loop
         self._read_fd = read_fd
         self._write_fd = write_fd
@@ -54,20 +59,34 @@ class FdChar(NullChar):
             self.resume()
 
     def write(self, data: bytes) -> None:
-        """Send; what does not fit now is kept up to 64 KB, then dropped and counted."""
+        """Send; what does not fit now goes when there is room, up to 64 KB of it, the rest is dropped and counted."""
         if self._write_fd is None:
             return
+        waiting = bool(self._unsent)
         self._unsent += data
+        if not waiting and not self._send():
+            self._loop.add_writer(self._write_fd, self._writable)
+        if len(self._unsent) > KEEP:
+            if not self.dropped:
+                log.warning("%s: nobody takes the output: its beginning is dropped", self.name)
+            self.dropped += len(self._unsent) - KEEP
+            del self._unsent[:-KEEP]
+
+    def _writable(self) -> None:
+        if self._send() and self._write_fd is not None:
+            self._loop.remove_writer(self._write_fd)
+
+    def _send(self) -> bool:
+        """Send what there is room for; whether that was all."""
+        assert self._write_fd is not None
         try:
             while self._unsent:
                 del self._unsent[: os.write(self._write_fd, self._unsent)]
         except BlockingIOError:
-            pass
-        except OSError:
+            return False
+        except OSError:  # nobody is there any more
             self._unsent.clear()
-        if len(self._unsent) > KEEP:
-            self.dropped += len(self._unsent) - KEEP
-            del self._unsent[:-KEEP]
+        return True
 
     def read(self, limit: int) -> bytes:
         """Take what has come."""
@@ -87,7 +106,7 @@ class FdChar(NullChar):
         """The guest takes nothing at present: let the sender wait."""
         assert self._read_fd is not None
         self._paused = True
-        self._loop.remove(self._read_fd)
+        self._loop.remove_reader(self._read_fd)
 
     def on_input(self, callback: Callable[[], None]) -> None:
         """Call back when bytes have come."""
@@ -98,9 +117,11 @@ class FdChar(NullChar):
         return data
 
     def ended(self) -> None:
-        """The other side closed; for subclasses."""
+        """The other side closed: its modem signals go, and the guest is told."""
+        self.there = False
         if self._read_fd is not None:
-            self._loop.remove(self._read_fd)
+            self._loop.remove_reader(self._read_fd)
+        self._callback()
 
     def _readable(self) -> None:
         assert self._read_fd is not None
@@ -119,9 +140,13 @@ class FdChar(NullChar):
         self._callback()
 
     def close(self) -> None:
-        """Stop watching."""
-        if self._read_fd is not None:
-            self._loop.remove(self._read_fd)
+        """Stop watching; what was not sent yet gets a last chance."""
+        if self._unsent and self._write_fd is not None:
+            select.select((), (self._write_fd,), (), LINGER_S)
+            self._send()
+        for fd in (self._read_fd, self._write_fd):
+            if fd is not None:
+                self._loop.remove(fd)
 
 
 class StdioChar(FdChar):
@@ -214,15 +239,24 @@ class PtyChar(FdChar):
         os.close(self._slave)
 
 
-class FileChar(FdChar):
-    """Output goes to a file, from its beginning; input never comes."""
+class FileChar(NullChar):
+    """Output goes to a file, from its beginning; input never comes.  On a full host *stall* is called, as for disks."""
 
-    def __init__(self, loop: HostLoop, path: Path) -> None:
+    def __init__(self, path: Path, stall: Callable[[DiskFullError], None] | None = None) -> None:
+        self._path, self._stall = path, stall
         try:
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise BackendError(f"{path}: cannot write serial output there: {error.strerror}") from error
-        super().__init__(loop, None, self._fd, str(path))
+
+    def write(self, data: bytes) -> None:
+        """Append to the file."""
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[os.write(self._fd, rest) :]
+            except OSError as error:
+                write_failed(str(self._path), "write serial output", error, self._stall)
 
     def close(self) -> None:
         """Close the file."""
@@ -241,20 +275,33 @@ class TcpChar(FdChar):
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().__init__(loop, self._socket.fileno(), self._socket.fileno(), f"tcp:{host}:{port}")
 
+    def signals(self) -> ModemSignals:
+        """Carrier is there until the other side closes."""
+        return _carrier(there=self.there)
+
     def close(self) -> None:
         """Close the connection."""
         super().close()
         self._socket.close()
 
 
+def _carrier(*, there: bool) -> ModemSignals:
+    return ModemSignals(cts=there, dsr=there, dcd=there)
+
+
 class TcpListenChar(NullChar):
-    """Waits for one TCP connection at a time; carrier detect shows whether there is one."""
+    """Waits for one TCP connection at a time; carrier detect shows whether there is one.
+
+    A new connection takes the place of the old one.
+    """
 
     def __init__(self, loop: HostLoop, host: str, port: int) -> None:
         self._loop = loop
         self._callback: Callable[[], None] = lambda: None
         self._connection: FdChar | None = None
         self._peer: socket.socket | None = None
+        self._left = bytearray()
+        """What old connections sent and the guest has not taken yet."""
         try:
             self._server = socket.create_server((host, port))
         except OSError as error:
@@ -264,16 +311,19 @@ class TcpListenChar(NullChar):
         loop.add_reader(self._server.fileno(), self._accept)
 
     def _accept(self) -> None:
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):  # the peer has gone again
             peer, _ = self._server.accept()
             self._hang_up()
             peer.setblocking(False)
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._peer = peer
             self._connection = FdChar(self._loop, peer.fileno(), peer.fileno(), "tcp")
             self._connection.on_input(self._callback)
+            self._callback()
 
     def _hang_up(self) -> None:
         if self._connection is not None and self._peer is not None:
+            self._left += self._connection.read(KEEP)
             self._connection.close()
             self._peer.close()
             self._connection = self._peer = None
@@ -285,16 +335,21 @@ class TcpListenChar(NullChar):
 
     def read(self, limit: int) -> bytes:
         """Take what has come."""
-        return b"" if self._connection is None else self._connection.read(limit)
+        data = bytes(self._left[:limit])
+        del self._left[:limit]
+        if len(data) < limit and self._connection is not None:
+            data += self._connection.read(limit - len(data))
+        return data
 
     def on_input(self, callback: Callable[[], None]) -> None:
-        """Call back when bytes have come."""
+        """Call back when bytes have come, or somebody connects or leaves."""
         self._callback = callback
+        if self._connection is not None:
+            self._connection.on_input(callback)
 
     def signals(self) -> ModemSignals:
         """Carrier is there while someone is connected."""
-        there = self._connection is not None
-        return ModemSignals(cts=there, dsr=there, dcd=there)
+        return _carrier(there=self._connection is not None and self._connection.there)
 
     def close(self) -> None:
         """Hang up and stop listening."""
@@ -314,17 +369,17 @@ class SerialPortChar(FdChar):
         except ImportError:
             raise BackendError(f"{device}: host serial ports need pyserial: pip install 'vpcore[serial]'") from None
         try:
-            self._port = serial.Serial(device, timeout=0, write_timeout=0)
+            self._port = serial.Serial(device, timeout=0, write_timeout=0, exclusive=True)
         except (serial.SerialException, ValueError) as error:
             raise BackendError(f"{device}: cannot open the serial port: {error}") from error
         super().__init__(loop, self._port.fileno(), self._port.fileno(), device)
 
     def configure(self, baud: int, data_bits: int, parity: str, stop_bits: float) -> None:
-        """Set the port as the guest set its UART."""
-        with contextlib.suppress(ValueError, OSError):
-            self._port.apply_settings(
-                {"baudrate": baud, "bytesize": data_bits, "parity": parity, "stopbits": stop_bits}
-            )
+        """Set the port as the guest set its UART, as far as the port can."""
+        settings = {"baudrate": baud, "bytesize": data_bits, "parity": parity, "stopbits": stop_bits}
+        for name, value in settings.items():
+            with contextlib.suppress(ValueError, OSError, termios.error):
+                setattr(self._port, name, value)
 
     def set_signals(self, *, dtr: bool, rts: bool, break_: bool) -> None:
         """Drive the port's outputs."""
@@ -346,30 +401,43 @@ class SerialPortChar(FdChar):
 
 def _address(rest: str, spec: str) -> tuple[str, int]:
     host, colon, port = rest.rpartition(":")
-    if not colon or not port.isdecimal():
-        raise ConfigError(f"serial backend {spec!r} must be tcp:HOST:PORT")
-    return host, int(port)
+    if not colon or not port.isdecimal() or int(port) > MOST_PORT:
+        raise ConfigError(f"serial backend {spec!r} must be {spec.partition(':')[0]}:HOST:PORT")
+    return host.strip("[]") or "localhost", int(port)
 
 
-def open_char(spec: str, owner: str, *, loop: HostLoop, base: Path, leave: Callable[[], None]) -> CharDevice:
-    """Open what *spec* says for the device *owner*; paths are relative to *base*, *leave* is the escape key's action.
+def open_char(
+    spec: str,
+    owner: str,
+    *,
+    loop: HostLoop,
+    base: Path,
+    leave: Callable[[], None],
+    stall: Callable[[DiskFullError], None] | None = None,
+) -> CharDevice:
+    """Open what *spec* says for the device *owner*.
 
+    Paths are relative to *base*; *leave* is the escape key's action; *stall* waits while the host is full (`RawDisk`).
     Raises `ConfigError` on an unknown spec and `BackendError` where the host refuses.
     """
-    kind, _, rest = spec.partition(":")
-    makers: dict[str, Callable[[], CharDevice]] = {
+    kind, colon, rest = spec.partition(":")
+    plain: dict[str, Callable[[], CharDevice]] = {
         "none": NullChar,
         "buffer": BufferChar,
         "stdio": lambda: StdioChar(loop, leave),
         "pty": lambda: PtyChar(loop, owner),
-        "file": lambda: FileChar(loop, base / rest),
+    }
+    placed: dict[str, Callable[[], CharDevice]] = {
+        "file": lambda: FileChar(base / rest, stall),
         "tcp": lambda: TcpChar(loop, *_address(rest, spec)),
         "tcp-listen": lambda: TcpListenChar(loop, *_address(rest, spec)),
     }
+    makers = placed if colon else plain
     if kind in makers:
         return makers[kind]()
     if spec.startswith("/dev/"):
         return SerialPortChar(loop, spec)
     raise ConfigError(
-        f"backend of device {owner!r} must be one of {', '.join(makers)} or a device such as /dev/ttyS0 (got {spec!r})"
+        f"backend of device {owner!r} must be one of {', '.join(plain)}, file:PATH, tcp:HOST:PORT, tcp-listen:HOST:PORT"
+        f" or a device such as /dev/ttyS0 (got {spec!r})"
     )

@@ -35,6 +35,10 @@ class HostLoop:
         """Call back whenever *fd* is writable, until `remove_writer` or `remove`."""
         self._watch(fd, selectors.EVENT_WRITE, callback)
 
+    def remove_reader(self, fd: int) -> None:
+        """Stop asking whether *fd* is readable."""
+        self._unwatch(fd, selectors.EVENT_READ)
+
     def remove_writer(self, fd: int) -> None:
         """Stop asking whether *fd* is writable."""
         self._unwatch(fd, selectors.EVENT_WRITE)
