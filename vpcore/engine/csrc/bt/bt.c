@@ -4,7 +4,6 @@
 #include "../interp/interp.h"
 #include "../mem.h"
 #include "../seg.h"
-#include <cpuid.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,10 +158,14 @@ static void on_dropped(struct vp_vm *m)
 /* The first x86-64 processors lack these in 64-bit mode (SDM 2, LAHF). */
 static bool has_lahf(void)
 {
-    enum { EXTENDED = 0x80000001u, LAHF_LM = 1 };
-    unsigned a, b, c, d;
+    enum { LAHF_LM = 1 };
+    uint32_t leaf = 0x80000000u, b, c = 0, d, most;
 
-    return __get_cpuid(EXTENDED, &a, &b, &c, &d) && (c & LAHF_LM);
+    __asm__("cpuid" : "=a"(most), "=b"(b), "+c"(c), "=d"(d) : "0"(leaf));
+    if (most <= leaf) return false;
+    leaf++;
+    __asm__("cpuid" : "+a"(leaf), "=b"(b), "+c"(c), "=d"(d));
+    return c & LAHF_LM;
 }
 
 static bool bt_probe(char *why, size_t room)
