@@ -144,7 +144,7 @@ class Writer:
         rare = (self._stack, self._moffs, self._flag, self._string)
         wide = rng.random() < 0.85
         code = rng.choice(kinds if rng.random() < 0.75 else rare)(wide)
-        if rng.random() < 0.06:
+        if rng.random() < 0.1:
             code = bytes([rng.choice((FS, GS, CS))]) + code
         return code if wide else bytes([OPERAND_SIZE]) + code
 

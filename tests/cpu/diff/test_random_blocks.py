@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 from blocks import WINDOW, WINDOW_SIZE, Writer
-from box import CODE, EBX, EDI, ESI, ESP, PAGE, WP, P, U, W
+from box import CODE, EBX, EDI, ESI, ESP, FS, GS, PAGE, WP, P, U, W
 from box import Box as Processor
 
 from vpcore.engine.engine import disassemble, probe
@@ -32,6 +32,10 @@ def make(engine, *, user):
     box.set(cr0=box.cpu.cr0 | WP)
     if user:
         box.user()
+    state = box.engine.get_state()
+    state["seg"][FS]["base"] = -0x10 & 0xFFFFFFFF
+    state["seg"][GS].update(base=0x20, limit=WINDOW + WINDOW_SIZE // 2)
+    box.engine.set_state(state)
     return box
 
 
