@@ -12,6 +12,7 @@ from itertools import count
 from typing import Final
 
 NS_PER_SECOND: Final = 1_000_000_000
+FEW: Final = 256
 
 
 class Timer:
@@ -65,6 +66,8 @@ class Clock:
         self._on_earliest = on_earliest
         self._queue: list[tuple[int, int, Timer]] = []
         self._order = count()
+        self._most = FEW
+        """Length of the queue at which stale entries are looked for."""
 
     @property
     def now(self) -> int:
@@ -100,9 +103,18 @@ class Clock:
 
     def enqueue(self, deadline: int, timer: Timer) -> None:
         """Put a timer in the queue; for Timer only."""
+        if len(self._queue) >= self._most:
+            self._forget_stale()
         heapq.heappush(self._queue, (deadline, next(self._order), timer))
         if self._on_earliest is not None and self._queue[0][2] is timer and self._queue[0][0] == deadline:
             self._on_earliest(deadline)
+
+    def _forget_stale(self) -> None:
+        """Drop deadlines that were replaced: a guest may set a far one again and again."""
+        live = {id(entry[2]): entry for entry in sorted(self._queue, reverse=True) if entry[2].deadline == entry[0]}
+        self._queue[:] = live.values()
+        heapq.heapify(self._queue)
+        self._most = max(FEW, 2 * len(self._queue))
 
     @property
     def next_deadline(self) -> int | None:
