@@ -82,7 +82,13 @@ def test_only_what_changed_is_sent():
 
 @pytest.mark.parametrize(
     ("attribute", "colors", "style"),
-    [(0x07, 256, "0;37;40"), (0x1F, 256, "0;97;44"), (0x4E, 16, "0;93;41"), (0x1F, 8, "0;1;37;44"), (0x02, 8, "0;32;40")],
+    [
+        (0x07, 256, "0;37;40"),
+        (0x1F, 256, "0;97;44"),
+        (0x4E, 16, "0;93;41"),
+        (0x1F, 8, "0;1;37;44"),
+        (0x02, 8, "0;32;40"),
+    ],
 )
 def test_attributes_are_colours_in_the_terminals_order(attribute, colors, style):
     terminal, painter = Terminal(25, 80), Painter(25, 80, colors)
