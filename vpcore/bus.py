@@ -150,11 +150,9 @@ class PortSpace(Space):
         ports = mapping.ports
         for offset in ports.offsets():
             port = base + offset
-            if port >= PORTS:
-                msg = (
-                    f"ports {base:#x}+{offset:#x} of device {mapping.owner!r} lie beyond {PORTS - 1:#x}: lower its base"
-                )
-                raise ConfigError(msg)
+            if not 0 <= port < PORTS:
+                where = f"ports {base:#x}+{offset:#x} of device {mapping.owner!r}"
+                raise ConfigError(f"{where} lie outside 0 to {PORTS - 1:#x}: change its base")
             if port in self.owners:
                 raise self._overlap(mapping, base, self.owners[port].owner, port)
         self.owners.update({base + offset: mapping for offset in ports.offsets()})

@@ -21,6 +21,7 @@ from vpcore.errors import ConfigError
 Table = dict[str, Any]
 
 SIZE_UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 MIN_RAM: Final = 1 << 20
 MAX_RAM: Final = 3584 << 20
 
@@ -29,19 +30,21 @@ def parse_size(text: str | int) -> int:
     """Bytes of `128M`, `64K`, `1G` or a plain number.  Raises `ConfigError`."""
     match = re.fullmatch(r"(\d+)\s*([KMG]?)i?B?", str(text).strip(), re.IGNORECASE)
     if match is None:
-        raise ConfigError(f"a size must be a number with K, M or G behind it, such as 128M (got {text!r})")
+        raise ConfigError(f"must be a number with K, M or G behind it, such as 128M (got {text!r})")
     return int(match[1]) * SIZE_UNITS[match[2].upper()]
 
 
 def _ram(text: str | int) -> int:
     size = parse_size(text)
     if not MIN_RAM <= size <= MAX_RAM or size % MIN_RAM:
-        raise ConfigError(f"memory must be whole megabytes from 1M to 3584M (got {text!r})")
+        raise ConfigError(f"must be whole megabytes from 1M to 3584M (got {text!r})")
     return size
 
 
-def _setting(default: Any, help_: str, choices: tuple[Any, ...] = (), converter: Any = None) -> Any:
-    validator = attrs.validators.in_(choices) if choices else None
+def _setting(
+    default: Any, help_: str, choices: tuple[Any, ...] = (), converter: Any = None, least: int | None = None
+) -> Any:
+    validator = attrs.validators.in_(choices) if choices else None if least is None else attrs.validators.ge(least)
     return attrs.field(
         default=default,
         validator=validator,
@@ -58,7 +61,7 @@ class MachineTable:
     cpu: str = _setting("pentium3", "processor model", ("486", "pentium", "pentium3", "host"))
     memory: int = _setting("128M", "RAM, 1M to 3584M", converter=_ram)
     clock: str = _setting("realtime", "virtual time follows the host, or counted instructions", ("realtime", "icount"))
-    icount_ns: int = _setting(10, "virtual ns an instruction with clock = icount")
+    icount_ns: int = _setting(10, "virtual ns an instruction with clock = icount", least=1)
     boot: str = _setting("acd", "boot order: a floppy, c disk, d CD-ROM, n network")
     engine: str = _setting("auto", "what executes guest code; see `vpcore info`")
     code_cache: int = _setting("64M", "memory for decoded or translated guest code", converter=parse_size)
@@ -123,9 +126,12 @@ def _read(path: Path, including: tuple[Path, ...]) -> _Raw:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such machine file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
+        by = f", which {including[-1]} includes" if including else ""
+        raise ConfigError(f"{path}: no such machine file{by}") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text: {error.reason} at byte {error.start}") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: is not TOML: {error}") from error
     unknown = set(data) - {"machine", "device", "include", "remove", "media"}
@@ -142,7 +148,10 @@ def _read(path: Path, including: tuple[Path, ...]) -> _Raw:
     _expect(isinstance(machine, dict), path, "[machine]", "a table", machine)
     _expect(isinstance(media, dict), path, "[media]", "a table", media)
     raw.machine.update(machine)
-    raw.media.update({str(key): str(value) for key, value in media.items()})
+    for flag, target in media.items():
+        good = isinstance(target, str) and "." in target
+        _expect(good, path, f"[media] {flag}", '"DEVICE.KEY"', target)
+    raw.media.update(media)
     _remove(raw, data.get("remove", []), path)
     tables = data.get("device", [])
     _expect(isinstance(tables, list), path, "[[device]]", "written with two brackets", tables)
@@ -169,8 +178,11 @@ def _add(raw: _Raw, table: Any, path: Path) -> None:
     _expect(isinstance(table, dict), path, "[[device]]", "a table", table)
     keys = dict(table)
     kind = keys.pop("type", None)
-    name = keys.pop("name", kind)
-    _expect(isinstance(name, str), path, "[[device]] name", "a string", name)
+    name = keys.pop("name", None)
+    if name is None:
+        name = _class_name(kind) if isinstance(kind, str) else kind
+    good = isinstance(name, str) and NAME.fullmatch(name) is not None
+    _expect(good, path, "[[device]] name", "letters, digits, - and _", name)
     known = next((device for device in raw.devices if device.name == name), None)
     if known is not None:
         if known.source == path or kind not in (None, known.type):
@@ -179,6 +191,11 @@ def _add(raw: _Raw, table: Any, path: Path) -> None:
         return
     _expect(isinstance(kind, str), path, f"type of device {name!r}", "the name of a device type", kind)
     raw.devices.append(DeviceTable(str(kind), str(name), keys, path))
+
+
+def _class_name(kind: str) -> str:
+    """The name of a device that has none: its type, or the class of `path/to/file.py:Class` in small letters."""
+    return kind.rpartition(":")[2].lower() if ":" in kind else kind
 
 
 def structure(kind: type[Any], table: Table, where: str) -> Any:
@@ -194,22 +211,31 @@ def structure(kind: type[Any], table: Table, where: str) -> Any:
             raise ConfigError(
                 f"{where}: key {field.name!r} is missing: {field.metadata.get('help', 'it has no default')}"
             )
-    values = {}
-    for key, value in table.items():
-        _check(value, str | int if fields[key].metadata.get("sized") else hints[key], f"{where}: {key}")
-        choices = fields[key].metadata.get("choices")
-        if choices and value not in choices:
-            raise ConfigError(f"{where}: {key} must be one of {', '.join(map(str, choices))} (got {value!r})")
-        values[key] = tuple(value) if isinstance(value, list) and typing.get_origin(hints[key]) is tuple else value
+    values = {key: _value(value, fields[key], hints[key], f"{where}: {key}") for key, value in table.items()}
     try:
         return kind(**values)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
-    except (ValueError, TypeError) as error:
+    except (ConfigError, ValueError, TypeError) as error:
         raise ConfigError(f"{where}: {error}") from error
 
 
+def _value(value: Any, field: Any, hint: Any, where: str) -> Any:
+    """A TOML value as the field wants it, or `ConfigError` naming *where*."""
+    sized = field.metadata.get("sized")
+    _check(value, str | int if sized else hint, where)
+    choices = field.metadata.get("choices")
+    if choices and value not in choices:
+        raise ConfigError(f"{where} must be one of {', '.join(map(str, choices))} (got {value!r})")
+    if sized:
+        try:
+            field.converter(value)
+        except ConfigError as error:
+            raise ConfigError(f"{where} {error}") from None
+    return tuple(value) if isinstance(value, list) and typing.get_origin(hint) is tuple else value
+
+
 _NAMES: Final = {int: "an integer", str: "a string", bool: "true or false", float: "a number", list: "a list"}
+
+_PLURALS: Final = {int: "integers", str: "strings", float: "numbers"}
 
 
 def type_hints(kind: type[Any]) -> dict[str, Any]:
@@ -222,7 +248,7 @@ def type_name(hint: Any) -> str:
     """What a key of this type must be, in words."""
     origin = typing.get_origin(hint)
     if origin in (list, tuple):
-        return "a list"
+        return f"a list of {_PLURALS.get(typing.get_args(hint)[0], 'values')}"
     if origin in (typing.Union, types.UnionType):
         return " or ".join(type_name(part) for part in typing.get_args(hint) if part is not type(None))
     return _NAMES.get(hint, getattr(hint, "__name__", str(hint)))

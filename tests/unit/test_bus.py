@@ -209,9 +209,12 @@ def test_only_declared_offsets_are_claimed(bus):
     assert bus.port_in(0x302, 2) == 0xD0D1
 
 
-def test_ports_beyond_the_space_are_an_error(bus):
-    with pytest.raises(ConfigError, match=r"ports 0xfff8\+0x8 of device 'other' lie beyond 0xffff: lower its base"):
-        bus.map_ports(0xFFF8, Card(), "other", Card.ports)
+@pytest.mark.parametrize(("base", "shown"), [(0xFFF8, r"0xfff8\+0x8"), (-1, r"-0x1\+0x0"), (1 << 40, "0x10000000000")])
+def test_ports_outside_the_space_are_an_error(bus, base, shown):
+    with pytest.raises(
+        ConfigError, match=rf"ports {shown}.* of device 'other' lie outside 0 to 0xffff: change its base"
+    ):
+        bus.map_ports(base, Card(), "other", Card.ports)
 
 
 def test_a_mapping_that_moves_onto_another_is_nowhere_afterwards(bus):
