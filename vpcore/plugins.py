@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -38,7 +39,8 @@ def make_plugin_manager() -> pluggy.PluginManager:
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        raise PluginError(f"plugin {error.plugin}: {error}") from error
+        name = getattr(error.plugin, "__name__", error.plugin)
+        raise PluginError(f"plugin {name!r}: {str(error).partition(' in plugin')[0]}: there is none such") from error
     return manager
 
 
@@ -64,7 +66,7 @@ def device_types(manager: pluggy.PluginManager) -> dict[str, Registered]:
     found: dict[str, Registered] = {}
     for implementation in manager.hook.vpcore_device_types.get_hookimpls():
         plugin = implementation.plugin_name
-        for kind in cast("list[object]", implementation.function()):
+        for kind in _offered(plugin, implementation.function):
             if not isinstance(kind, DeviceType):
                 raise PluginError(
                     f"plugin {plugin!r}: vpcore_device_types must return DeviceType objects (got {kind!r})"
@@ -76,6 +78,13 @@ def device_types(manager: pluggy.PluginManager) -> dict[str, Registered]:
                 )
             found[kind.name] = Registered(kind, plugin)
     return dict(sorted(found.items()))
+
+
+def _offered(plugin: str, hook: Callable[[], object]) -> list[object]:
+    try:
+        return list(cast("list[object]", hook()))
+    except Exception as error:
+        raise PluginError(f"plugin {plugin!r}: vpcore_device_types failed: {type(error).__name__}: {error}") from error
 
 
 def load_file_type(spec: str, base: Path) -> Registered:

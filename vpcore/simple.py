@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import partial
 from typing import Any, ClassVar, get_type_hints
 
 import attrs
@@ -43,6 +45,9 @@ class SimpleDevice(Device[Any]):
     maps `ports` there, one called `irq` wires `self.line` to that interrupt.  `setup()` runs once, when all is wired.
     """
 
+    declared_options: ClassVar[dict[str, Any]] = {}
+    declared_values: ClassVar[dict[str, Saved]] = {}
+    """What the class and its bases declare."""
     config_class: ClassVar[type[Any]]
     state_class: ClassVar[type[Any]]
     config: Any
@@ -54,8 +59,11 @@ class SimpleDevice(Device[Any]):
         """Make the configuration and state classes from the declarations."""
         hints = get_type_hints(cls)
         declared = dict(vars(cls))
-        options = {name: value for name, value in declared.items() if isinstance(value, _Option)}
-        values = {name: value for name, value in declared.items() if isinstance(value, Saved)}
+        options = dict(getattr(cls, "declared_options", {}))
+        options |= {name: value for name, value in declared.items() if isinstance(value, _Option)}
+        values = dict(getattr(cls, "declared_values", {}))
+        values |= {name: value for name, value in declared.items() if isinstance(value, Saved)}
+        cls.declared_options, cls.declared_values = options, values
         for name, value in options.items():
             value.type = hints.get(name, str)
             setattr(cls, name, _forward("config", name))
@@ -67,7 +75,7 @@ class SimpleDevice(Device[Any]):
         cls.state_class = attrs.make_class(
             f"{cls.__name__}State",
             {
-                name: attrs.field(default=value.default, type=hints.get(name, type(value.default)))
+                name: attrs.field(factory=partial(deepcopy, value.default), type=hints.get(name, type(value.default)))
                 for name, value in values.items()
             },
         )
