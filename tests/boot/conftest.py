@@ -1,5 +1,7 @@
 """Booting real guests: media from Debian packages, machines from machines/pc99.toml."""
 
+import contextlib
+import fcntl
 from pathlib import Path
 
 import pytest
@@ -44,11 +46,21 @@ def pc(request):
 @pytest.fixture(scope="session")
 def debian_image(tmp_path_factory):
     """The image that `vpcore image build debian-mini` makes; copy it before writing."""
-    path = ROOT / "build" / "debian-mini.img"
-    if not path.exists():
-        path.parent.mkdir(exist_ok=True)
-        try:
-            debian_mini.build(path)
-        except VpcoreError as error:
-            pytest.skip(f"debian-mini cannot be built: {error}")
+    path = ROOT / "build" / "tests" / "debian-mini.img"
+    sources = [source.stat().st_mtime for source in (ROOT / "vpcore" / "images").rglob("*.*")]
+    with filelock(path.with_suffix(".lock")):
+        if not path.exists() or path.stat().st_mtime < max(sources):
+            try:
+                debian_mini.build(path)
+            except VpcoreError as error:
+                pytest.skip(f"debian-mini cannot be built: {error}")
     return path
+
+
+@contextlib.contextmanager
+def filelock(path):
+    """One test process at a time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
