@@ -406,9 +406,9 @@ def size_of(data: Any) -> int:
     if isinstance(data, dict):
         return sum(size_of(key) + size_of(value) for key, value in data.items())
     if isinstance(data, (list, tuple)):
-        return 8 + sum(map(size_of, data))
+        return sum(8 + size_of(each) for each in data)
     if isinstance(data, int):
-        return 1 + data.bit_length() // 8
+        return 8 + data.bit_length() // 8
     return len(data) if isinstance(data, (str, bytes)) else 8
 
 
