@@ -40,8 +40,6 @@ class Machine:
 
     def __init__(self, config: MachineConfig) -> None:
         self.config = config
-        self.loop = HostLoop()
-        self.backends = HostBackends(self.loop, config.path.parent, leave=self.stop, stall=self._wait_for_space)
         self.devices: dict[str, Device[Any]] = {}
         self.is_off = self._closed = False
         self._stopping = False
@@ -49,6 +47,8 @@ class Machine:
         table = config.machine
         self.bus = Bus()
         self.engine = Engine(EngineConfig.of(table), self.bus, self._acknowledge, self._fpu_error)
+        self.loop = HostLoop()
+        self.backends = HostBackends(self.loop, config.path.parent, leave=self.stop, stall=self._wait_for_space)
         self.clock = Clock(self.engine.now, self._sooner)
         self._limit = INFINITE
         self.parts = Parts(
@@ -93,7 +93,10 @@ class Machine:
             except Exception as error:
                 raise PluginError(f"{table.source}: device {table.name!r}: {fault(error)}") from error
         for callback in self.board.services(BuiltCallback):
-            callback.call()
+            try:
+                callback.call()
+            except VpcoreError as error:
+                raise type(error)(f"{self.config.path}: {error}") from error
         controllers = self.board.services(InterruptController)  # type: ignore[type-abstract]
         if controllers:
             self._interrupts = controllers[0]

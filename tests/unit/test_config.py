@@ -76,7 +76,7 @@ def test_an_include_is_extended_changed_and_thinned_out(write):
 
 
 def test_a_device_keeps_the_file_that_it_came_from(write):
-    """Paths of its keys are relative to that."""
+    """`path.py:Class` is looked up from there."""
     base = write('[[device]]\ntype = "x.py:X"', "base.toml")
     mine = write('include = "base.toml"\n[[device]]\ntype = "y.py:Y"')
 
