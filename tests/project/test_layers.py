@@ -3,9 +3,11 @@
 import ast
 from pathlib import Path
 
+import click
 import pytest
 
 import vpcore
+from vpcore import cli
 from vpcore.plugins import make_plugin_manager
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,3 +85,23 @@ def test_the_example_of_writing_a_device_works_as_written(tmp_path):
 
     assert len(device.strip().splitlines()) <= 12
     assert names["latch"].save().value == 0x5A
+
+
+def commands(command, path):
+    """Every command below a click command, with its path."""
+    if isinstance(command, click.Group):
+        for name, below in command.commands.items():
+            yield from commands(below, f"{path} {name}")
+    else:
+        yield path, command
+
+
+def test_every_command_and_option_is_in_the_reference():
+    page = (ROOT / "docs" / "cli.md").read_text()
+    sections = {part.split("`")[0]: part for part in page.split("\n## `")[1:]}
+
+    for path, command in commands(cli.main, "vpcore"):
+        section = next((text for title, text in sections.items() if title.split(" [")[0].startswith(path)), "")
+        assert section, f"{path} is not in docs/cli.md"
+        options = [name for option in command.params if isinstance(option, click.Option) for name in option.opts]
+        assert [name for name in options if f"`{name}`" not in section] == []
