@@ -14,6 +14,7 @@ from vpcore_plugins.floppy.regs import (
     IMPLIED_SEEK,
     LAST_TRACK,
     NON_DMA_BIT,
+    PERPENDICULAR_SHOWN,
     RECALIBRATE_STEPS,
     SECTOR,
     SECTOR_CODE,
@@ -307,7 +308,9 @@ class FloppyController(Device[FloppyState]):
     def _dump(self) -> None:
         """DUMPREG (5.2.6)."""
         state = self.state
-        self._answer(*state.tracks, *state.specify, 0, state.locked << 7 | state.perpendicular & 0x7F, *state.configure)
+        lock = Cmd.LOCK_BIT if state.locked else 0
+        shown = lock | state.perpendicular & PERPENDICULAR_SHOWN
+        self._answer(*state.tracks, *state.specify, 0, shown, *state.configure)
 
     def _sense_drive(self) -> None:
         state = self.state
@@ -420,7 +423,7 @@ class FloppyController(Device[FloppyState]):
             self._finish(St0.ABNORMAL, St1.NO_DATA, St2.WRONG_CYLINDER)
             return None
         offset = drive.offset(cylinder, head, sector)
-        if offset is None or state.command[5] != SECTOR_CODE:
+        if offset is None or state.command[Cmd.SIZE_AT] != SECTOR_CODE:
             self._finish(St0.ABNORMAL, St1.NO_DATA)
             return None
         return offset
@@ -535,7 +538,7 @@ class FloppyController(Device[FloppyState]):
         if drive.disk.readonly:
             self._finish(St0.ABNORMAL, St1.NOT_WRITABLE)
             return
-        filler = bytes((state.command[5],)) * SECTOR
+        filler = bytes((state.command[Cmd.FILLER_AT],)) * SECTOR
         under_head = state.place[:2]
         try:
             for at in range(0, len(ids) - 3, 4):
@@ -553,7 +556,7 @@ class FloppyController(Device[FloppyState]):
         state = self.state
         cylinder, head, sector = state.place
         state.waits = 0
-        last = state.command[6]
+        last = state.command[Cmd.LAST_AT]
         both_sides = state.command[0] & Cmd.MULTITRACK
         if sector < last:
             state.place = (cylinder, head, sector + 1)

@@ -128,6 +128,10 @@ class Cmd:
     CODE: Final = 0x1F
     MULTITRACK: Final = 1 << 7
     LOCK_BIT: Final = 1 << 7
+    SIZE_AT: Final = 5
+    """Where a data command has its sector size and its last sector, and FORMAT its filler."""
+    LAST_AT: Final = 6
+    FILLER_AT: Final = 5
     PARAMETERS: Final = {
         READ_TRACK: 8,
         SPECIFY: 2,
@@ -161,6 +165,8 @@ NON_DMA_BIT: Final = 1 << 0
 IMPLIED_SEEK: Final = 1 << 6
 LAST_TRACK: Final = 85
 
+PERPENDICULAR_SHOWN: Final = 0x7F
+"""What DUMPREG tells of PERPENDICULAR MODE; LOCK is the bit above."""
 SECTOR_CODE: Final = 2
 """N of 512-byte sectors: 128 shifted by it."""
 RECALIBRATE_STEPS: Final = 79

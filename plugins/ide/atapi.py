@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from typing import Final
 
-from vpcore_plugins.ide import identify
+from vpcore_plugins.ide import identify, mmc
 from vpcore_plugins.ide.drive import Dma, Drive, DriveState
 from vpcore_plugins.ide.regs import CD_BLOCK, Cmd, Error, Interrupt, Packet, Sense, Signature
 
@@ -18,45 +17,18 @@ DMA_FEATURE: Final = 1 << 0
 CHUNK: Final = 32
 """Blocks read from the image at once."""
 BIG: Final = 0xFFFE
-LEAD_OUT: Final = 0xAA
-DATA_TRACK: Final = 0x14
-"""ADR 1, data track, digital copy prohibited (MMC-3 5.23)."""
 MSF_BIT: Final = 1 << 1
-PREGAP: Final = 150
-FRAMES: Final = 75
-SECONDS: Final = 60
 USER_DATA: Final = 0x10
 WHOLE_SECTOR: Final = 0xF8
-RAW: Final = 2352
-SYNC: Final = b"\x00" + b"\xff" * 10 + b"\x00"
-FIXED_SENSE: Final = 0x70
-SENSE_SIZE: Final = 18
 LOAD_EJECT: Final = 0x03
 START: Final = 0x01
 EJECT: Final = 0x02
 LOAD: Final = 0x03
-PROFILE_CD_ROM: Final = 0x0008
-PAGE_ERROR: Final = 0x01
-PAGE_CAPABILITIES: Final = 0x2A
-PAGE_ALL: Final = 0x3F
-PAGES: Final = {
-    PAGE_ERROR: bytes((PAGE_ERROR, 6, 0, 5, 0, 0, 0, 0)),
-    PAGE_CAPABILITIES: bytes((PAGE_CAPABILITIES, 18, 0x3B, 0, 0x70, 0x60, 0x29, 0))
-    + struct.pack(">HHHHHH", 706, 2, 512, 706, 0, 0),
-}
-"""Mode pages: error recovery, and capabilities of a 4x reader (MMC-3 5.12 tables)."""
-MEDIA_EVENT: Final = 4
 POLLED: Final = 1
 NEW_MEDIA: Final = 2
 MEDIA_REMOVAL: Final = 3
 QUIET: Final = frozenset({Packet.INQUIRY, Packet.REQUEST_SENSE, Packet.GET_EVENT, Packet.GET_CONFIGURATION})
 """Commands that a unit attention does not hold up (MMC-3 4.1.6.1)."""
-
-
-def msf(block: int) -> bytes:
-    """A block number as reserved, minute, second, frame."""
-    block += PREGAP
-    return bytes((0, block // (FRAMES * SECONDS) & 0xFF, block // FRAMES % SECONDS, block % FRAMES))
 
 
 class CdRom(Drive):
@@ -197,10 +169,10 @@ class CdRom(Drive):
     # -- reading --
 
     def _read_10(self, packet: bytes) -> None:
-        self._read(*struct.unpack_from(">IxH", packet, 2))
+        self._read(*mmc.extent_10(packet))
 
     def _read_12(self, packet: bytes) -> None:
-        self._read(*struct.unpack_from(">II", packet, 2))
+        self._read(*mmc.extent_12(packet))
 
     def _read(self, block: int, count: int, *, raw: bool = False) -> None:
         """READ(10), READ(12) (MMC-3 5.14), READ CD."""
@@ -238,14 +210,14 @@ class CdRom(Drive):
             self._check(Sense.READ_ERROR)
             return None
         if state.raw:
-            data = _raw_sectors(data, state.lba)
+            data = mmc.raw_sectors(data, state.lba)
         state.lba += count
         state.left -= count
         return data
 
     def _read_next(self) -> None:
         state = self.state
-        size = RAW if state.raw else CD_BLOCK
+        size = mmc.RAW if state.raw else CD_BLOCK
         fit = max(1, (state.byte_limit or BIG) // size)
         data = self._blocks(min(state.left, fit, CHUNK))
         if data is not None:
@@ -265,9 +237,8 @@ class CdRom(Drive):
 
     def _read_cd(self, packet: bytes) -> None:
         """READ CD (MMC-3 5.19): user data, or whole sectors made up around it (mode 1)."""
-        block = int.from_bytes(packet[2:6], "big")
-        count = int.from_bytes(packet[6:9], "big")
-        wanted = packet[9] & WHOLE_SECTOR
+        block, count = mmc.extent_cd(packet)
+        wanted = packet[Packet.CD_FIELDS] & WHOLE_SECTOR
         if not wanted:
             self._read(block, 0)
         elif wanted in (USER_DATA, WHOLE_SECTOR):
@@ -284,121 +255,72 @@ class CdRom(Drive):
             self._check(Sense.NO_MEDIUM)
 
     def _request_sense(self, packet: bytes) -> None:
-        """REQUEST SENSE (SPC-2 7.20)."""
+        """REQUEST SENSE (SPC-2 7.20); a unit attention is told here too."""
         state = self.state
         if state.attention:
             state.attention = False
             state.sense = Sense.MEDIUM_CHANGED
-        key, code, qualifier = state.sense
-        data = bytearray(SENSE_SIZE)
-        data[0], data[2], data[7], data[12], data[13] = FIXED_SENSE, key, SENSE_SIZE - 8, code, qualifier
-        self._reply(data, packet[4])
+        self._reply(mmc.sense(*state.sense), packet[Packet.SHORT_ALLOCATION])
 
     def _inquiry(self, packet: bytes) -> None:
-        """INQUIRY (SPC-2 7.3): a removable CD-ROM, ATAPI response format."""
-        data = (
-            bytes((0x05, 0x80, 0x00, 0x21, 31, 0, 0, 0)) + b"vpcore  " + self._model.encode()[:16].ljust(16) + b"0.1 "
-        )
-        self._reply(data, packet[4])
+        self._reply(mmc.inquiry(self._model), packet[Packet.SHORT_ALLOCATION])
 
     def _capacity(self, _packet: bytes) -> None:
+        if self._has_disc():
+            self._reply(mmc.capacity(self.blocks), BIG)
+
+    def _has_disc(self) -> bool:
+        """Whether a disc can be read; if not, the command is over."""
         if not self._ready:
             self._check(Sense.NO_MEDIUM)
-            return
-        self._reply(struct.pack(">II", self.blocks - 1, CD_BLOCK), BIG)
+        return self._ready
+
+    def _reply_or_refuse(self, data: bytes | None, limit: int) -> None:
+        if data is None:
+            self._check(Sense.BAD_FIELD)
+        else:
+            self._reply(data, limit)
 
     def _toc(self, packet: bytes) -> None:
-        """READ TOC (MMC-3 5.23): one data track and the lead-out."""
-        if not self._ready:
-            self._check(Sense.NO_MEDIUM)
-            return
-        in_msf, limit = bool(packet[1] & MSF_BIT), struct.unpack_from(">H", packet, 7)[0]
-        form = packet[2] & 0xF or packet[9] >> 6
-        place: Callable[[int], bytes] = msf if in_msf else lambda block: struct.pack(">I", block)
-        start = packet[6]
-        if form == 0:
-            if start > 1 and start != LEAD_OUT:
-                self._check(Sense.BAD_FIELD)
-                return
-            body = b"" if start == LEAD_OUT else bytes((0, DATA_TRACK, 1, 0)) + place(0)
-            body += bytes((0, DATA_TRACK, LEAD_OUT, 0)) + place(self.blocks)
-        elif form == 1:
-            body = bytes((0, DATA_TRACK, 1, 0)) + place(0)
-        elif form == 2:  # noqa: PLR2004 - full TOC
-            body = b"".join(
-                bytes((1, DATA_TRACK, 0, point, 0, 0, 0)) + value
-                for point, value in (
-                    (0xA0, bytes((0, 1, 0, 0))),
-                    (0xA1, bytes((0, 1, 0, 0))),
-                    (0xA2, msf(self.blocks)),
-                    (0x01, msf(0)),
-                )
-            )
-        else:
-            self._check(Sense.BAD_FIELD)
-            return
-        self._reply(struct.pack(">HBB", len(body) + 2, 1, 1) + body, limit)
+        if self._has_disc():
+            place = mmc.msf if packet[1] & MSF_BIT else mmc.lba
+            data = mmc.toc(mmc.toc_format(packet), packet[Packet.TOC_START], self.blocks, place)
+            self._reply_or_refuse(data, mmc.allocation(packet))
 
     def _subchannel(self, packet: bytes) -> None:
-        self._reply(bytes((0, 0x15, 0, 0)), struct.unpack_from(">H", packet, 7)[0])
+        self._reply(mmc.subchannel(), mmc.allocation(packet))
 
     def _configuration(self, packet: bytes) -> None:
-        """GET CONFIGURATION (MMC-3 5.6): the CD-ROM profile, core and removable medium features."""
-        features = (
-            struct.pack(">HBB", 0, 3, 4)
-            + struct.pack(">HBB", PROFILE_CD_ROM, int(self._ready), 0)
-            + struct.pack(">HBBI", 1, 7, 4, 2)
-            + struct.pack(">HBBBxxx", 3, 3, 4, 0x29)
-        )
-        profile = PROFILE_CD_ROM if self._ready else 0
-        header = struct.pack(">IHH", len(features) + 4, 0, profile)
-        self._reply(header + features, struct.unpack_from(">H", packet, 7)[0])
+        self._reply(mmc.configuration(ready=self._ready), mmc.allocation(packet))
 
     def _event(self, packet: bytes) -> None:
         """GET EVENT STATUS NOTIFICATION (MMC-3 5.7), polled: the media class only."""
+        state = self.state
         if not packet[1] & POLLED:
             self._check(Sense.BAD_FIELD)
-            return
-        limit = struct.unpack_from(">H", packet, 7)[0]
-        media = 1 << MEDIA_EVENT
-        if not packet[4] & media:
-            self._reply(bytes((0, 2, 0x80, media)), limit)
-            return
-        happened, self.state.event = self.state.event, 0
-        present = int(self.state.tray_open) | (2 if self._disc is not None else 0)
-        self._reply(bytes((0, 6, MEDIA_EVENT, media, happened, present, 0, 0)), limit)
+        elif not packet[Packet.EVENT_CLASSES] & mmc.MEDIA_CLASS_BIT:
+            self._reply(mmc.no_event(), mmc.allocation(packet))
+        else:
+            happened, state.event = state.event, 0
+            data = mmc.media_event(happened, tray_open=state.tray_open, present=self._disc is not None)
+            self._reply(data, mmc.allocation(packet))
 
     def _disc_info(self, packet: bytes) -> None:
-        """READ DISC INFORMATION (MMC-3 5.16): one complete session."""
-        if not self._ready:
-            self._check(Sense.NO_MEDIUM)
-            return
-        data = bytearray(34)
-        data[0:9] = bytes((0, 32, 0x0E, 1, 1, 1, 1, 0x20, 0))
-        self._reply(data, struct.unpack_from(">H", packet, 7)[0])
+        if self._has_disc():
+            self._reply(mmc.disc_info(), mmc.allocation(packet))
 
     def _track_info(self, packet: bytes) -> None:
-        if not self._ready:
-            self._check(Sense.NO_MEDIUM)
-            return
-        data = struct.pack(">HBBBBBBIIII", 26, 1, 1, 0, 4, 1, 0, 0, 0, 0, 0) + struct.pack(">I", self.blocks)
-        self._reply(data, struct.unpack_from(">H", packet, 7)[0])
+        if self._has_disc():
+            self._reply(mmc.track_info(self.blocks), mmc.allocation(packet))
 
     def _mode_sense(self, packet: bytes) -> None:
-        """MODE SENSE(10) (SPC-2 7.9)."""
-        page, limit = packet[2] & PAGE_ALL, struct.unpack_from(">H", packet, 7)[0]
-        wanted = list(PAGES.values()) if page == PAGE_ALL else [PAGES[page]] if page in PAGES else []
-        if not wanted:
-            self._check(Sense.BAD_FIELD)
-            return
-        body = b"".join(wanted)
-        medium = 0x01 if self._ready else 0x70
-        self._reply(struct.pack(">HBBBBH", len(body) + 6, medium, 0, 0, 0, 0) + body, limit)
+        data = mmc.mode_sense(packet[Packet.MODE_PAGE] & mmc.PAGE_ALL, ready=self._ready)
+        self._reply_or_refuse(data, mmc.allocation(packet))
 
     def _mode_select(self, packet: bytes) -> None:
         """MODE SELECT(10): taken and ignored."""
         state = self.state
-        state.left = struct.unpack_from(">H", packet, 7)[0]
+        state.left = mmc.allocation(packet)
         if state.left and state.features & DMA_FEATURE:
             self.begin_dma("_run_take_dma", bytes(state.left))
         else:
@@ -422,11 +344,11 @@ class CdRom(Drive):
             self.wait_for_dma("_run_take_dma")
 
     def _mechanism(self, packet: bytes) -> None:
-        self._reply(bytes((0, 0, 0, 0, 0, 1, 0, 0)), struct.unpack_from(">H", packet, 8)[0])
+        self._reply(mmc.mechanism(), mmc.mechanism_allocation(packet))
 
     def _start_stop(self, packet: bytes) -> None:
         """START STOP UNIT (MMC-3 5.42): eject and load."""
-        action, state = packet[4] & LOAD_EJECT, self.state
+        action, state = packet[Packet.ACTION] & LOAD_EJECT, self.state
         if action == EJECT:
             if state.locked:
                 self._check(Sense.LOCKED)
@@ -442,26 +364,15 @@ class CdRom(Drive):
         self._good()
 
     def _prevent(self, packet: bytes) -> None:
-        self.state.locked = bool(packet[4] & 1)
+        self.state.locked = bool(packet[Packet.ACTION] & 1)
         self._good()
 
     def _seek(self, packet: bytes) -> None:
-        if self._check_range(struct.unpack_from(">I", packet, 2)[0], 1):
+        if self._check_range(mmc.extent_10(packet)[0], 1):
             self._good()
 
     def _ok(self, _packet: bytes) -> None:
         self._good()
-
-
-def _raw_sectors(data: bytearray, block: int) -> bytearray:
-    """2352-byte mode 1 sectors around user data: sync, header, data, no error correction (ECMA-130 14)."""
-    out = bytearray()
-    for index in range(len(data) // CD_BLOCK):
-        place = msf(block + index)[1:]
-        header = bytes((value // 10 << 4 | value % 10) for value in place) + b"\x01"
-        out += SYNC + header + data[index * CD_BLOCK : (index + 1) * CD_BLOCK]
-        out += bytes(RAW - len(SYNC) - len(header) - CD_BLOCK)
-    return out
 
 
 PACKETS: Final[dict[int, Callable[[CdRom, bytes], None]]] = {

@@ -53,7 +53,7 @@ class ScatterList:
             self._entry += Bm.ENTRY
             self._entries += 1
             self._address = address & ~1
-            self._left = count & 0xFFFE or Bm.ALL_64K
+            self._left = count & Bm.COUNT_MASK or Bm.ALL_64K
             self._last = bool(count & Bm.LAST_ENTRY)
         return True
 
@@ -103,8 +103,8 @@ class IdeController(Device[IdeState]):
         function.allow(Pci.IDETIM, 0xFFFF, 2)
         function.allow(Pci.IDETIM + 2, 0xFFFF, 2)
         function.allow(Pci.SIDETIM, 0xFF)
-        function.allow(Pci.UDMACTL, 0x0F)
-        function.allow(Pci.UDMATIM, 0x3333, 2)
+        function.allow(Pci.UDMACTL, Pci.UDMACTL_MASK)
+        function.allow(Pci.UDMATIM, Pci.UDMATIM_MASK, 2)
         self.state = IdeState()
         self.reset()
 
@@ -176,7 +176,7 @@ class IdeController(Device[IdeState]):
             master.status = kept & ~Bm.CAPABLE | value & Bm.CAPABLE
         elif register >= Bm.TABLE:
             shift = 8 * (register - Bm.TABLE)
-            master.table = (master.table & ~(0xFF << shift) | value << shift) & 0xFFFF_FFFC
+            master.table = (master.table & ~(0xFF << shift) | value << shift) & Bm.TABLE_MASK
 
     def _write_command(self, number: int, value: int) -> None:
         master = self.state.masters[number]

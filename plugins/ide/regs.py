@@ -191,6 +191,13 @@ class Packet:
     SET_SPEED: Final = 0xBB
     MECHANISM_STATUS: Final = 0xBD
     READ_CD: Final = 0xBE
+    MODE_PAGE: Final = 2
+    """Offset of a field, as those below."""
+    SHORT_ALLOCATION: Final = 4
+    EVENT_CLASSES: Final = 4
+    ACTION: Final = 4
+    TOC_START: Final = 6
+    CD_FIELDS: Final = 9
 
 
 class Sense:
@@ -214,6 +221,7 @@ class BusMaster:
     COMMAND: Final = 0
     STATUS: Final = 2
     TABLE: Final = 4
+    TABLE_MASK: Final = 0xFFFF_FFFC
     START: Final = 1 << 0
     TO_MEMORY: Final = 1 << 3
     COMMAND_MASK: Final = START | TO_MEMORY
@@ -226,6 +234,7 @@ class BusMaster:
     LAST_ENTRY: Final = 1 << 31
     MAX_ENTRIES: Final = 8192
     ALL_64K: Final = 0x10000
+    COUNT_MASK: Final = 0xFFFE
 
 
 class Pci:
@@ -241,6 +250,8 @@ class Pci:
     SIDETIM: Final = 0x44
     UDMACTL: Final = 0x48
     UDMATIM: Final = 0x4A
+    UDMACTL_MASK: Final = 0x0F
+    UDMATIM_MASK: Final = 0x3333
     DECODE_ENABLE: Final = 1 << 15
 
 

@@ -225,6 +225,29 @@ def test_get_configuration_lists_the_current_profile(cd):
     assert struct.unpack_from(">HBBHBB", data, 8) == (0, 3, 4, 8, 1, 0)
 
 
+@pytest.mark.parametrize(
+    ("command", "reply"),
+    [
+        ((0xBD, 0, 0, 0, 0, 0, 0, 0, 0, 8), "0000000000010000"),
+        ((0xBD, 0, 0, 0, 0, 0, 0, 0, 0, 4), "00000000"),
+        ((0x42, 2, 0x40, 1, 0, 0, 0, 0, 16), "00150000"),
+        ((0x51, 0, 0, 0, 0, 0, 0, 0, 9), "00200e010101012000"),
+        ((0x52, 1, 0, 0, 0, 1, 0, 0, 28), "001a0101000401" + "00" * 17 + "000003e8"),
+    ],
+)
+def test_short_replies(cd, command, reply):
+    """MMC-3 5.10 mechanism, 5.22 sub-channel, 5.16 disc information, 5.27 track information."""
+    assert reply == cd.reply(*command).hex()
+
+
+@pytest.mark.parametrize("command", [(0xBB, 0, 0xFF, 0xFF), (0x1B, 0, 0, 0, 1), (0x1B,)])
+def test_commands_without_effect_succeed(cd, command):
+    """SET CD SPEED, start and stop of the spindle."""
+    cd.packet(*command)
+
+    assert cd.status == READY
+
+
 # -- the disc --
 
 
