@@ -77,6 +77,8 @@ struct bt {
 static inline struct bt *bt_of(const struct vp_vm *m) { return (struct bt *)m->interp->tier; }
 void *bt_allocate(struct bt *bt, size_t size); /* NULL when full */
 
+static inline struct x_mem vm_at(size_t offset) { return (struct x_mem){VM, X_NONE, 0, (int32_t)offset}; }
+
 /* stubs.c: emit the common parts. */
 void bt_emit_stubs(struct bt *bt);
 /* front.c: false where there is no room. */

@@ -1,58 +1,7 @@
-/* front.c: from a block of decoded instructions to host code: flags, memory operands, ends, and the walk. */
+/* front.c: from a block of decoded instructions to host code: ends, cold code, and the walk. */
 #include "front.h"
 #include "../interp/interp.h"
 #include <string.h>
-
-/* -- Flags -------------------------------------------------------------------------------------------------------- */
-
-void f_save(struct front *f)
-{
-    if (f->flags & IN_RBX) return;
-    x_byte(f->e, 0x9f); /* lahf */
-    x_rr(f->e, 8, X_SETCC | X_CC_O, 0, RAX);
-    x_rr(f->e, 32, X_MOVZX_W, FLAGS, RAX);
-    if (f->no_af) x_rm(f->e, 32, X_LEA, FLAGS, (struct x_mem){FLAGS, X_NONE, 0, RAW_NO_AF});
-    f->flags |= IN_RBX;
-}
-
-void f_clobber(struct front *f)
-{
-    f_save(f);
-    f->flags = IN_RBX;
-}
-
-void f_load(struct front *f)
-{
-    if (f->flags & IN_HOST) return;
-    x_mov(f->e, RAX, FLAGS);
-    x_byte(f->e, 0x04), x_byte(f->e, 0x7f); /* add al,127: OF where AL is 1 */
-    x_byte(f->e, 0x9e);                     /* sahf */
-    f->flags |= IN_HOST;
-    f->no_af = false;
-}
-
-void f_load_exact(struct front *f)
-{
-    struct emit *e = f->e;
-
-    if (!(f->flags & IN_RBX)) return;
-    x_mov(e, RAX, FLAGS);
-    x_rr(e, 32, X_SHIFT_IMM, 5, RAX);
-    x_byte(e, RAW_NO_AF_SHIFT);
-    x_alu_imm(e, 32, X_AND, RAX, RAW_NO_AF >> RAW_NO_AF_SHIFT);
-    x_rr(e, 32, X_GROUP3, 2, RAX); /* not */
-    x_rr(e, 32, X_AND << 3 | X_ALU_R_RM, FLAGS, RAX);
-    x_rr(e, 32, X_MOVZX_W, FLAGS, FLAGS);
-    f->flags = IN_RBX;
-    f_load(f);
-}
-
-void f_carry(struct front *f)
-{
-    if (f->flags & IN_HOST) return;
-    x_rr(f->e, 32, X_BT_IMM, 4, FLAGS);
-    x_byte(f->e, RAW_CF_BIT);
-}
 
 /* -- The interpreter's part --------------------------------------------------------------------------------------- */
 
@@ -77,13 +26,13 @@ static struct site *make_site(struct front *f, unsigned count)
     return s;
 }
 
-static struct site *site_of(struct front *f)
+struct site *f_site(struct front *f)
 {
     if (!f->site) f->site = make_site(f, 1);
     return f->site;
 }
 
-static void add_cold(struct front *f, uint8_t *from, struct site *site, uint32_t eip)
+void f_cold(struct front *f, uint8_t *from, struct site *site, uint32_t eip)
 {
     if (f->cold_count == COLD_MOST)
         f->full = true;
@@ -109,81 +58,6 @@ static void leave_to_interp(struct front *f, unsigned count)
     f->flags = IN_HOST | IN_RBX;
     f->no_af = false;
     f->closed = s->rest == s->count;
-}
-
-/* -- Memory ------------------------------------------------------------------------------------------------------- */
-
-static struct x_mem vm_at(size_t offset) { return (struct x_mem){VM, X_NONE, 0, (int32_t)offset}; }
-
-void f_lea(struct front *f, int to)
-{
-    const struct insn *i = f->i;
-    int base = i->base == REG_NONE ? X_NONE : guest(i->base), index = i->index == REG_NONE ? X_NONE : guest(i->index);
-
-    if (base == X_NONE && index == X_NONE)
-        x_mov_imm32(f->e, to, i->disp);
-    else if (index == X_NONE && !i->disp)
-        x_mov(f->e, to, base);
-    else
-        x_rm(f->e, 32, X_LEA, to, (struct x_mem){base, index, i->scale, (int32_t)i->disp});
-}
-
-/* Linear address in ESI: to the TLB; see tlb_at() and the accessors in mmu.h. */
-static struct x_mem probe(struct front *f, unsigned bits, bool write)
-{
-    _Static_assert(sizeof(struct tlb_entry) == 16, "the index is scaled by shifts");
-    enum { ENTRY_SHIFT = 4 };
-    struct emit *e = f->e;
-    size_t entry = offsetof(struct vp_vm, tlb) + f->m->user * sizeof f->m->tlb[0];
-    size_t tag = entry + (write ? offsetof(struct tlb_entry, wr_tag) : offsetof(struct tlb_entry, rd_tag));
-
-    x_mov(e, RCX, RSI);
-    x_rr(e, 32, X_SHIFT_IMM, 5, RCX);
-    x_byte(e, PAGE_SHIFT - ENTRY_SHIFT);
-    x_alu_imm(e, 32, X_AND, RCX, (TLB_SIZE - 1) << ENTRY_SHIFT);
-    if (bits == 8)
-        x_mov(e, RDX, RSI);
-    else
-        x_rm(e, 32, X_LEA, RDX, (struct x_mem){RSI, X_NONE, 0, (int32_t)bits / 8 - 1});
-    x_alu_imm(e, 32, X_AND, RDX, PAGE_MASK);
-    x_rm(e, 32, X_CMP << 3 | X_ALU_R_RM, RDX, (struct x_mem){VM, RCX, 0, (int32_t)tag});
-    uint8_t *miss = x_jcc(e, X_CC_NE);
-    struct site *s = site_of(f);
-    if (s) add_cold(f, miss, s, 0);
-    size_t addend = entry + offsetof(struct tlb_entry, addend);
-    x_rm(e, 64, X_MOV_R_RM, RDX, (struct x_mem){VM, RCX, 0, (int32_t)addend});
-    return (struct x_mem){RDX, RSI, 0, 0};
-}
-
-struct x_mem f_operand(struct front *f, unsigned bits, bool write)
-{
-    unsigned seg = f->i->seg;
-    bool flat = seg == VP_DS || seg == VP_ES || seg == VP_SS;
-    struct emit *e = f->e;
-
-    f_clobber(f);
-    f_lea(f, RSI);
-    if (!flat) {
-        size_t access = offsetof(struct vp_vm, sacc) + seg * sizeof f->m->sacc[0];
-        size_t last = write ? offsetof(struct seg_access, wr_last) : offsetof(struct seg_access, rd_last);
-        x_rm(e, 64, X_LEA, RDX, (struct x_mem){RSI, X_NONE, 0, (int32_t)bits / 8 - 1});
-        x_rm(e, 64, X_CMP << 3 | X_ALU_R_RM, RDX, vm_at(access + last));
-        uint8_t *out = x_jcc(e, X_CC_G);
-        struct site *s = site_of(f);
-        if (s) add_cold(f, out, s, 0);
-        x_rm(e, 32, X_ADD << 3 | X_ALU_R_RM, RSI, vm_at(access + offsetof(struct seg_access, base)));
-    }
-    return probe(f, bits, write);
-}
-
-struct x_mem f_stack(struct front *f, unsigned reg, int32_t disp, bool write)
-{
-    f_clobber(f);
-    if (disp)
-        x_rm(f->e, 32, X_LEA, RSI, (struct x_mem){guest(reg), X_NONE, 0, disp});
-    else
-        x_mov(f->e, RSI, guest(reg));
-    return probe(f, 32, write);
 }
 
 /* -- Ends --------------------------------------------------------------------------------------------------------- */
@@ -230,7 +104,7 @@ void f_goto(struct front *f, uint32_t eip)
     f_clobber(f);
     f->closed = true;
     if (same_page(f, eip)) {
-        add_cold(f, x_jmp(f->e), NULL, eip);
+        f_cold(f, x_jmp(f->e), NULL, eip);
     } else {
         x_mov_imm32(f->e, RAX, eip);
         f_goto_eax(f);
@@ -240,7 +114,7 @@ void f_goto(struct front *f, uint32_t eip)
 void f_branch(struct front *f, unsigned cc, uint32_t eip)
 {
     f_save(f);
-    add_cold(f, x_jcc(f->e, cc), NULL, eip);
+    f_cold(f, x_jcc(f->e, cc), NULL, eip);
     f_goto(f, f_next_eip(f));
 }
 

@@ -59,6 +59,12 @@ struct x_mem f_operand(struct front *f, unsigned bits, bool write);
 struct x_mem f_stack(struct front *f, unsigned reg, int32_t disp, bool write);
 void f_lea(struct front *f, int to); /* effective address */
 
+/* -- Cold code -- */
+/* The site of the instruction under translation; NULL (and f->full) where there is no room. */
+struct site *f_site(struct front *f);
+/* Code behind the block for the jump whose displacement is at `from`: to the site, or on to EIP where that is NULL. */
+void f_cold(struct front *f, uint8_t *from, struct site *site, uint32_t eip);
+
 /* -- Ends -- */
 uint32_t f_next_eip(const struct front *f);
 void f_goto(struct front *f, uint32_t eip);                /* direct */

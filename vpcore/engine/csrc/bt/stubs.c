@@ -4,8 +4,6 @@
 static const int saved[] = {RBX, RBP, R12, R13, R14, R15};
 enum { SAVED = sizeof saved / sizeof *saved, FRAME = 24 /* keeps RSP a multiple of 16 */ };
 
-static struct x_mem vm_at(size_t offset) { return (struct x_mem){VM, X_NONE, 0, (int32_t)offset}; }
-
 static void store_guest(struct emit *e)
 {
     for (unsigned n = EAX; n <= EDI; n++)

@@ -1,0 +1,73 @@
+/* front_mem.c: memory operands of host code. */
+#include "front.h"
+
+void f_lea(struct front *f, int to)
+{
+    const struct insn *i = f->i;
+    int base = i->base == REG_NONE ? X_NONE : guest(i->base), index = i->index == REG_NONE ? X_NONE : guest(i->index);
+
+    if (base == X_NONE && index == X_NONE)
+        x_mov_imm32(f->e, to, i->disp);
+    else if (index == X_NONE && !i->disp)
+        x_mov(f->e, to, base);
+    else
+        x_rm(f->e, 32, X_LEA, to, (struct x_mem){base, index, i->scale, (int32_t)i->disp});
+}
+
+/* Linear address in ESI: to the TLB; see tlb_at() and the accessors in mmu.h. */
+static struct x_mem probe(struct front *f, unsigned bits, bool write)
+{
+    _Static_assert(sizeof(struct tlb_entry) == 16, "the index is scaled by shifts");
+    enum { ENTRY_SHIFT = 4 };
+    struct emit *e = f->e;
+    size_t entry = offsetof(struct vp_vm, tlb) + f->m->user * sizeof f->m->tlb[0];
+    size_t tag = entry + (write ? offsetof(struct tlb_entry, wr_tag) : offsetof(struct tlb_entry, rd_tag));
+
+    x_mov(e, RCX, RSI);
+    x_rr(e, 32, X_SHIFT_IMM, 5, RCX);
+    x_byte(e, PAGE_SHIFT - ENTRY_SHIFT);
+    x_alu_imm(e, 32, X_AND, RCX, (TLB_SIZE - 1) << ENTRY_SHIFT);
+    if (bits == 8)
+        x_mov(e, RDX, RSI);
+    else
+        x_rm(e, 32, X_LEA, RDX, (struct x_mem){RSI, X_NONE, 0, (int32_t)bits / 8 - 1});
+    x_alu_imm(e, 32, X_AND, RDX, PAGE_MASK);
+    x_rm(e, 32, X_CMP << 3 | X_ALU_R_RM, RDX, (struct x_mem){VM, RCX, 0, (int32_t)tag});
+    uint8_t *miss = x_jcc(e, X_CC_NE);
+    struct site *s = f_site(f);
+    if (s) f_cold(f, miss, s, 0);
+    size_t addend = entry + offsetof(struct tlb_entry, addend);
+    x_rm(e, 64, X_MOV_R_RM, RDX, (struct x_mem){VM, RCX, 0, (int32_t)addend});
+    return (struct x_mem){RDX, RSI, 0, 0};
+}
+
+struct x_mem f_operand(struct front *f, unsigned bits, bool write)
+{
+    unsigned seg = f->i->seg;
+    bool flat = seg == VP_DS || seg == VP_ES || seg == VP_SS;
+    struct emit *e = f->e;
+
+    f_clobber(f);
+    f_lea(f, RSI);
+    if (!flat) {
+        size_t access = offsetof(struct vp_vm, sacc) + seg * sizeof f->m->sacc[0];
+        size_t last = write ? offsetof(struct seg_access, wr_last) : offsetof(struct seg_access, rd_last);
+        x_rm(e, 64, X_LEA, RDX, (struct x_mem){RSI, X_NONE, 0, (int32_t)bits / 8 - 1});
+        x_rm(e, 64, X_CMP << 3 | X_ALU_R_RM, RDX, vm_at(access + last));
+        uint8_t *out = x_jcc(e, X_CC_G);
+        struct site *s = f_site(f);
+        if (s) f_cold(f, out, s, 0);
+        x_rm(e, 32, X_ADD << 3 | X_ALU_R_RM, RSI, vm_at(access + offsetof(struct seg_access, base)));
+    }
+    return probe(f, bits, write);
+}
+
+struct x_mem f_stack(struct front *f, unsigned reg, int32_t disp, bool write)
+{
+    f_clobber(f);
+    if (disp)
+        x_rm(f->e, 32, X_LEA, RSI, (struct x_mem){guest(reg), X_NONE, 0, disp});
+    else
+        x_mov(f->e, RSI, guest(reg));
+    return probe(f, 32, write);
+}
