@@ -104,19 +104,21 @@ ffi = _make_ffi()
 # -- in place, incrementally --
 
 
-def _is_current(target: Path, listing: Path) -> bool:
-    """Whether *target* is newer than every file in the compiler's dependency *listing*."""
+def _is_current(source: Path, target: Path, listing: Path) -> bool:
+    """Whether *target* is newer than every file in the compiler's dependency *listing*, made from this very *source*."""
     if not target.exists() or not listing.exists():
         return False
     built = target.stat().st_mtime
     names = listing.read_text().replace("\\\n", " ").split(":", 1)[1].split()
+    if str(source) not in names:  # the folder was copied from another tree
+        return False
     return all(os.path.exists(name) and os.path.getmtime(name) <= built for name in names)
 
 
 def _compile(source: Path, target: Path, flags: list[str]) -> bool:
     """Make *target* from *source* unless it is current; whether it was made."""
     listing = target.with_suffix(".d")
-    if _is_current(target, listing):
+    if _is_current(source, target, listing):
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
     command = [*_compiler(), *flags, "-fPIC", "-I", str(CSRC), "-MMD", "-MF", str(listing), "-c", str(source)]
