@@ -142,6 +142,11 @@ def _machine_flags(command: CommandT) -> CommandT:
                 help="first serial port: stdio, pty, file:F, tcp:H:P, tcp-listen:H:P, none, /dev/ttyS0",
             ),
             click.option(
+                "--net",
+                type=click.Choice(["none"]),
+                help="where the network card leads; there is no card yet, so: none",
+            ),
+            click.option(
                 "--set", "settings", multiple=True, metavar="NAME.KEY=VALUE", help="change any key of any device"
             ),
         )

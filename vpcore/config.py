@@ -300,12 +300,18 @@ FLAG_KEYS: Final = {
 PATH_FLAGS: Final = frozenset({"hda", "hdb", "hdc", "hdd", "cdrom", "fda", "fdb", "kernel", "initrd"})
 
 
+NO_NETWORK: Final = "none"
+"""The one value of the flag `net` while no machine has a network card."""
+
+
 def flag_overrides(path: Path, flags: Mapping[str, Any]) -> dict[str, Any]:
     """Translate flags (`cdrom="x.iso"`) into overrides; None values are flags that were not given.
 
     Paths of flags are relative to the working directory, not to the machine file.
     """
     given = {name: value for name, value in flags.items() if value is not None}
+    if given.pop("net", NO_NETWORK) != NO_NETWORK:
+        raise ConfigError(f"net must be {NO_NETWORK!r}: there is no network card yet (got {flags['net']!r})")
     media = _read(path, ()).media if set(given) - set(FLAG_KEYS) else {}
     overrides: dict[str, Any] = {}
     for flag, value in given.items():

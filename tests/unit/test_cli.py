@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from vpcore import cli, session
 from vpcore.cli import main
-from vpcore.config import MachineConfig, load
+from vpcore.config import MachineConfig, flag_overrides, load
 from vpcore.errors import ConfigError, VpcoreError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -266,6 +266,13 @@ def test_an_error_of_the_host_names_the_file():
 
 def test_a_guest_that_powers_off_is_status_0(with_device):
     assert vpcore("run", with_device("Off")).returncode == 0
+
+
+def test_there_is_no_network_but_none(with_device):
+    assert vpcore("run", with_device("Off"), "--display", "none", "--net", "none", "--serial", "stdio").returncode == 0
+    assert vpcore("run", with_device("Off"), "--net", "nat").returncode == 2
+    with pytest.raises(ConfigError, match=r"net must be 'none': there is no network card yet \(got 'nat'\)"):
+        flag_overrides(PC99, {"net": "nat"})
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
