@@ -38,12 +38,12 @@ lint: setup-test lint-c  ## Style (ruff), types (mypy), C warnings (clang; gcc's
 lint-c: setup-test
 	clang $(C_FLAGS) $(CHECKED_C)
 
-bench: setup-test  ## Print the figures of docs/performance.md, measured here
-	$(PYTHON) bench/figures.py $(FLAGS)
+bench: setup-test  ## Print the figures of docs/performance.md, measured here (KIT=folder adds speed in the guest)
+	$(PYTHON) bench/figures.py $(if $(KIT),--kit $(KIT)) $(FLAGS)
 
-bench-guest: setup-test  ## The same with the benchmark guest (KIT=folder with its bench.iso)
-	@test -n "$(KIT)" || { echo "make bench-guest: name the folder with bench.iso: make bench-guest KIT=FOLDER" >&2; exit 2; }
-	$(PYTHON) bench/figures.py --kit $(KIT) $(FLAGS)
+bench-guest: setup-test  ## The benchmark guest against native and QEMU (KIT=folder, filled where empty; FLAGS="-n 1")
+	@test -n "$(KIT)" || { echo "make bench-guest: name a folder for the kit: make bench-guest KIT=FOLDER" >&2; exit 2; }
+	$(PYTHON) bench/guest/compare.py $(KIT) $(FLAGS)
 
 clean:  ## Remove what was built here (the download cache in ~/.cache/vpcore stays)
 	rm -rf build dist .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks *.egg-info
