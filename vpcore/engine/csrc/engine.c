@@ -10,6 +10,7 @@
 #include "mem.h"
 #include "mmu.h"
 #include "msr.h"
+#include "profile.h"
 #include "seg.h"
 #include "x87.h"
 #include <stdatomic.h>
@@ -104,6 +105,7 @@ void vp_destroy(vp_vm *m)
     if (!m) return;
     if (m->engine && m->engine != &engine_interp) m->engine->destroy(m);
     engine_interp.destroy(m);
+    profile_destroy(m);
     mmu_destroy(m);
     mem_destroy(m);
     mem_release(m, sizeof *m);
@@ -157,6 +159,7 @@ int vp_run(vp_vm *m, uint64_t max_insns)
         return -1;
     }
     m->in_run = true;
+    if (m->profile) profile_start(m);
     fl_put(m, m->cpu.eflags);
     int code = m->engine->run(m, max_insns);
     x87_leave(m);

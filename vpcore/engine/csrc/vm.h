@@ -66,6 +66,7 @@ struct vp_engine; /* engine.h */
 struct interp;    /* interp/ */
 struct mmu;       /* mmu.c */
 struct code_page; /* mem.c */
+struct profile;   /* profile.c */
 
 struct vp_vm {
     struct vp_cpu cpu; /* first: offset 0 is EAX */
@@ -132,6 +133,7 @@ struct vp_vm {
     const struct vp_engine *engine;
     struct interp *interp;
     vp_stats stats;
+    struct profile *profile; /* NULL while nobody measures */
     char error[256];
 };
 

@@ -180,4 +180,23 @@ typedef struct vp_stats {
 } vp_stats;
 void vp_get_stats(vp_vm *vm, vp_stats *out);
 
+/* -- Profile ------------------------------------------------------------------------------------------------------ */
+
+#define VP_PLACES 4096 /* at most */
+
+/* A place in guest code that was about to run when the clock was looked at, and the host time since the look before. */
+typedef struct vp_place {
+    uint64_t ns, looks, phys; /* phys: UINT64_MAX where it is not mapped */
+    uint32_t linear;
+    uint8_t cpl, bits, protected_mode, size;
+    uint8_t code[16]; /* its first bytes, `size` of them */
+} vp_place;
+
+/* Begin anew to measure (on 1), or stop and forget.  0, or -1 with the reason in vp_error(). */
+int vp_profile(vp_vm *vm, int on);
+/* The places measured, in no order; their number, and the ns of those that were dropped for want of room. */
+uint32_t vp_profile_places(vp_vm *vm, vp_place *out, uint32_t most, uint64_t *others);
+/* How often translated code left an instruction of row `op` to the interpreter, and its mnemonic; 0 behind the last. */
+uint32_t vp_profile_exits(vp_vm *vm, uint32_t op, uint64_t *count, const char **name);
+
 #endif

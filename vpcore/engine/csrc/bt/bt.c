@@ -3,6 +3,7 @@
 #include "../engine.h"
 #include "../interp/interp.h"
 #include "../mem.h"
+#include "../profile.h"
 #include "../seg.h"
 #include <stdatomic.h>
 #include <stdio.h>
@@ -120,6 +121,7 @@ struct leave bt_interpret(struct vp_vm *m, struct site *s, uint64_t budget, uint
     m->block_eip = s->block_eip;
     m->interp->running = s->block;
     fl_put(m, flags_eflags(flags));
+    if (unlikely(m->profile)) profile_exit(m, s->insns);
     m->first = m->cur = s->insns;
     s->insns[0].fn(m, s->insns);
     int64_t retired = m->cur - s->insns + 1, paid = s->rest - s->count;

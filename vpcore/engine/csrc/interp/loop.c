@@ -8,6 +8,7 @@
 #include "../engine.h"
 #include "../isa.h"
 #include "../mem.h"
+#include "../profile.h"
 #include "../x87.h"
 #include "block.h"
 #include "interp.h"
@@ -138,6 +139,7 @@ static int look_at_clock(struct vp_vm *m)
 
     block_uncut(m);
     if (it->drop) block_drop_all(m);
+    if (unlikely(m->profile) && !it->fresh) profile_look(m);
     if (m->insns >= it->stop_at) return VP_EXIT_BUDGET;
     uint64_t left = it->stop_at - m->insns;
     int64_t budget = left > INT64_MAX ? INT64_MAX : (int64_t)left;
