@@ -49,7 +49,7 @@ void debug_data(struct vp_vm *m, uint32_t lin, unsigned size, bool write)
     uint32_t hits = debug_match(m, lin, size, 1 << DEBUG_READ_WRITE | (write ? 1 << DEBUG_WRITE : 0));
 
     if (!hits) return;
-    m->pending_db |= hits;
+    m->cpu.pending_db |= hits;
     atomic_fetch_or(&m->attn, ATTN_TRAP);
     m->engine->cut(m);
 }
@@ -57,7 +57,7 @@ void debug_data(struct vp_vm *m, uint32_t lin, unsigned size, bool write)
 void debug_io(struct vp_vm *m, uint32_t port, unsigned size)
 {
     if (!debug_wants(m, 1 << DEBUG_IO)) return;
-    m->pending_db |= debug_match(m, port, size, 1 << DEBUG_IO);
+    m->cpu.pending_db |= debug_match(m, port, size, 1 << DEBUG_IO);
     event_sync(m);
 }
 

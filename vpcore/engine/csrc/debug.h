@@ -8,6 +8,7 @@ enum {
     DR6_BD = 0x2000,
     DR6_BS = 0x4000,
     DR6_BT = 0x8000,
+    DR6_TRAPS = 0xf | DR6_BT, /* what can await the end of an instruction; BS is cpu.step */
     DR7_GD = 0x2000,
     DR7_ENABLE = 0xff,
     DR7_LOCAL = 0x155,

@@ -118,6 +118,7 @@ void vp_reset(vp_vm *m)
 {
     struct vp_cpu *c = &m->cpu;
 
+    x87_drop_ferr(m);
     memset(c, 0, sizeof *c);
     c->gpr[EDX] = cpuid_signature(m);
     c->eip = 0xfff0;

@@ -86,7 +86,7 @@ void event_sync(struct vp_vm *m)
     if (m->intr && (m->cpu.eflags & EF_IF)) want |= ATTN_INTR;
     if (m->cpu.nmi && !m->cpu.nmi_masked) want |= ATTN_NMI;
     if (m->cpu.shadow) want |= ATTN_SHADOW;
-    if ((m->cpu.eflags & EF_TF) || m->step || m->pending_db) want |= ATTN_TRAP;
+    if ((m->cpu.eflags & EF_TF) || m->cpu.step || m->cpu.pending_db) want |= ATTN_TRAP;
     if (m->cpu.halted) want |= ATTN_HALT;
     if (m->cpu.shutdown) want |= ATTN_SHUTDOWN;
     if (debug_wants(m, 1 << DEBUG_EXEC)) want |= ATTN_DR;
@@ -99,8 +99,8 @@ void event_sync(struct vp_vm *m)
 void event_restart(struct vp_vm *m)
 {
     m->cur = NULL;
-    m->new_task = m->step = m->rf_used = m->ext = m->delivering = m->delivery_depth = 0;
-    m->pending_db = 0;
+    m->new_task = m->ext = m->delivering = m->delivery_depth = 0;
+    m->cpu.pending_db &= DR6_TRAPS;
     event_sync(m);
 }
 
@@ -113,7 +113,7 @@ void event_set_eflags(struct vp_vm *m, uint32_t value, uint32_t mask)
      * kept where there is none */
     if ((flags & EF_RF) && !debug_wants(m, 1 << DEBUG_EXEC)) flags &= ~(uint32_t)EF_RF;
     if (!cpuid_has_cpuid(m)) flags &= ~(uint32_t)EF_ID;
-    m->rf_used = 0;
+    m->cpu.rf_used = 0;
     fl_put(m, flags);
     m->cpu.eflags = flags & ~(uint32_t)EF_STATUS;
     if (((old ^ flags) & EF_AC) && (m->cpu.cr0 & CR0_AM)) mmu_mode_changed(m);
@@ -138,7 +138,7 @@ static void deliver_real(struct vp_vm *m, const struct event *e)
     stack_commit(m, &s);
     seg_load_real(m, VP_CS, (uint16_t)(target >> 16));
     m->cpu.eip = target & 0xffff;
-    m->step = 0;
+    m->cpu.step = 0;
     event_set_eflags(m, 0, EF_IF | EF_TF | EF_RF | EF_AC);
 }
 
@@ -158,7 +158,7 @@ static void deliver_redirected(struct vp_vm *m, const struct event *e)
     stack_commit(m, &s);
     seg_load_real(m, VP_CS, (uint16_t)(target >> 16));
     m->cpu.eip = target & 0xffff;
-    m->step = 0;
+    m->cpu.step = 0;
     event_set_eflags(m, 0, EF_TF | EF_NT | EF_RF | (virtual_if ? EF_VIF : EF_IF));
 }
 
@@ -214,7 +214,7 @@ static void deliver_gate(struct vp_vm *m, const struct event *e, const struct de
     if (e->has_error) stack_push(m, &s, wide, e->error);
 
     bool masks = kind == SYS_INT16 || kind == SYS_INT32;
-    m->step = 0;
+    m->cpu.step = 0;
     event_set_eflags(m, 0, EF_TF | EF_VM | EF_RF | EF_NT | (masks ? EF_IF : 0));
     stack_commit(m, &s);
     code_enter(m, gate_sel(gate), &cs, cpl, gate_offset(gate));
@@ -240,7 +240,7 @@ static void deliver_protected(struct vp_vm *m, const struct event *e)
         return;
     }
     bool wide = task_gate(m, &gate, TASK_INT, e->eip);
-    m->step = 0;
+    m->cpu.step = 0;
     if (!e->has_error) return;
     struct stack s = stack_current(m);
     stack_push(m, &s, wide, e->error);
@@ -360,7 +360,7 @@ void event_deliver_fault(struct vp_vm *m)
     m->delivering = second;
     m->ext = 1;
     m->cpu.halted = 0;
-    m->pending_db = 0;
+    m->cpu.pending_db = 0;
     deliver(m, &e);
     end_delivery(m);
 }
@@ -381,10 +381,10 @@ static void deliver_here(struct vp_vm *m, unsigned vector)
 /* Traps of the instruction before (SDM 3A table 6-2, class 4). */
 static bool take_debug_trap(struct vp_vm *m)
 {
-    uint32_t bits = m->pending_db | (m->step ? DR6_BS : 0);
+    uint32_t bits = m->cpu.pending_db | (m->cpu.step ? DR6_BS : 0);
 
-    m->step = 0;
-    m->pending_db = 0;
+    m->cpu.step = 0;
+    m->cpu.pending_db = 0;
     if (!bits) return false;
     m->cpu.dr[6] |= bits;
     deliver_here(m, EXC_DB);
@@ -427,18 +427,18 @@ int event_poll(struct vp_vm *m)
     m->cur = NULL;
     if (m->cpu.shutdown) return VP_EXIT_SHUTDOWN;
     m->cpu.shadow = SHADOW_NONE;
-    if (m->rf_used) {
+    if (m->cpu.rf_used) {
         m->cpu.eflags &= ~(uint32_t)EF_RF;
-        m->rf_used = 0;
+        m->cpu.rf_used = 0;
     }
     if (held == SHADOW_SS)
-        m->step = 0; /* no trap after MOV SS; a data breakpoint waits (SDM 3A 6.8.3) */
+        m->cpu.step = 0; /* no trap after MOV SS; a data breakpoint waits (SDM 3A 6.8.3) */
     else
         taken = take_debug_trap(m);
     taken = taken || take_interrupt(m, held) || (held != SHADOW_SS && take_breakpoint(m));
     if (!m->cpu.halted) {
-        m->step = (m->cpu.eflags & EF_TF) != 0;
-        m->rf_used = (m->cpu.eflags & EF_RF) != 0;
+        m->cpu.step = (m->cpu.eflags & EF_TF) != 0;
+        m->cpu.rf_used = (m->cpu.eflags & EF_RF) != 0;
     }
     event_sync(m);
     if (m->cpu.halted) return VP_EXIT_HALT;

@@ -27,7 +27,7 @@ int event_poll(struct vp_vm *m);
 /* Recompute m->attn from EFLAGS, DR7, pins and the halted/shutdown states; after any of them changed.  attn keeps what
  * only others know (STOP, BREAK). */
 void event_sync(struct vp_vm *m);
-/* The state was replaced from outside (reset, restore): forget traps under way, then sync. */
+/* The state was replaced from outside (reset, restore): forget the instruction under way, then sync. */
 void event_restart(struct vp_vm *m);
 /* #DB as a fault, with these DR6 bits. */
 _Noreturn void raise_db(struct vp_vm *m, uint32_t dr6);

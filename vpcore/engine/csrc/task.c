@@ -204,7 +204,7 @@ bool task_switch(struct vp_vm *m, uint16_t sel, enum task_kind kind, uint32_t ne
     load_segments(m, &t);
     m->new_task = 0;
     if (t.trap) {
-        m->pending_db |= DR6_BT;
+        m->cpu.pending_db |= DR6_BT;
         atomic_fetch_or(&m->attn, ATTN_TRAP);
     }
     return t.wide;

@@ -92,14 +92,12 @@ struct vp_vm {
     const struct insn *first; /* where execution of the block that cur lies in began */
     uint32_t block_eip;
     jmp_buf fault;
-    uint32_t pending_db; /* DR6 bits of debug traps to raise after this instruction */
 
     /* x87, see x87.h */
     uint8_t fp_tmp[16] __attribute__((aligned(16))); /* memory operand that cannot be used in place */
     uint32_t host_mxcsr; /* the host's own, while sse_state has the guest's loaded */
     uint16_t host_cw;    /* the host's own, while fp_state has the guest's loaded */
     uint8_t fp_masks;    /* the guest's exception masks while FP_HIDDEN */
-    bool ferr, ignne;    /* the FERR# and IGNNE# pins (SDM 1, D.2) */
 
     /* the fault that raise_* keeps over its longjmp, and the delivery it interrupted; event.c */
     uint64_t fault_mark; /* insns + 1 at the last fault */
@@ -108,8 +106,6 @@ struct vp_vm {
     uint8_t delivering;    /* enum exc_class of the event in delivery */
     uint8_t delivery_depth;
     uint8_t ext;           /* EXT bit of error codes while an event is delivered (SDM 3A 6.13) */
-    uint8_t step;          /* TF was set when the last instruction began */
-    uint8_t rf_used;       /* EFLAGS.RF has covered its instruction */
     uint8_t new_task;      /* a task switch is past its point of no return: faults have the new task's EIP */
 
     int64_t budget;  /* instructions until the run loop looks at the clock */

@@ -56,11 +56,15 @@ struct vp_cpu {
     uint64_t apic_base, pat, mcg_status, debugctl, misc_enable, microcode;
     uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_var[16];
     uint64_t perfctr[2], evntsel[2];
-    uint8_t halted;     /* in HLT */
-    uint8_t shadow;     /* interrupts held off for one instruction (STI, MOV SS, POP SS) */
-    uint8_t nmi_masked; /* until IRET */
-    uint8_t nmi;        /* latched, not yet taken */
-    uint8_t shutdown;   /* after a triple fault */
+    uint32_t pending_db; /* DR6 bits of debug traps that follow the instruction just done */
+    uint8_t step;        /* TF was set when that instruction began: a single-step trap follows */
+    uint8_t rf_used;     /* EFLAGS.RF has covered its instruction */
+    uint8_t ferr, ignne; /* the FERR# and IGNNE# pins (SDM 1, D.2) */
+    uint8_t halted;      /* in HLT */
+    uint8_t shadow;      /* interrupts held off for one instruction (STI, MOV SS, POP SS) */
+    uint8_t nmi_masked;  /* until IRET */
+    uint8_t nmi;         /* latched, not yet taken */
+    uint8_t shutdown;    /* after a triple fault */
 };
 
 /* -- Host services the engine calls ------------------------------------------------------------------------------- */

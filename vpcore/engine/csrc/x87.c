@@ -71,10 +71,10 @@ static unsigned raised(void) { return host_sw() & ~host_cw() & FPU_ALL; }
 
 bool x87_invalid(struct vp_vm *m) { return m->fp_state == FP_HOST && (raised() & FPU_IE); }
 
-static void drop_ferr(struct vp_vm *m)
+void x87_drop_ferr(struct vp_vm *m)
 {
-    if (!m->ferr) return;
-    m->ferr = m->ignne = false;
+    if (!m->cpu.ferr) return;
+    m->cpu.ferr = m->cpu.ignne = 0;
     x87_leave(m);
     if (m->config.calls.ferr) m->config.calls.ferr(m->config.host, 0);
 }
@@ -84,7 +84,7 @@ void x87_settle(struct vp_vm *m)
     uint16_t sw = host_sw();
 
     m->fp_state = (host_cw() & FPU_ALL) == FPU_ALL && !(sw & FPU_ES) ? FP_FAST : FP_HOST;
-    if (!(sw & FPU_ES)) drop_ferr(m);
+    if (!(sw & FPU_ES)) x87_drop_ferr(m);
 }
 
 /* What the bits of both words can be; whether an exception is pending. */
@@ -100,7 +100,7 @@ static bool normalise(struct vp_vm *m)
 
 void x87_settle_mem(struct vp_vm *m)
 {
-    if (!normalise(m)) drop_ferr(m);
+    if (!normalise(m)) x87_drop_ferr(m);
 }
 
 void x87_load(struct vp_vm *m)
@@ -167,7 +167,6 @@ void x87_reset(struct vp_vm *m)
     enum { FCW_RESET = 0x40, TAGS_VALID = 0xff };
 
     x87_leave(m);
-    drop_ferr(m);
     memset(m->cpu.fx, 0, sizeof m->cpu.fx);
     fx_put16(m, FX_FCW, FCW_RESET);
     m->cpu.fx[FX_FTW] = TAGS_VALID;
@@ -178,10 +177,13 @@ void x87_reset(struct vp_vm *m)
 void x87_changed(struct vp_vm *m)
 {
     fx_put32(m, FX_MXCSR, fx_get32(m, FX_MXCSR) & sse_mxcsr_mask(m));
-    m->ferr = normalise(m) && !(m->cpu.cr0 & CR0_NE); /* a restored device may hold IRQ 13: it must hear the end */
+    bool pending = normalise(m) && !(m->cpu.cr0 & CR0_NE);
+    m->cpu.ferr = m->cpu.ferr && pending;
+    m->cpu.ignne = m->cpu.ignne && m->cpu.ferr;
 }
 
-void vp_set_ignne(vp_vm *m, int level) { m->ignne = level && m->ferr; /* the board holds it no longer than FERR# */ }
+/* The board holds it no longer than FERR#. */
+void vp_set_ignne(vp_vm *m, int level) { m->cpu.ignne = level && m->cpu.ferr; }
 
 /* -- Pending exceptions -------------------------------------------------------------------------------------------- */
 
@@ -190,8 +192,8 @@ void vp_set_ignne(vp_vm *m, int level) { m->ignne = level && m->ferr; /* the boa
 static void report(struct vp_vm *m)
 {
     if (m->cpu.cr0 & CR0_NE) raise_exc(m, EXC_MF);
-    if (m->ignne) return;
-    m->ferr = true;
+    if (m->cpu.ignne) return;
+    m->cpu.ferr = 1;
     x87_leave(m);
     if (m->config.calls.ferr) m->config.calls.ferr(m->config.host, 1);
     event_freeze(m);

@@ -86,6 +86,7 @@ static inline void fx_put32(struct vp_vm *m, unsigned at, uint32_t v) { memcpy(m
 
 /* -- Switching ----------------------------------------------------------------------------------------------------- */
 
+void x87_drop_ferr(struct vp_vm *m); /* the error is over: FERR# falls, and IGNNE# with it */
 void x87_reset(struct vp_vm *m);   /* power-up, SDM 3A table 9-1; MXCSR and XMM too */
 void x87_changed(struct vp_vm *m); /* someone wrote cpu.fx, not the guest */
 void x87_leave_slow(struct vp_vm *m);
