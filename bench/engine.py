@@ -24,7 +24,7 @@ TABLES: Final = 0x10000
 RAM: Final = 16 << 20
 PAGE: Final = 4096
 PRESENT_WRITABLE_USER: Final = 7
-KERNELS: Final = ("fib", "sieve", "sha", "sort")
+KERNELS: Final = ("fib", "sieve", "sha", "sort", "matmul", "divide", "copy")
 CFLAGS: Final = (
     "-m32", "-no-pie", "-march=i686", "-O2", "-ffreestanding", "-fno-pic", "-fno-stack-protector", "-fcf-protection=none",
     "-nostdlib",

@@ -108,7 +108,9 @@ def first_instruction() -> float:
     for _ in range(ROUNDS):
         start = time.perf_counter()
         command = [sys.executable, "-m", "vpcore", "run", str(PC99), "--display", "none", "--serial", "none"]
-        process = subprocess.Popen([*command, "--set", "debug.backend=stdio"], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [*command, "--set", "debug.backend=stdio"], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+        )
         assert process.stdout is not None
         process.stdout.read(1)
         taken.append(time.perf_counter() - start)

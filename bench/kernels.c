@@ -60,3 +60,64 @@ __attribute__((noipa)) u32 run_sort(void)
         }
     return numbers[0];
 }
+
+enum { SIDE = 64 };
+static double a[SIDE][SIDE], b[SIDE][SIDE], c[SIDE][SIDE];
+/* doubles by x87, as all i686 code has them */
+__attribute__((noipa)) u32 run_matmul(void)
+{
+    double sum = 0;
+
+    __asm__ volatile("fninit");
+    for (u32 i = 0; i < SIDE; i++)
+        for (u32 j = 0; j < SIDE; j++) a[i][j] = (int)(i + j), b[i][j] = (int)(i - j);
+    for (u32 round = 0; round < 20; round++)
+        for (u32 i = 0; i < SIDE; i++)
+            for (u32 j = 0; j < SIDE; j++) {
+                double s = 0;
+                for (u32 k = 0; k < SIDE; k++) s += a[i][k] * b[k][j];
+                c[i][j] = s;
+            }
+    for (u32 i = 0; i < SIDE; i++) sum += c[i][SIDE - 1 - i];
+    return (u32)(int)sum;
+}
+
+/* greatest common divisors: DIV in a loop, and 64-bit shifts */
+__attribute__((noipa)) u32 run_divide(void)
+{
+    u32 sum = 0;
+    unsigned long long bits = 1;
+
+    for (u32 n = 1; n < 200000; n++) {
+        u32 x = n * 2654435761u | 1, y = n;
+        while (y) {
+            u32 rest = x % y;
+            x = y, y = rest;
+        }
+        bits = bits << (n & 31) | bits >> (64 - (n & 31) - 1);
+        sum += x + (u32)(bits >> 7);
+    }
+    return sum;
+}
+
+static u32 from[1 << 12], to[1 << 12];
+/* single string instructions, as compilers make them of small structures */
+__attribute__((noipa)) u32 run_copy(void)
+{
+    u32 sum = 0;
+
+    for (u32 k = 0; k < sizeof from / sizeof *from; k++) from[k] = k;
+    for (u32 round = 0; round < 200; round++) {
+        const u32 *s = from;
+        u32 *d = to;
+        for (u32 k = 0; k < sizeof from / sizeof *from; k += 4)
+            __asm__ volatile("movsl\n\tmovsl\n\tmovsl\n\tmovsl" : "+S"(s), "+D"(d)::"memory");
+        const u8 *t = (const u8 *)to;
+        for (u32 k = 0; k < sizeof to; k++) {
+            u8 byte;
+            __asm__ volatile("lodsb" : "+S"(t), "=a"(byte)::"memory");
+            sum += byte;
+        }
+    }
+    return sum;
+}

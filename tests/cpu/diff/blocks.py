@@ -21,6 +21,9 @@ WITH_MODRM = (
 )
 GROUPS = ((0xF6, (0, 2, 3, 4, 5)), (0xF7, (0, 2, 3, 4, 5)), (0xFE, (0, 1)), (0xFF, (0, 1, 6)))
 OPERAND_SIZE, LOCK, FS, GS, CS, REP, REPNE = 0x66, 0xF0, 0x64, 0x65, 0x2E, 0xF3, 0xF2
+X87_IMAGES = ((0xD9, 4), (0xD9, 5), (0xD9, 6), (0xDD, 4), (0xDD, 6))
+"""FLDENV, FLDCW, FNSTENV, FRSTOR, FNSAVE."""
+X87_RESETS = (b"\xdb\xe3", b"\xdb\xe2")
 MOD_REG, SIB, NO_INDEX = 3, 4, 4
 
 
@@ -137,9 +140,24 @@ class Writer:
         prefix = self._rng.choice((b"", b"", b"\x41\xf3", b"\x41\xf2"))  # INC ECX, so that it is seldom 0
         return prefix + bytes([self._rng.choice(STRINGS)])
 
+    def x87(self) -> bytes:
+        """One x87 instruction: arithmetic mostly, now and then what loads or stores its control words."""
+        rng = self._rng
+        escape = 0xD8 | rng.randrange(8)
+        if rng.random() < 0.5:
+            code = bytes([escape, 0xC0 | rng.randrange(64)])
+            return code if code not in X87_RESETS or rng.random() < 0.2 else b"\x9b"
+        plain = [k for k in range(8) if (escape, k) not in X87_IMAGES or rng.random() < 0.05]
+        return bytes([escape]) + self.modrm(rng.choice(plain), memory=1)
+
+    def _x87_run(self, _wide: bool) -> bytes:
+        return b"".join(self.x87() for _ in range(self._rng.randrange(1, 5)))
+
     def instruction(self) -> bytes:
         """One instruction, with prefixes now and then."""
         rng = self._rng
+        if rng.random() < 0.08:
+            return self._x87_run(True)
         kinds = (self._alu, self._immediate, self._shift, self._two, self._bits, self._group, self._register)
         rare = (self._stack, self._moffs, self._flag, self._string)
         wide = rng.random() < 0.85

@@ -17,6 +17,8 @@ SEED = 19991
 ROUNDS, LENGTH, REPEATS, BUDGET = 250, 14, 3, 400
 COUNTER = 0xF000
 STATUS = 0x8D5
+EM, TS, NE = 4, 8, 0x20
+ALL_MASKED = 0x3F
 LOOP_END = b"\x83\x2d" + COUNTER.to_bytes(4, "little") + b"\x01\x0f\x85"
 COMPARED = ((0x7000, 0x2000), (CODE, 0x1000), (WINDOW, WINDOW_SIZE))
 
@@ -33,10 +35,24 @@ def make(engine, *, user):
     if user:
         box.user()
     state = box.engine.get_state()
+    state["cr0"] |= NE
     state["seg"][FS]["base"] = -0x10 & 0xFFFFFFFF
     state["seg"][GS].update(base=0x20, limit=WINDOW + WINDOW_SIZE // 2)
     box.engine.set_state(state)
     return box
+
+
+def odd_modes(rng, state):
+    """x87 registers, some of them empty; now and then the unit may not be used, or has an exception unmasked."""
+    cr0 = state["cr0"] | (rng.choice((TS, EM)) if rng.random() < 0.04 else 0)
+    masks = ALL_MASKED if rng.random() < 0.9 else rng.getrandbits(6)
+    control = masks | 0x40 | rng.choice((3, 3, 0, 2)) << 8 | rng.getrandbits(2) << 10
+    fx = bytearray(state["fx"])
+    fx[0:6] = control.to_bytes(2, "little") + rng.getrandbits(3).to_bytes(2, "big") + bytes([rng.getrandbits(8), 0])
+    for slot in range(32, 160, 16):
+        fx[slot : slot + 10] = rng.randbytes(8) + rng.choice((0x3FFF, 0x4001, 0, 0x7FFF, 0xC000)).to_bytes(2, "little")
+        fx[slot + 7] |= 0x80 if rng.random() < 0.8 else 0
+    return {**state, "cr0": cr0, "fx": bytes(fx)}
 
 
 def loop(body):
@@ -47,7 +63,7 @@ def loop(body):
 
 def prepare(box, code, seed, state, **fields):
     rng = Random(seed)
-    box.engine.set_state(state)
+    box.engine.set_state(odd_modes(rng, state))
     box.ram[CODE : CODE + PAGE] = bytes(PAGE)
     box.load(code)
     box.ram[WINDOW : WINDOW + WINDOW_SIZE] = rng.randbytes(WINDOW_SIZE)

@@ -99,6 +99,11 @@ struct vp_vm {
     uint16_t host_cw;    /* the host's own, while fp_state has the guest's loaded */
     uint8_t fp_masks;    /* the guest's exception masks while FP_HIDDEN */
 
+    /* x87 in host code, see bt/front_x87.c */
+    uint8_t fp_off;      /* it may not run there at present */
+    uint8_t fp_note_seg; /* segment register, plus 1, that FDS is to come from */
+    uint32_t fp_note;    /* where in the translator's records FOP and FIP are, 0: in cpu.fx */
+
     /* the fault that raise_* keeps over its longjmp, and the delivery it interrupted; event.c */
     uint64_t fault_mark; /* insns + 1 at the last fault */
     uint32_t exc_error;

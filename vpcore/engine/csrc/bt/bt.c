@@ -101,7 +101,9 @@ static void run_block(struct vp_vm *m, const struct insn *i)
     bt->link_at = NULL;
     bt->base = m->insns + (uint64_t)m->budget;
     bt->key = jump_key(m, 0);
+    bt_x87_live(m, false);
     struct leave out = bt->enter(m, t->entry, (uint64_t)m->budget, flags_raw(fl_get(m)), bt->key);
+    bt_x87_notes(m, NULL);
     if (out.budget >= 0) {
         m->budget = out.budget;
         m->insns = bt->base - (uint64_t)out.budget;
@@ -122,6 +124,7 @@ struct leave bt_interpret(struct vp_vm *m, struct site *s, uint64_t budget, uint
     m->interp->running = s->block;
     fl_put(m, flags_eflags(flags));
     if (unlikely(m->profile)) profile_exit(m, s->insns);
+    bt_x87_notes(m, s->note);
     m->first = m->cur = s->insns;
     s->insns[0].fn(m, s->insns);
     int64_t retired = m->cur - s->insns + 1, paid = s->rest - s->count;
@@ -130,6 +133,7 @@ struct leave bt_interpret(struct vp_vm *m, struct site *s, uint64_t budget, uint
     m->budget -= retired;
     if (!paid || retired != s->count || m->cpu.eip != s->next_eip || m->budget < paid) return leaves;
     if (atomic_load_explicit(&m->attn, memory_order_relaxed) || jump_key(m, 0) != bt->key) return leaves;
+    if (!bt_x87_live(m, s->fp_live)) return leaves;
     bt->base = m->insns + (uint64_t)m->budget;
     return (struct leave){m->budget - paid, flags_raw(fl_get(m))};
 }
@@ -203,6 +207,7 @@ static bool bt_create(struct vp_vm *m)
     m->interp->tier = &bt->tier;
     const char *warm = getenv(WARM_ENV);
     bt->warm = warm ? (unsigned)strtoul(warm, NULL, 10) : WARM;
+    bt->fcomi_clears = bt_x87_compare_clears();
     bt->tier = (struct tier){on_built, on_died, on_dropped};
     size = size < CODE_LEAST ? CODE_LEAST : size > CODE_MOST ? CODE_MOST : (size + PAGE_SIZE - 1) & ~UINT64_C(0xfff);
     bt->arena_size = size;

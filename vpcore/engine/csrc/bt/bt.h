@@ -32,7 +32,18 @@ struct site {
     uint32_t block_eip, next_eip;
     uint16_t rest; /* instructions of the block from the first of these on, which the block's entry has paid */
     uint16_t count;
+    bool fp_live;               /* the host code behind it runs x87 instructions without asking */
+    const struct fp_note *note; /* of an x87 instruction just before, or NULL */
     struct insn insns[];
+};
+
+/* FOP, FIP and FCS of an x87 instruction that host code has executed, and FDP and FDS where nothing has stored them:
+ * its operand, by registers that are unchanged. */
+struct fp_note {
+    uint32_t disp, fip;
+    uint16_t fop;
+    uint8_t seg, base, index, scale;
+    bool has_mem;
 };
 
 /* A patched jump into a block's host code, to be undone when the block dies. */
@@ -70,6 +81,7 @@ struct bt {
     uint64_t arena_used, arena_size;
     uint64_t base; /* instructions retired when host code was entered, plus the budget then */
     uint64_t key;
+    bool fcomi_clears;      /* the host's FCOMI clears OF, SF and AF, as SDM 2 has it */
     const uint8_t *link_at; /* the jump by which host code left, or NULL */
     uint64_t link_key;      /* jump_key() of where it leads */
 };
@@ -85,6 +97,12 @@ void bt_emit_stubs(struct bt *bt);
 bool bt_translate(struct vp_vm *m, struct block *b);
 /* Execute a site's instructions by the interpreter, from host code. */
 struct leave bt_interpret(struct vp_vm *m, struct site *s, uint64_t budget, uint64_t flags);
+
+/* front_x87.c: bring FOP, FIP, FCS, FDP, FDS up to date; `last`, if any, was just before. */
+void bt_x87_notes(struct vp_vm *m, const struct fp_note *last);
+/* Set fp_off; with `wanted` bring the state onto the host; false where it is wanted and cannot be used there. */
+bool bt_x87_live(struct vp_vm *m, bool wanted);
+bool bt_x87_compare_clears(void); /* for struct bt.fcomi_clears; the guest's state must not be on the host */
 
 /* Status flags between EFLAGS and what host code keeps. */
 enum { RAW_AH = EF_STATUS & ~EF_OF, RAW_CF_BIT = 8, RAW_NO_AF = 1 << 16, RAW_NO_AF_SHIFT = 4 /* from there to AF */ };

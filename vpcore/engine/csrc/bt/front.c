@@ -23,6 +23,8 @@ static struct site *make_site(struct front *f, unsigned count)
     s->next_eip = f->eip + last->off + last->len;
     s->rest = (uint16_t)(f->count - f->index);
     s->count = (uint16_t)count;
+    s->fp_live = f->fp_live;
+    s->note = f->note;
     return s;
 }
 
@@ -55,6 +57,7 @@ static void leave_to_interp(struct front *f, unsigned count)
     if (!s) return;
     f_save(f);
     emit_call_slow(f, s);
+    f->note = NULL;
     f->flags = IN_HOST | IN_RBX;
     f->no_af = false;
     f->closed = s->rest == s->count;
@@ -162,7 +165,8 @@ static bool emit_insn(struct front *f)
 static unsigned count_foreign(struct front *f)
 {
     const unsigned index = f->index, flags = f->flags, cold_count = f->cold_count;
-    const bool no_af = f->no_af;
+    const bool no_af = f->no_af, fp_live = f->fp_live;
+    const struct fp_note *note = f->note;
     const struct emit e = *f->e;
     uint64_t used = f->bt->arena_used;
     bool native = false;
@@ -170,6 +174,7 @@ static unsigned count_foreign(struct front *f)
     while (++f->index < f->count && !native) {
         native = emit_insn(f);
         f->flags = flags, f->no_af = no_af, f->cold_count = cold_count;
+        f->fp_live = fp_live, f->note = note;
         f->full = f->closed = false;
         *f->e = e;
         f->bt->arena_used = used;
@@ -246,7 +251,7 @@ bool bt_translate(struct vp_vm *m, struct block *b)
     if (!t) return false;
     *t = (struct translation){.next = b->translation, .eip = m->block_eip, .user = m->user};
     f.m = m, f.bt = bt, f.e = &bt->e, f.b = b, f.eip = m->block_eip;
-    f.index = 0, f.count = extent(b), f.cold_count = 0, f.full = f.closed = f.no_af = false;
+    f.index = 0, f.count = extent(b), f.cold_count = 0, f.full = f.closed = f.no_af = f.fp_live = false, f.note = NULL;
     emit_block(&f, t);
     if (f.full || bt->e.full) {
         b->host = others;

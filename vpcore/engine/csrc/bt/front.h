@@ -30,6 +30,8 @@ struct front {
     unsigned flags;                 /* IN_ bits */
     unsigned cold_count, cold_mark; /* entries from cold_mark on belong to i and have no `back` yet */
     bool no_af;                     /* AF is 0, whatever the host's flags say */
+    bool fp_live;                   /* x87 state is on the host: front_x87.c */
+    const struct fp_note *note;     /* of the instruction before, where nothing has stored it */
     bool full, closed;              /* closed: i has ended the host code */
     struct cold cold[COLD_MOST];
 };
@@ -73,6 +75,8 @@ void f_goto_eax(struct front *f);                          /* indirect */
 
 /* front_int.c: emit f->i, false where that is the interpreter's business. */
 bool front_insn(struct front *f);
+/* front_x87.c: the same for x87 instructions. */
+bool front_x87(struct front *f);
 /* front_flow.c: the same for control transfers and the stack. */
 bool front_flow(struct front *f);
 

@@ -467,5 +467,5 @@ static bool flag_bits(struct front *f)
 bool front_insn(struct front *f)
 {
     return move(f) || alu(f) || test(f) || unary(f) || extend(f) || move_more(f) || shift(f) || conditional(f) ||
-           multiply(f) || bit_test(f) || flag_bits(f);
+           multiply(f) || bit_test(f) || flag_bits(f) || front_x87(f);
 }

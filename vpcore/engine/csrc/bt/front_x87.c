@@ -1,0 +1,248 @@
+/* front_x87.c: x87 instructions, each as the same one of the host, on the guest's own state (x87.h: FP_FAST).
+ *
+ * A block's first x87 instruction asks whether the state is on the host with all exceptions masked, and CR0 lets it be
+ * used (vp_vm.fp_off); else the interpreter executes it and brings the state there.  From then on sites see to it that
+ * it stays so (struct site.fp_live).  FOP, FIP, FCS, FDP and FDS are what the guest seldom asks for: where the next
+ * instruction is to overwrite them anyway they are not stored; FOP and FIP are stored as a number of struct fp_note.
+ */
+#include "../x87.h"
+#include "front.h"
+
+static bool is_mem(const struct insn *i) { return i->form & FORM_MEM; }
+
+/* Opcode bytes from FOP (SDM 1, 8.1.9). */
+static unsigned escape(const struct insn *i) { return 0xd8 | (i->imm >> 8 & 7); }
+static unsigned modrm_byte(const struct insn *i) { return i->imm & 0xff; }
+static int extension(const struct insn *i) { return i->imm >> 3 & 7; }
+
+/* Width of the memory operand, 0 where it is no plain one. */
+static unsigned operand_bits(const struct insn *i)
+{
+    for (unsigned k = 0; k < 3; k++) switch (op_info[i->op].operand[k]) {
+        case OPD_Mw:
+        case OPD_Mwi: return 16;
+        case OPD_Md:
+        case OPD_Mdi: return 32;
+        case OPD_Mq:
+        case OPD_Mqi: return 64;
+        case OPD_Mt: return 80;
+        }
+    return 0;
+}
+
+/* Control instructions leave FOP, FIP and FDP alone. */
+static bool is_control(const struct insn *i)
+{
+    switch (i->op) {
+    case OP_FLDENV_M:
+    case OP_FLDCW_Mw:
+    case OP_FNSTENV_M:
+    case OP_FNSTCW_Mw:
+    case OP_FNENI:
+    case OP_FNDISI:
+    case OP_FNSETPM:
+    case OP_FNCLEX:
+    case OP_FNINIT:
+    case OP_FRSTOR_M:
+    case OP_FNSAVE_M:
+    case OP_FNSTSW_Mw:
+    case OP_FNSTSW_AX: return true;
+    default: return false;
+    }
+}
+
+static bool is_x87(const struct insn *i) { return i->op >= OP_FADD_Md && i->op <= OP_FCOMIP_ST_STi; }
+static bool notes(const struct insn *i) { return is_x87(i) && !is_control(i); }
+
+/* -- The guard ---------------------------------------------------------------------------------------------------- */
+
+/* The host's flags are kept. */
+static void guard(struct front *f)
+{
+    struct emit *e = f->e;
+
+    if (f->fp_live) return;
+    f_save(f);
+    f->fp_live = true; /* after its site too */
+    struct site *s = f_site(f);
+    x_rm(e, 32, X_MOVZX_B, RCX, vm_at(offsetof(struct vp_vm, fp_off)));
+    x_byte(e, 0xe3), x_byte(e, 5); /* jrcxz, over the jump */
+    uint8_t *off = x_jmp(e);
+    if (s) f_cold(f, off, s, 0);
+}
+
+/* -- Where the last instruction was ------------------------------------------------------------------------------- */
+
+/* The instruction behind i overwrites the pointers that i leaves, and nothing is looked at in between. */
+static bool overwritten(const struct front *f, bool needs_mem)
+{
+    for (unsigned k = f->index + 1; k < f->count; k++) {
+        const struct insn *i = &f->b->insns[k];
+        if (!notes(i)) return false;
+        if (!needs_mem || is_mem(i)) return true;
+    }
+    return false;
+}
+
+static void store_fdp(struct front *f, const struct insn *i)
+{
+    struct x_mem at = vm_at(offsetof(struct vp_vm, cpu.fx) + FX_FDP);
+
+    if (i->base == REG_NONE && i->index == REG_NONE) {
+        x_rm(f->e, 32, X_MOV_RM_IMM, 0, at);
+        x_u32(f->e, i->disp);
+    } else if (i->index == REG_NONE && !i->disp) {
+        x_rm(f->e, 32, X_MOV_RM_R, guest(i->base), at);
+    } else {
+        f_lea(f, RSI);
+        x_rm(f->e, 32, X_MOV_RM_R, RSI, at);
+    }
+    x_rm(f->e, 8, X_MOV_RM_IMM & ~1u, 0, vm_at(offsetof(struct vp_vm, fp_note_seg)));
+    x_byte(f->e, i->seg + 1);
+}
+
+/* For what looks before the next instruction has stored its own; FDP's operand only where store_fdp() has not been. */
+static struct fp_note *make_note(struct front *f)
+{
+    const struct insn *i = f->i;
+    struct fp_note *n = bt_allocate(f->bt, sizeof *n);
+
+    if (!n) {
+        f->full = true;
+        return NULL;
+    }
+    *n = (struct fp_note){.has_mem = false};
+    if (is_mem(i) && overwritten(f, true))
+        *n = (struct fp_note){i->disp, 0, 0, i->seg, i->base, i->index, i->scale, true};
+    else if (!is_mem(i) && f->note)
+        *n = *f->note;
+    n->fip = f->eip + i->off;
+    n->fop = (uint16_t)i->imm;
+    return n;
+}
+
+/* After the instruction on the host. */
+static void note(struct front *f)
+{
+    struct fp_note *n = make_note(f);
+
+    if (!n) return;
+    if (is_mem(f->i) && !n->has_mem) store_fdp(f, f->i);
+    f->note = overwritten(f, false) ? n : NULL;
+    if (f->note) return;
+    x_rm(f->e, 32, X_MOV_RM_IMM, 0, vm_at(offsetof(struct vp_vm, fp_note)));
+    x_u32(f->e, (uint32_t)((uint8_t *)n - f->bt->arena));
+}
+
+static void put_note(struct vp_vm *m, const struct fp_note *n)
+{
+    fx_put16(m, FX_FOP, n->fop);
+    fx_put32(m, FX_FIP, n->fip);
+    fx_put16(m, FX_FCS, m->cpu.seg[VP_CS].sel);
+}
+
+void bt_x87_notes(struct vp_vm *m, const struct fp_note *last)
+{
+    if (m->fp_note_seg) fx_put16(m, FX_FDS, m->cpu.seg[m->fp_note_seg - 1].sel);
+    if (m->fp_note) put_note(m, (const struct fp_note *)(bt_of(m)->arena + m->fp_note));
+    m->fp_note = m->fp_note_seg = 0;
+    if (!last) return;
+    put_note(m, last);
+    if (!last->has_mem) return;
+    fx_put32(m, FX_FDP, m->cpu.gpr[last->base] + (m->cpu.gpr[last->index] << last->scale) + last->disp);
+    fx_put16(m, FX_FDS, m->cpu.seg[last->seg].sel);
+}
+
+bool bt_x87_live(struct vp_vm *m, bool wanted)
+{
+    bool usable = !(m->cpu.cr0 & (CR0_EM | CR0_TS));
+
+    if (wanted && usable) x87_load(m);
+    m->fp_off = !usable || m->fp_state != FP_FAST;
+    return !wanted || !m->fp_off;
+}
+
+/* -- Instructions ------------------------------------------------------------------------------------------------- */
+
+static bool emit_same(struct front *f)
+{
+    const struct insn *i = f->i;
+
+    if (is_mem(i)) {
+        struct x_mem at = f_operand(f, operand_bits(i), op_info[i->op].traits & TRAIT_MEM_WRITE);
+        x_rm(f->e, 32, escape(i), extension(i), at);
+    } else {
+        x_byte(f->e, escape(i));
+        x_byte(f->e, modrm_byte(i));
+    }
+    return true;
+}
+
+/* A control word that unmasks is the interpreter's business. */
+static bool load_control(struct front *f)
+{
+    struct emit *e = f->e;
+    struct x_mem at = f_operand(f, 16, false);
+
+    f_clobber(f);
+    x_rm(e, 32, X_MOVZX_W, RAX, at);
+    x_rr(e, 32, X_GROUP3, 2, RAX); /* not */
+    x_rr(e, 8, X_GROUP3 & ~1u, 0, RAX);
+    x_byte(e, FPU_ALL);
+    uint8_t *unmasks = x_jcc(e, X_CC_NE);
+    struct site *s = f_site(f);
+    if (s) f_cold(f, unmasks, s, 0);
+    x_rm(e, 32, escape(f->i), extension(f->i), at);
+    return true;
+}
+
+static bool control(struct front *f)
+{
+    switch (f->i->op) {
+    case OP_FLDCW_Mw: guard(f); return load_control(f);
+    case OP_FNSTCW_Mw:
+    case OP_FNSTSW_Mw:
+    case OP_FNCLEX: guard(f); return emit_same(f);
+    case OP_FNSTSW_AX:
+        guard(f);
+        emit_same(f);
+        x_rr(f->e, 16, X_MOV_RM_R, RAX, guest(EAX));
+        return true;
+    default: return false;
+    }
+}
+
+bool bt_x87_compare_clears(void)
+{
+    enum { NOT_ALL = EF_SF | EF_AF };
+    const uint16_t cw = FCW_INIT;
+    uint16_t own;
+    uint64_t flags;
+
+    __asm__ volatile("fnstcw %1\n\tfninit\n\tfldcw %2\n\tfldz\n\tfld1\n\tmovb $127, %%al\n\taddb $1, %%al\n\t"
+                     "fcomi %%st(1), %%st\n\tlahf\n\tseto %%al\n\tmovq %%rax, %0\n\tfninit\n\tfldcw %1"
+                     : "=r"(flags), "=m"(own)
+                     : "m"(cw)
+                     : "rax", "cc");
+    return !(flags & 0xff) && !(flags >> 8 & NOT_ALL);
+}
+
+bool front_x87(struct front *f)
+{
+    const struct insn *i = f->i;
+
+    if (i->op == OP_FWAIT) {
+        guard(f);
+        return true;
+    }
+    if (!is_x87(i)) return false;
+    if (is_control(i)) return control(f);
+    bool compares = i->op >= OP_FUCOMI_ST_STi && i->op <= OP_FCOMIP_ST_STi;
+    if (compares && !f->bt->fcomi_clears) return false;
+    guard(f);
+    if (i->op >= OP_FCMOVB_ST_STi && i->op <= OP_FCMOVNU_ST_STi) f_load(f);
+    emit_same(f);
+    if (compares) f_made(f, false);
+    note(f);
+    return true;
+}
