@@ -1,4 +1,4 @@
-"""The command line: `vpcore run`, `check`, `devices`, `info`, `new-device`, `image`.
+"""The command line: `vpcore run`, `profile`, `check`, `devices`, `info`, `new-device`, `image`.
 
 What a command needs beyond options is imported when it runs: the time from `vpcore run` to the guest's first instruction
 is mostly imports.
@@ -40,6 +40,11 @@ Examples:
   vpcore run machines/pc99.toml --hda disk.img --trace pit --trace com1 2>trace.txt
 \b
 Exit status: 0 the guest powered off, or you ended the machine; 1 an error, in one line; 2 wrong usage.
+"""
+PROFILE_EXAMPLES: Final = """\b
+Examples:
+  vpcore profile machines/pc99.toml --cdrom debian.iso --seconds 20
+  vpcore profile machines/pc99.toml --hda disk.img --json profile.json
 """
 CHECK_EXAMPLES: Final = """\b
 Examples:
@@ -188,6 +193,29 @@ def run(
 
     session.start_logging(verbose, tracing=bool(trace))
     session.run(machine, _overrides(machine, settings, flags), display, trace)
+
+
+@main.command(epilog=PROFILE_EXAMPLES, short_help="Run a machine file and tell where its time goes.")
+@click.argument("machine", type=click.Path(path_type=Path))
+@_machine_flags
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="end the machine after so long")
+@click.option("--most", type=click.IntRange(min=1), default=20, show_default=True, help="rows of a table at most")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="write everything to this file, too")
+def profile(
+    machine: Path, settings: tuple[str, ...], seconds: float | None, most: int, json_file: Path | None, **flags: Any
+) -> None:
+    """Run the MACHINE file without its screen, and print where the time went when it ends.
+
+    Hot blocks of guest code, instructions that translated code leaves to the interpreter, each device's accesses and timers,
+    time halted, and the engine's counters.  It ends as `vpcore run` does (the guest powers off, Ctrl-C), or after --seconds.
+    """
+    from vpcore import report, session  # noqa: PLC0415
+
+    session.start_logging(0, tracing=False)
+    result = session.profile(machine, _overrides(machine, settings, flags), seconds)
+    report.profile(result, most)
+    if json_file is not None:
+        report.profile_json(result, json_file)
 
 
 @main.command(epilog=CHECK_EXAMPLES, short_help="Build a machine without running it; print its devices.")

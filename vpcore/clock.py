@@ -30,6 +30,11 @@ class Timer:
         """Virtual ns at which the callback runs, or None."""
         return self._deadline
 
+    @property
+    def callback(self) -> Callable[[], None]:
+        """What it runs."""
+        return self._callback
+
     def at(self, deadline: int | None) -> None:
         """Run the callback once when virtual time reaches *deadline*; None cancels.  The past means at once."""
         if deadline != self._deadline:
@@ -129,12 +134,12 @@ class Clock:
         timers = {id(timer): deadline for deadline, _, timer in self._queue if timer.deadline == deadline}
         return sorted(timers.values())
 
-    def run_due(self, limit: int = 1000) -> int:
-        """Run what is due, in order of deadline, at most *limit* callbacks; return how many ran."""
+    def run_due(self, limit: int = 1000, due: Callable[[Timer, int], bool] = Timer.due) -> int:
+        """Run what is due, in order of deadline, at most *limit* callbacks, each by *due*; return how many ran."""
         ran = 0
         while ran < limit:
             deadline = self.next_deadline
             if deadline is None or deadline > self.now:
                 break
-            ran += heapq.heappop(self._queue)[2].due(deadline)
+            ran += due(heapq.heappop(self._queue)[2], deadline)
         return ran

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from vpcore.engine.engine import PREFERENCE
 from vpcore.errors import ConfigError
 from vpcore.machine import Machine
 from vpcore.plugins import Registered, device_types, load_file_type, make_plugin_manager, packages
+from vpcore.profile import Profile
 
 PIPE_WIDTH: Final = 200
 """Columns where the output is not a terminal: nothing is cut for a program that reads it."""
@@ -55,6 +57,48 @@ def info() -> None:
     """Print what can run here, with what, and the keys of `[machine]`."""
     known = device_types(make_plugin_manager())
     _print(_engines(), _found(known), _plugins(known), _keys(_machine_type()))
+
+
+def profile(result: Profile, most: int) -> None:
+    """Print a profile, *most* rows a table at most."""
+    whole = result.seconds or 1.0
+    parts = _table("part", "seconds", "share", title=f"engine {result.engine}, {result.seconds:.2f} s")
+    for name, seconds in [
+        *((PART_NAMES[part], spent) for part, spent in result.parts.items()),
+        ("machine", result.rest),
+    ]:
+        _row(parts, name, f"{seconds:.3f}", f"{seconds / whole:.1%}")
+    devices = _table("device", "accesses", "timers", "seconds", "share", title="devices")
+    for device in result.devices[:most]:
+        share = f"{device.seconds / whole:.1%}"
+        _row(devices, device.name, str(device.accesses), str(device.timers), f"{device.seconds:.3f}", share)
+    blocks = _table(
+        "address", "mode", "seconds", "share", "begins with", title="hot blocks, with the devices they call"
+    )
+    for block in result.blocks[:most]:
+        share = f"{block.seconds / whole:.1%}"
+        _row(blocks, f"{block.address:08x}", block.mode, f"{block.seconds:.3f}", share, block.code)
+    exits = _table("instruction", "times", title="left to the interpreter by translated code")
+    for name, times in list(result.exits.items())[:most]:
+        _row(exits, name, str(times))
+    counters = _table("counter", "value", title="the engine's counters")
+    for name, value in result.counters.items():
+        _row(counters, name, str(value))
+    _print(parts, devices, blocks, exits, counters)
+
+
+def profile_json(result: Profile, path: Path) -> None:
+    """Write all of a profile to a file."""
+    path.write_text(json.dumps(attrs.asdict(result), indent=1) + "\n")
+
+
+PART_NAMES: Final = {
+    "guest": "guest code",
+    "devices": "devices, accesses",
+    "timers": "devices, timers",
+    "halted": "halted",
+    "host": "host ends",
+}
 
 
 def _engines() -> rich.table.Table:

@@ -7,10 +7,11 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from vpcore import config as configs
 from vpcore.config import MachineConfig
@@ -18,6 +19,9 @@ from vpcore.errors import ConfigError, VpcoreError
 from vpcore.log import TRACE
 from vpcore.machine import Machine
 from vpcore.wires import Screen
+
+if TYPE_CHECKING:
+    from vpcore.profile import Profile
 
 LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -135,6 +139,23 @@ def run(path: Path, overrides: dict[str, Any], display: str | None, trace: tuple
                     vm.run(lambda: leaving.wanted)
             finally:
                 leaving.stopped()
+
+
+def profile(path: Path, overrides: dict[str, Any], seconds: float | None) -> Profile:
+    """Run a machine file without its screen, for *seconds* at most, and tell where the time went."""
+    from vpcore.profile import Profiler  # noqa: PLC0415 - only where wanted
+
+    with Leaving() as leaving:
+        vm, _ = _make(configs.load(path, overrides), "none")
+        with vm, Profiler(vm) as profiler:
+            leaving.running(vm.stop)
+            end = None if seconds is None else time.monotonic() + seconds
+            try:
+                vm.run(lambda: leaving.wanted or (end is not None and time.monotonic() >= end))
+            finally:
+                leaving.stopped()
+    assert profiler.result is not None
+    return profiler.result
 
 
 def _make(config: MachineConfig, display: str | None) -> tuple[Machine, str]:

@@ -85,7 +85,7 @@ def with_device(tmp_path):
 # -- help and lists --
 
 
-@pytest.mark.parametrize("name", ["run", "check", "devices", "new-device", "image"])
+@pytest.mark.parametrize("name", ["run", "profile", "check", "devices", "new-device", "image"])
 def test_help_of_each_command_explains_it(name):
     result = invoke(name, "--help")
 
@@ -93,7 +93,7 @@ def test_help_of_each_command_explains_it(name):
     assert result.output.startswith(f"Usage: main {name}")
 
 
-@pytest.mark.parametrize("arguments", [(), ("run",), ("check",), ("devices",), ("new-device",)])
+@pytest.mark.parametrize("arguments", [(), ("run",), ("profile",), ("check",), ("devices",), ("new-device",)])
 def test_help_shows_examples(arguments):
     assert "Examples:\n" in invoke(*arguments, "--help").output
 

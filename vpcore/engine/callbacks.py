@@ -7,11 +7,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from vpcore.engine.library import ffi, lib
 
 log = logging.getLogger("vpcore.engine")
+
+
+NAMES: Final = {
+    "port_in": lib.VP_PY_IN,
+    "port_out": lib.VP_PY_OUT,
+    "port_in_block": lib.VP_PY_IN_BLOCK,
+    "port_out_block": lib.VP_PY_OUT_BLOCK,
+    "mmio_read": lib.VP_PY_MMIO_READ,
+    "mmio_write": lib.VP_PY_MMIO_WRITE,
+    "inta": lib.VP_PY_INTA,
+}
 
 
 class Callbacks:
@@ -35,6 +46,14 @@ class Callbacks:
         ):
             self._callables[which] = callee
         self._host = ffi.new("uintptr_t[]", [id(callee) for callee in self._callables])
+
+    def wrap(self, wrap: Callable[[str, Callable[..., Any]], Callable[..., Any]]) -> None:
+        """Replace each callable of the bus (by its name in `GuestBus`, and `inta`) by what *wrap* makes of it."""
+        for name, which in NAMES.items():
+            callee = self._callables[which]
+            assert callee is not None
+            self._callables[which] = wrap(name, callee)
+            self._host[which] = id(self._callables[which])
 
     @property
     def host(self) -> Any:

@@ -116,6 +116,20 @@ class Stats(NamedTuple):
     cache_bytes: int
 
 
+class Place(NamedTuple):
+    """A place in guest code that the profile found hot (vp_place)."""
+
+    linear: int
+    cpl: int
+    bits: int
+    protected: bool
+    ns: int
+    """Host time, that of devices it called included."""
+    looks: int
+    code: bytes
+    """Its first bytes."""
+
+
 class Engine:
     """A processor and its physical memory.
 
@@ -300,6 +314,31 @@ class Engine:
         lib.vp_get_stats(self._vm, out)
         return Stats(*(int(getattr(out, name)) for name in Stats._fields))
 
+    def profile(self, *, on: bool) -> None:
+        """Begin anew to measure where guest time goes, or stop and forget."""
+        if lib.vp_profile(self._vm, on) < 0:
+            raise EngineError(self._error())
+
+    def places(self) -> tuple[list[Place], int]:
+        """What was measured, in no order, and the ns of places that were dropped for want of room."""
+        out, others = ffi.new("vp_place[]", lib.VP_PLACES), ffi.new("uint64_t *")
+        count = lib.vp_profile_places(self._vm, out, lib.VP_PLACES, others)
+        return [_place(out[k]) for k in range(count)], int(others[0])
+
+    def exits(self) -> dict[str, int]:
+        """By mnemonic, how often translated code left an instruction to the interpreter while measuring."""
+        counts: dict[str, int] = {}
+        count, name, row = ffi.new("uint64_t *"), ffi.new("const char **"), 0
+        while lib.vp_profile_exits(self._vm, row, count, name):
+            if count[0]:
+                counts[_text(name[0])] = counts.get(_text(name[0]), 0) + int(count[0])
+            row += 1
+        return counts
+
+    def wrap_calls(self, wrap: Callable[[str, Callable[..., Any]], Callable[..., Any]]) -> None:
+        """Let what *wrap* makes of each callable of the bus take its place; between two runs only."""
+        self._callbacks.wrap(wrap)
+
     def _error(self) -> str:
         return _text(lib.vp_error(self._vm))
 
@@ -338,6 +377,11 @@ def disassemble(code: bytes, eip: int = 0, bits: int = 32) -> tuple[str, int] | 
     text = ffi.new("char[]", TEXT_ROOM)
     length = lib.vp_disas(code, min(len(code), CODE_ROOM), bits, eip, text, TEXT_ROOM)
     return None if length < 0 else (_text(text), int(length))
+
+
+def _place(raw: Any) -> Place:
+    code = bytes(raw.code)[: raw.size]
+    return Place(raw.linear, raw.cpl, raw.bits, bool(raw.protected_mode), int(raw.ns), int(raw.looks), code)
 
 
 def _choice(key: str, value: str, known: dict[str, int]) -> int:
