@@ -13,6 +13,10 @@ struct vp_engine {
     /* linear-to-code shortcuts are stale: all, or those of one page */
     void (*flush_tlb)(struct vp_vm *m);
     void (*flush_page)(struct vp_vm *m, uint32_t lin);
+    /* what data accesses may use directly: a page no more, pages [first, last] of the physical space no more for
+     * writing; NULL where the engine keeps nothing of the kind beside the TLB */
+    void (*forget_page)(struct vp_vm *m, uint32_t lin);
+    void (*forget_writes)(struct vp_vm *m, uint32_t first, uint32_t last);
     void (*cut)(struct vp_vm *m); /* leave the block after this instruction: a device may have changed anything */
     void (*destroy)(struct vp_vm *m);
 };

@@ -66,6 +66,7 @@ struct walk {
     uint64_t phys; /* of the 4 KB page */
     uint32_t error;
     bool ok, writable, dirty, global, large;
+    bool quiet; /* entries outside of memory are not read: a device may take notice */
     /* where to set A and D */
     uint64_t at[2], entry[2];
     unsigned levels, width;
@@ -74,7 +75,7 @@ struct walk {
 static uint64_t read_entry(struct vp_vm *m, struct walk *w, uint64_t at)
 {
     at = mem_a20(m, at);
-    uint64_t entry = mem_read(m, at, w->width);
+    uint64_t entry = w->quiet && !mem_read_ptr(m, at) ? 0 : mem_read(m, at, w->width);
     w->at[w->levels] = at;
     w->entry[w->levels++] = entry;
     return entry;
@@ -141,12 +142,17 @@ static bool rights_ok(struct vp_vm *m, struct walk *w, bool write, bool user)
     return false;
 }
 
-static void walk(struct vp_vm *m, uint32_t lin, bool write, bool user, struct walk *w)
+static void walk_as(struct vp_vm *m, uint32_t lin, bool write, bool user, bool quiet, struct walk *w)
 {
-    *w = (struct walk){.phys = lin & PAGE_MASK, .ok = true, .writable = true, .dirty = true};
+    *w = (struct walk){.phys = lin & PAGE_MASK, .ok = true, .writable = true, .dirty = true, .quiet = quiet};
     if (!(m->cpu.cr0 & CR0_PG)) return;
     w->ok = (m->cpu.cr4 & CR4_PAE ? walk_pae(m, lin, w) : walk_32(m, lin, w)) && rights_ok(m, w, write, user);
     w->error |= (write ? ERR_W : 0) | (user ? ERR_U : 0);
+}
+
+static void walk(struct vp_vm *m, uint32_t lin, bool write, bool user, struct walk *w)
+{
+    walk_as(m, lin, write, user, false, w);
 }
 
 static void set_accessed_dirty(struct vp_vm *m, struct walk *w, bool write)
@@ -197,6 +203,17 @@ static void fill_slow(struct vp_vm *m, bool user, uint32_t lin, const struct wal
     if (w->large) m->mmu->large[lin >> REGION_SHIFT >> 3] |= 1 << (lin >> REGION_SHIFT & 7);
 }
 
+/* What a physical page itself allows: PLAIN_ bits. */
+static unsigned plain_rights(const struct vp_vm *m, uint32_t page)
+{
+    const struct phys_page *p = &m->phys[page];
+    uint8_t flags = m->page_flags[page];
+
+    if (!p->read) return 0;
+    bool write = p->write == p->read && !(flags & PG_CODE) && (!(flags & PG_DIRTY_TRACKED) || (flags & PG_DIRTY));
+    return PLAIN_READ | (write ? PLAIN_WRITE : 0);
+}
+
 /* Let loads and stores use an entry directly, as far as the page allows it. */
 static void fill_fast(struct vp_vm *m, bool user, uint32_t lin, const struct slow_entry *s)
 {
@@ -206,14 +223,13 @@ static void fill_fast(struct vp_vm *m, bool user, uint32_t lin, const struct slo
 
     /* a device that the access reached may have flushed the entry */
     if (s->rd_tag != (lin & PAGE_MASK)) return;
-    if (s->page >= PHYS_PAGES || !m->phys[s->page].read || mmu->align[user]) return;
+    if (s->page >= PHYS_PAGES || mmu->align[user]) return;
     if (mmu->watch && debug_match(m, lin & PAGE_MASK, PAGE_SIZE, data)) return;
-    const struct phys_page *p = &m->phys[s->page];
-    uint8_t flags = m->page_flags[s->page];
-    e->addend = (uintptr_t)p->read - (lin & PAGE_MASK);
+    unsigned rights = plain_rights(m, s->page);
+    if (!rights) return;
+    e->addend = (uintptr_t)m->phys[s->page].read - (lin & PAGE_MASK);
     e->rd_tag = lin & PAGE_MASK;
-    bool plain = p->write == p->read && !(flags & PG_CODE) && (!(flags & PG_DIRTY_TRACKED) || (flags & PG_DIRTY));
-    e->wr_tag = plain ? s->wr_tag : TLB_NONE;
+    e->wr_tag = rights & PLAIN_WRITE ? s->wr_tag : TLB_NONE;
 }
 
 /* The entry that allows the access, or #PF. */
@@ -226,6 +242,7 @@ static const struct slow_entry *translate(struct vp_vm *m, uint32_t lin, bool wr
     walk(m, lin, write, user, &w);
     if (!w.ok) {
         forget(m, user, slot_of(lin)); /* SDM 3A 4.10.4.1: a fault drops the entry */
+        if (m->engine->forget_page) m->engine->forget_page(m, lin);
         raise_pf(m, lin, w.error);
     }
     set_accessed_dirty(m, &w, write);
@@ -290,6 +307,7 @@ void mmu_flush_page(struct vp_vm *m, uint32_t lin)
     for (unsigned user = 0; user < 2; user++)
         if (m->mmu->slow[user][slot_of(lin)].rd_tag == (lin & PAGE_MASK)) forget(m, user, slot_of(lin));
     m->engine->flush_page(m, lin);
+    if (m->engine->forget_page) m->engine->forget_page(m, lin);
 }
 
 void mmu_mode_changed(struct vp_vm *m)
@@ -311,7 +329,21 @@ void mmu_forget_writes(struct vp_vm *m, uint32_t first, uint32_t last)
         uint32_t page = m->mmu->slow[k >> TLB_BITS][k & (TLB_SIZE - 1)].page;
         if (page - first <= last - first) m->tlb[k >> TLB_BITS][k & (TLB_SIZE - 1)].wr_tag = TLB_NONE;
     }
+    if (m->engine && m->engine->forget_writes) m->engine->forget_writes(m, first, last);
 }
+
+unsigned mmu_peek(struct vp_vm *m, uint32_t lin, bool user, uint32_t *page)
+{
+    struct walk w;
+
+    walk_as(m, lin, false, user, true, &w);
+    for (unsigned level = 0; level < w.levels; level++) w.ok = w.ok && (w.entry[level] & PTE_A);
+    *page = (uint32_t)(mem_a20(m, w.phys) >> PAGE_SHIFT);
+    if (!w.ok || mem_a20(m, w.phys) >> PAGE_SHIFT >= PHYS_PAGES) return 0;
+    return plain_rights(m, *page) & (w.writable && w.dirty ? PLAIN_READ | PLAIN_WRITE : PLAIN_READ);
+}
+
+bool mmu_is_plain(const struct vp_vm *m) { return !m->mmu->watch && !m->mmu->align[m->user]; }
 
 /* -- Accesses ----------------------------------------------------------------------------------------------------- */
 

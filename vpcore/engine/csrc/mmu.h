@@ -35,6 +35,13 @@ uint64_t mmu_fetch_phys(struct vp_vm *m, uint32_t lin);
 /* For debuggers: the same for any access at supervisor privilege without side effects; -1 where there is none. */
 int64_t mmu_probe(struct vp_vm *m, uint32_t lin);
 
+/* What loads and stores of a page may do without a call, by the page tables as they are and without touching them:
+ * PLAIN_ bits, and the number of the physical page. */
+enum { PLAIN_READ = 1, PLAIN_WRITE = 2 };
+unsigned mmu_peek(struct vp_vm *m, uint32_t lin, bool user, uint32_t *page);
+/* No access at the present privilege has more to it than that (breakpoints, alignment checks). */
+bool mmu_is_plain(const struct vp_vm *m);
+
 void mmu_flush(struct vp_vm *m, bool global_too); /* CR3 load, CR0/CR4 paging bits */
 void mmu_flush_page(struct vp_vm *m, uint32_t lin);
 void mmu_mode_changed(struct vp_vm *m); /* CR0, CR4, EFLAGS.AC, DR7 or, with alignment checks, CPL changed */

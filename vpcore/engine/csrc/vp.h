@@ -180,7 +180,7 @@ int vp_disas(const uint8_t *code, size_t avail, int bits, uint32_t eip, char *te
 
 typedef struct vp_stats {
     uint64_t insns, blocks_built, blocks_run, cache_flushes, tlb_fills, tlb_flushes, smc_hits, faults, interrupts;
-    uint64_t port_calls, mmio_calls, cache_bytes;
+    uint64_t port_calls, mmio_calls, cache_bytes, window_fills, window_faults;
 } vp_stats;
 void vp_get_stats(vp_vm *vm, vp_stats *out);
 

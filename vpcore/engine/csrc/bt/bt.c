@@ -1,16 +1,24 @@
 /* bt.c: the engine `bt`: life, which blocks are translated, entering host code, chaining.  See bt.h. */
+#define _GNU_SOURCE
 #include "bt.h"
 #include "../engine.h"
 #include "../interp/interp.h"
 #include "../mem.h"
 #include "../profile.h"
 #include "../seg.h"
+#include <asm/hwcap2.h>
+#include <asm/prctl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 enum { CODE_LEAST = 1 << 20 };
+/* The memory mode, `flat` or `window`, for all code; for tests and benchmarks. */
+#define MODE_ENV "VPCORE_BT_MODE"
 /* Jumps reach 2 GB. */
 #define CODE_MOST (UINT64_C(1) << 30)
 
@@ -38,6 +46,27 @@ static bool is_flat(const struct vp_vm *m)
     return m->code32;
 }
 
+/* -- Memory mode -------------------------------------------------------------------------------------------------- */
+
+static void set_gs(struct bt *bt, uint8_t *base)
+{
+    if (bt->gs == base) return;
+    bt->gs = base;
+    if (bt->fsgsbase)
+        __asm__ volatile("wrgsbase %0" : : "r"(base));
+    else
+        syscall(SYS_arch_prctl, ARCH_SET_GS, base);
+}
+
+/* Set vp_vm.view for the code that is to run now. */
+static void choose_view(struct vp_vm *m, struct bt *bt)
+{
+    uint8_t *base = bt->windows ? window_enter(m, bt->windows) : NULL;
+
+    m->view = m->user | (base ? VIEW_WINDOW : 0);
+    if (base) set_gs(bt, base);
+}
+
 /* Host code may be entered or made: nothing wants to look between instructions. */
 static bool may_run(const struct vp_vm *m)
 {
@@ -47,7 +76,7 @@ static bool may_run(const struct vp_vm *m)
 /* Where host code left for this very block, under the same page tables, let the jump go there by itself. */
 static void chain(struct vp_vm *m, struct bt *bt, struct translation *t)
 {
-    if (!bt->link_at || bt->link_key != jump_key(m, t->eip)) return;
+    if (!bt->link_at || bt->link_key != jump_key(m, t->eip) || bt->link_view != t->view) return;
     struct link *link = bt_allocate(bt, sizeof *link);
     if (!link) return;
     link->field = (uint8_t *)bt->link_at - bt->e.run;
@@ -75,7 +104,7 @@ static struct translation *translation_for(struct vp_vm *m, struct block *b)
     unsigned places = 0;
 
     for (struct translation *t = b->translation; t; t = t->next, places++)
-        if (t->eip == m->block_eip && t->user == m->user) return t;
+        if (t->eip == m->block_eip && t->view == m->view) return t;
     if (++b->heat < bt->warm) return NULL;
     b->heat = 0;
     if (places == PLACES) unlink_all(bt, b);
@@ -89,8 +118,8 @@ static struct translation *translation_for(struct vp_vm *m, struct block *b)
 static void run_block(struct vp_vm *m, const struct insn *i)
 {
     struct block *b = (struct block *)((uint8_t *)i - offsetof(struct block, insns));
-    struct translation *t = may_run(m) ? translation_for(m, b) : NULL;
     struct bt *bt = bt_of(m);
+    struct translation *t = may_run(m) && (choose_view(m, bt), true) ? translation_for(m, b) : NULL;
 
     if (!t) {
         bt->link_at = NULL;
@@ -109,6 +138,7 @@ static void run_block(struct vp_vm *m, const struct insn *i)
         m->insns = bt->base - (uint64_t)out.budget;
         fl_put(m, flags_eflags(out.flags));
         bt->link_key = jump_key(m, m->cpu.eip);
+        bt->link_view = t->view;
     }
     m->cur = i - 1; /* all is accounted for */
 }
@@ -117,7 +147,9 @@ struct leave bt_interpret(struct vp_vm *m, struct site *s, uint64_t budget, uint
 {
     const struct leave leaves = {.budget = -1};
     struct bt *bt = bt_of(m);
+    const bool faulted = bt->faults.faulted;
 
+    bt->faults.faulted = false;
     m->budget = (int64_t)budget + s->rest;
     m->insns = bt->base - (uint64_t)m->budget;
     m->block_eip = s->block_eip;
@@ -131,9 +163,11 @@ struct leave bt_interpret(struct vp_vm *m, struct site *s, uint64_t budget, uint
     m->cur = NULL;
     m->insns += (uint64_t)retired;
     m->budget -= retired;
+    if (faulted) window_fill(m, bt->windows, bt->faults.address);
     if (!paid || retired != s->count || m->cpu.eip != s->next_eip || m->budget < paid) return leaves;
     if (atomic_load_explicit(&m->attn, memory_order_relaxed) || jump_key(m, 0) != bt->key) return leaves;
     if (!bt_x87_live(m, s->fp_live)) return leaves;
+    if ((m->view & VIEW_WINDOW) && window_is_stale(bt->windows)) return leaves;
     bt->base = m->insns + (uint64_t)m->budget;
     return (struct leave){m->budget - paid, flags_raw(fl_get(m))};
 }
@@ -155,6 +189,7 @@ static void on_dropped(struct vp_vm *m)
 
     bt->e.at = bt->start;
     bt->e.full = false;
+    bt->faults.count = 0;
     bt->arena_used = 0;
     bt->link_at = NULL;
 }
@@ -193,6 +228,8 @@ static void bt_destroy(struct vp_vm *m)
 
     if (!bt) return;
     m->interp->tier = NULL;
+    windows_destroy(bt->windows);
+    fault_map_destroy(&bt->faults);
     codemem_destroy(&bt->mem);
     mem_release(bt->arena, bt->arena_size);
     free(bt);
@@ -218,18 +255,56 @@ static bool bt_create(struct vp_vm *m)
         return false;
     }
     bt->e = (struct emit){.at = bt->mem.rw, .end = bt->mem.rw + size, .run = bt->mem.rx - bt->mem.rw};
+    if (!fault_map_create(&bt->faults, bt->mem.rx, size)) {
+        snprintf(m->error, sizeof m->error, "no memory for the translator's records");
+        bt_destroy(m);
+        return false;
+    }
+    bt->fsgsbase = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
+    const char *mode = getenv(MODE_ENV);
+    if (mode && !strcmp(mode, "window")) bt->windows = windows_create(m, m->error, sizeof m->error);
     bt_emit_stubs(bt);
     return true;
+}
+
+static int bt_run(struct vp_vm *m, uint64_t max_insns)
+{
+    struct bt *bt = bt_of(m);
+
+    bt->gs = NULL; /* of another thread, perhaps */
+    if (bt->windows) signals_install();
+    struct fault_map *outer = signals_enter(&bt->faults);
+    int code = interp_run(m, max_insns);
+    signals_enter(outer);
+    return code;
+}
+
+static void bt_flush_tlb(struct vp_vm *m)
+{
+    interp_flush_tlb(m);
+    if (bt_of(m)->windows) window_flush(bt_of(m)->windows);
+}
+
+static void bt_forget_page(struct vp_vm *m, uint32_t lin)
+{
+    if (bt_of(m)->windows) window_flush_page(bt_of(m)->windows, lin);
+}
+
+static void bt_forget_writes(struct vp_vm *m, uint32_t first, uint32_t last)
+{
+    if (bt_of(m)->windows) window_forget_writes(bt_of(m)->windows, first, last);
 }
 
 const struct vp_engine engine_bt = {
     .name = "bt",
     .probe = bt_probe,
     .create = bt_create,
-    .run = interp_run,
+    .run = bt_run,
     .invalidate = block_invalidate,
-    .flush_tlb = interp_flush_tlb,
+    .flush_tlb = bt_flush_tlb,
     .flush_page = interp_flush_page,
+    .forget_page = bt_forget_page,
+    .forget_writes = bt_forget_writes,
     .cut = block_cut,
     .destroy = bt_destroy,
 };

@@ -10,7 +10,7 @@
  *   RBX     the status flags, where the host's flags do not have them: LAHF's AH in bits 8-15, OF in bit 0, and bit 16
  *           where AF is 0 whatever AH says (the host's is undefined then)
  *   RDI     budget: instructions until the clock is to be looked at      RAX RCX RDX RSI  free
- *   [RSP]   key of struct jump for the present mode, EIP to be added
+ *   [RSP]   key of struct jump for the present mode, EIP to be added    GS base  the window (window.h)
  */
 #ifndef VP_BT_H
 #define VP_BT_H
@@ -18,6 +18,8 @@
 #include "../interp/block.h"
 #include "codemem.h"
 #include "emit_x64.h"
+#include "signals.h"
+#include "window.h"
 
 enum { GUEST = R8, FLAGS = RBX, BUDGET = RDI, VM = RBP };
 enum { PLACES = 4 /* of a block that are kept */ };
@@ -53,11 +55,14 @@ struct link {
     int32_t original;
 };
 
+/* What translations take for granted, vp_vm.view: bit 0 is vp_vm.user. */
+enum { VIEW_USER = 1, VIEW_WINDOW = 2 };
+
 /* Host code of a block at one address.  A block in a shared library has several, for it is mapped in many places. */
 struct translation {
     struct translation *next;
     uint32_t eip;
-    bool user;
+    uint8_t view;
     const uint8_t *entry; /* for jumps that know EIP; struct block.host checks it */
     struct link *links;
 };
@@ -73,6 +78,10 @@ struct bt {
     struct tier tier; /* first: vp_vm.interp->tier */
     struct codemem mem;
     struct emit e;
+    struct fault_map faults;
+    struct windows *windows; /* NULL where there are none */
+    uint8_t *gs;             /* GS base of this thread, NULL where it is not known */
+    bool fsgsbase;
     unsigned warm;
     uint8_t *start; /* of translations: what lies before are the common parts */
     enter_fn enter;
@@ -84,6 +93,7 @@ struct bt {
     bool fcomi_clears;      /* the host's FCOMI clears OF, SF and AF, as SDM 2 has it */
     const uint8_t *link_at; /* the jump by which host code left, or NULL */
     uint64_t link_key;      /* jump_key() of where it leads */
+    uint8_t link_view;
 };
 
 static inline struct bt *bt_of(const struct vp_vm *m) { return (struct bt *)m->interp->tier; }

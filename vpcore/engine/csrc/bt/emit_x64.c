@@ -37,6 +37,18 @@ void x_rr(struct emit *e, unsigned size, unsigned opcode, int reg, int rm)
     modrm(e, 3, reg, rm);
 }
 
+static void touch(struct emit *e)
+{
+    enum { GS = 0x65, ADDRESS_SIZE = 0x67 };
+
+    if (e->touch_count == X_TOUCHES)
+        e->full = true;
+    else
+        e->touches[e->touch_count++] = (struct touch){e->at, *e->state};
+    x_byte(e, GS);
+    x_byte(e, ADDRESS_SIZE);
+}
+
 void x_rm(struct emit *e, unsigned size, unsigned opcode, int reg, struct x_mem at)
 {
     enum { SIB = 4, NO_INDEX = 4, NO_BASE = 5 };
@@ -44,10 +56,11 @@ void x_rm(struct emit *e, unsigned size, unsigned opcode, int reg, struct x_mem 
     unsigned mod = none ? 0 : !at.disp && (at.base & 7) != NO_BASE ? 0 : small ? 1 : 2;
     int base = none ? NO_BASE : at.base;
 
+    if (at.scale & X_GUEST) touch(e);
     head(e, size, opcode, reg, at.index, at.base);
     if (none || at.index != X_NONE || (base & 7) == SIB) {
         modrm(e, mod, reg, SIB);
-        x_byte(e, at.scale << 6 | (at.index == X_NONE ? NO_INDEX : at.index & 7) << 3 | (base & 7));
+        x_byte(e, (at.scale & 3) << 6 | (at.index == X_NONE ? NO_INDEX : at.index & 7) << 3 | (base & 7));
     } else {
         modrm(e, mod, reg, base);
     }

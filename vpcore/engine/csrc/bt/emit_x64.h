@@ -12,17 +12,27 @@
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15, X_NONE = -1 };
 enum { X_AH = 4, X_CH = 5 };
 
+enum { X_TOUCHES = 8 };
+
 struct emit {
     uint8_t *at, *end; /* where it is written */
     ptrdiff_t run;     /* to where it is executed */
     bool full;         /* there was no room: what was emitted is useless */
+    /* instructions with an X_GUEST operand, since the caller last cleared the count, and what *state was then */
+    struct touch {
+        uint8_t *at;
+        unsigned state;
+    } touches[X_TOUCHES];
+    unsigned touch_count;
+    const unsigned *state;
 };
 
 struct x_mem {
     int base, index;
-    unsigned scale; /* shift count */
+    unsigned scale; /* shift count, and X_GUEST */
     int32_t disp;
 };
+enum { X_GUEST = 4 /* GS base plus the address cut to 32 bits: the access may fault */ };
 
 /* Opcodes, SDM 2 appendix A.  The ALU's eight are multiples of 8 with these forms added. */
 enum {

@@ -39,7 +39,20 @@ void f_cold(struct front *f, uint8_t *from, struct site *site, uint32_t eip)
     if (f->cold_count == COLD_MOST)
         f->full = true;
     else
-        f->cold[f->cold_count++] = (struct cold){from, NULL, site, eip};
+        f->cold[f->cold_count++] = (struct cold){.from = from, .site = site, .eip = eip};
+}
+
+/* Cold code for the present instruction's accesses to the window, each of which may fault. */
+static void cold_touches(struct front *f, bool no_af)
+{
+    struct site *site = f->e->touch_count ? f_site(f) : NULL;
+
+    for (unsigned k = 0; site && k < f->e->touch_count; k++) {
+        f_cold(f, NULL, site, 0);
+        if (f->full) return;
+        f->cold[f->cold_count - 1].touch = f->e->touches[k];
+        f->cold[f->cold_count - 1].no_af = no_af;
+    }
 }
 
 static void emit_call_slow(struct front *f, const struct site *s)
@@ -154,9 +167,12 @@ static bool emit_insn(struct front *f)
     const struct insn *i = f->i = &f->b->insns[f->index];
     bool plain = i->len && (!(i->form & FORM_MEM) || (i->form & FORM_AS32));
 
+    const bool no_af = f->no_af;
     f->site = NULL;
     f->cold_mark = f->cold_count;
+    f->e->touch_count = 0;
     if (!plain || (i->prefix & (PFX_REP | PFX_REPNE)) || !(front_insn(f) || front_flow(f))) return false;
+    cold_touches(f, no_af);
     for (unsigned k = f->cold_mark; k < f->cold_count; k++) f->cold[k].back = x_runs_at(f->e);
     return true;
 }
@@ -185,10 +201,20 @@ static unsigned count_foreign(struct front *f)
     return count;
 }
 
+/* Where a fault leads: the flags as slow code wants them. */
+static void begin_fault(struct front *f, const struct cold *c)
+{
+    if (!fault_map_add(&f->bt->faults, c->touch.at + f->e->run, x_runs_at(f->e))) f->full = true;
+    f->flags = c->touch.state;
+    f->no_af = c->no_af;
+    f_save(f);
+}
+
 static void emit_cold(struct front *f, const struct cold *c)
 {
-    x_land(f->e, c->from);
+    if (c->from) x_land(f->e, c->from);
     if (c->site) {
+        if (!c->from) begin_fault(f, c);
         emit_call_slow(f, c->site);
         uint8_t *jump = x_jmp(f->e);
         if (!f->e->full) x_aim(jump, f->e->run, c->back);
@@ -215,7 +241,7 @@ static uint8_t *emit_entries(struct front *f, struct translation *t)
     x_alu_imm(e, 32, X_CMP, RAX, f->eip);
     uint8_t *other = x_jcc(e, X_CC_NE);
     if (!e->full) x_aim(other, e->run, others);
-    x_alu_mem_imm(e, 8, X_CMP, vm_at(offsetof(struct vp_vm, user)), f->m->user);
+    x_alu_mem_imm(e, 8, X_CMP, vm_at(offsetof(struct vp_vm, view)), f->m->view);
     other = x_jcc(e, X_CC_NE);
     if (!e->full) x_aim(other, e->run, others);
     t->entry = x_runs_at(e);
@@ -249,8 +275,10 @@ bool bt_translate(struct vp_vm *m, struct block *b)
     const uint8_t *others = b->host;
 
     if (!t) return false;
-    *t = (struct translation){.next = b->translation, .eip = m->block_eip, .user = m->user};
+    *t = (struct translation){.next = b->translation, .eip = m->block_eip, .view = m->view};
     f.m = m, f.bt = bt, f.e = &bt->e, f.b = b, f.eip = m->block_eip;
+    f.window = m->view & VIEW_WINDOW;
+    bt->e.state = &f.flags;
     f.index = 0, f.count = extent(b), f.cold_count = 0, f.full = f.closed = f.no_af = f.fp_live = false, f.note = NULL;
     emit_block(&f, t);
     if (f.full || bt->e.full) {

@@ -12,10 +12,12 @@ enum { COLD_MOST = 4 * BLOCK_MAX + 2 };
 
 /* Code behind the block: what is seldom executed. */
 struct cold {
-    uint8_t *from;       /* a jump's displacement */
+    uint8_t *from;       /* a jump's displacement; NULL: reached by a fault at `touch` */
     const uint8_t *back; /* where to go on, NULL for an exit */
     struct site *site;
     uint32_t eip;
+    struct touch touch; /* with the flags' state there */
+    bool no_af;
 };
 
 struct front {
@@ -32,6 +34,7 @@ struct front {
     bool no_af;                     /* AF is 0, whatever the host's flags say */
     bool fp_live;                   /* x87 state is on the host: front_x87.c */
     const struct fp_note *note;     /* of the instruction before, where nothing has stored it */
+    bool window;                    /* memory mode */
     bool full, closed;              /* closed: i has ended the host code */
     struct cold cold[COLD_MOST];
 };
@@ -55,8 +58,11 @@ static inline void f_made_some(struct front *f) { f->flags = IN_HOST; }
 
 /* -- Memory -- */
 /* Where the memory operand lies in the host, for `bits` wide; everything slow goes to the interpreter.  RCX RDX RSI are
- * lost, and the host's flags; RAX is kept. */
+ * lost, and in flat mode the host's flags (saved, and RAX with that).  In window mode each host instruction with the
+ * operand may turn out slow: it must come before any change that the guest can see. */
 struct x_mem f_operand(struct front *f, unsigned bits, bool write);
+/* The same to stand beside a register that has no REX form: CH. */
+struct x_mem f_operand_low(struct front *f, unsigned bits, bool write);
 /* The same for the linear address reg + disp in the stack segment. */
 struct x_mem f_stack(struct front *f, unsigned reg, int32_t disp, bool write);
 void f_lea(struct front *f, int to); /* effective address */

@@ -60,6 +60,7 @@ static bool stack(struct front *f)
 
 static void ret(struct front *f, uint32_t drop)
 {
+    f_clobber(f);
     x_rm(f->e, 32, X_MOV_R_RM, RAX, f_stack(f, ESP, 0, false));
     add_esp(f, (int32_t)(4 + drop));
     f_goto_eax(f);
@@ -68,12 +69,11 @@ static void ret(struct front *f, uint32_t drop)
 /* JMP and CALL to what a register or memory says. */
 static void indirect(struct front *f, bool call)
 {
+    f_clobber(f);
     if (is_mem(f))
         x_rm(f->e, 32, X_MOV_R_RM, RAX, f_operand(f, 32, false));
-    else {
-        f_clobber(f);
+    else
         x_mov(f->e, RAX, guest(f->i->rm));
-    }
     if (call) push_imm(f, f_next_eip(f));
     f_goto_eax(f);
 }

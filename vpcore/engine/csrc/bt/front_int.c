@@ -68,7 +68,7 @@ static void reg_rm(struct front *f, unsigned bits, unsigned opcode, enum need ne
     enum { DIRECTION = 2 };
 
     if (is_mem(f)) {
-        struct x_mem at = f_operand(f, bits, false);
+        struct x_mem at = is_high(bits, i->reg) ? f_operand_low(f, bits, false) : f_operand(f, bits, false);
         need_flags(f, need);
         int dst = begin_dst(f, bits, i->reg);
         x_rm(f->e, bits, sized(opcode, bits) | DIRECTION, dst, at);

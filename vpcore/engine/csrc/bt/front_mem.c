@@ -41,15 +41,35 @@ static struct x_mem probe(struct front *f, unsigned bits, bool write)
     return (struct x_mem){RDX, RSI, 0, 0};
 }
 
+static struct x_mem guest_at(int base) { return (struct x_mem){base, X_NONE, X_GUEST, 0}; }
+
+/* Linear address in ESI. */
+static struct x_mem reach(struct front *f, unsigned bits, bool write)
+{
+    return f->window ? guest_at(RSI) : probe(f, bits, write);
+}
+
+static bool is_flat(const struct front *f) { return f->i->seg == VP_DS || f->i->seg == VP_ES || f->i->seg == VP_SS; }
+
 struct x_mem f_operand(struct front *f, unsigned bits, bool write)
 {
+    const struct insn *i = f->i;
+
+    if (!f->window || !is_flat(f)) return f_operand_low(f, bits, write);
+    struct x_mem at = {X_NONE, X_NONE, i->scale | X_GUEST, (int32_t)i->disp};
+    if (i->base != REG_NONE) at.base = guest(i->base);
+    if (i->index != REG_NONE) at.index = guest(i->index);
+    return at;
+}
+
+struct x_mem f_operand_low(struct front *f, unsigned bits, bool write)
+{
     unsigned seg = f->i->seg;
-    bool flat = seg == VP_DS || seg == VP_ES || seg == VP_SS;
     struct emit *e = f->e;
 
-    f_clobber(f);
+    if (!f->window || !is_flat(f)) f_clobber(f);
     f_lea(f, RSI);
-    if (!flat) {
+    if (!is_flat(f)) {
         size_t access = offsetof(struct vp_vm, sacc) + seg * sizeof f->m->sacc[0];
         size_t last = write ? offsetof(struct seg_access, wr_last) : offsetof(struct seg_access, rd_last);
         x_rm(e, 64, X_LEA, RDX, (struct x_mem){RSI, X_NONE, 0, (int32_t)bits / 8 - 1});
@@ -59,11 +79,12 @@ struct x_mem f_operand(struct front *f, unsigned bits, bool write)
         if (s) f_cold(f, out, s, 0);
         x_rm(e, 32, X_ADD << 3 | X_ALU_R_RM, RSI, vm_at(access + offsetof(struct seg_access, base)));
     }
-    return probe(f, bits, write);
+    return reach(f, bits, write);
 }
 
 struct x_mem f_stack(struct front *f, unsigned reg, int32_t disp, bool write)
 {
+    if (f->window) return (struct x_mem){guest(reg), X_NONE, X_GUEST, disp};
     f_clobber(f);
     if (disp)
         x_rm(f->e, 32, X_LEA, RSI, (struct x_mem){guest(reg), X_NONE, 0, disp});

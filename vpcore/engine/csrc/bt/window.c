@@ -1,0 +1,311 @@
+/* window.c: see window.h. */
+#define _GNU_SOURCE
+#include "window.h"
+#include "../mem.h"
+#include "../mmu.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum {
+    SPACES = 8,                /* address spaces kept */
+    PAGES_DEFAULT = 24 * 1024, /* of all windows: two mappings each at worst, vm.max_map_count is 65530 by default */
+    MAPPINGS_PER_PAGE = 2,
+    MAPPINGS_OTHERS = 8192, /* of vm.max_map_count, left to the rest of the process */
+    RUN = 16,               /* pages that one fault may map */
+    GUARD = 1 << 16,        /* behind the window: accesses that run over its end */
+};
+#define WINDOW_SIZE (UINT64_C(1) << 32)
+#define LINEAR_PAGES (1u << 20)
+#define MAX_MAP_COUNT "/proc/sys/vm/max_map_count"
+/* Set, it is used in place of what the system says; for tests. */
+#define MAX_MAP_COUNT_ENV "VPCORE_MAX_MAP_COUNT"
+
+struct mapped {
+    uint32_t lin, phys; /* page numbers */
+    bool write;
+};
+
+struct window {
+    uint8_t *base;
+    uint32_t *slot; /* by linear page: its place in `pages` plus 1, or 0 */
+    struct mapped *pages;
+    unsigned count;
+    bool stale; /* page tables have been loaded, or may have changed, since it was looked through */
+};
+
+struct space {
+    uint32_t cr3;
+    uint64_t used; /* when it was the present one */
+    struct window window[2]; /* [user] */
+};
+
+struct windows {
+    struct space space[SPACES];
+    struct space *now; /* NULL before the first one, and after a flush until it is known again */
+    uint64_t clock;
+    unsigned total, most; /* pages */
+    uint8_t *entered;     /* base that window_enter() gave last */
+    bool stale;           /* since then */
+    int ram_fd;
+};
+
+/* -- Mappings ----------------------------------------------------------------------------------------------------- */
+
+static void *reserve(uint64_t size)
+{
+    void *at = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    return at == MAP_FAILED ? NULL : at;
+}
+
+static void *at_page(const struct window *v, uint32_t lin) { return v->base + ((uint64_t)lin << PAGE_SHIFT); }
+
+static bool unmap(const struct window *v, uint32_t lin, uint64_t count)
+{
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+
+    return mmap(at_page(v, lin), count << PAGE_SHIFT, PROT_NONE, flags, -1, 0) != MAP_FAILED;
+}
+
+static bool map(const struct windows *w, const struct window *v, const struct mapped *p, unsigned count)
+{
+    const int prot = PROT_READ | (p->write ? PROT_WRITE : 0), flags = MAP_SHARED | MAP_FIXED | MAP_POPULATE;
+
+    return mmap(at_page(v, p->lin), (size_t)count << PAGE_SHIFT, prot, flags, w->ram_fd,
+                (off_t)p->phys << PAGE_SHIFT) != MAP_FAILED;
+}
+
+static void drop_all(struct windows *w, struct window *v)
+{
+    if (!v->count) return;
+    /* the whole of it: what is removed is what costs */
+    if (!unmap(v, 0, LINEAR_PAGES)) abort(); /* the address space is ours and needs no more mappings than before */
+    for (unsigned k = 0; k < v->count; k++) v->slot[v->pages[k].lin] = 0;
+    w->total -= v->count;
+    v->count = 0;
+}
+
+static void forget(struct windows *w, struct window *v, unsigned place)
+{
+    v->slot[v->pages[place].lin] = 0;
+    if (place != --v->count) {
+        v->pages[place] = v->pages[v->count];
+        v->slot[v->pages[place].lin] = place + 1;
+    }
+    w->total--;
+}
+
+/* One page; where the host has no mapping left for the hole, all of them. */
+static void drop(struct windows *w, struct window *v, unsigned place)
+{
+    if (unmap(v, v->pages[place].lin, 1))
+        forget(w, v, place);
+    else
+        drop_all(w, v);
+}
+
+/* -- Life --------------------------------------------------------------------------------------------------------- */
+
+static unsigned pages_most(void)
+{
+    const char *set = getenv(MAX_MAP_COUNT_ENV);
+    long mappings = set ? strtol(set, NULL, 10) : 0;
+    FILE *f = set ? NULL : fopen(MAX_MAP_COUNT, "re");
+
+    if (f) {
+        if (fscanf(f, "%ld", &mappings) != 1) mappings = 0;
+        fclose(f);
+    }
+    long most = mappings ? (mappings - MAPPINGS_OTHERS) / MAPPINGS_PER_PAGE : PAGES_DEFAULT;
+    return most < 0 ? 0 : most > PAGES_DEFAULT ? PAGES_DEFAULT : (unsigned)most;
+}
+
+static void window_release(struct window *v, unsigned most)
+{
+    if (v->base) munmap(v->base, WINDOW_SIZE + GUARD);
+    mem_release(v->slot, LINEAR_PAGES * sizeof *v->slot);
+    mem_release(v->pages, most * sizeof *v->pages);
+    *v = (struct window){0};
+}
+
+/* Addresses for a window that has none yet. */
+static bool window_prepare(struct window *v, unsigned most)
+{
+    if (v->base) return true;
+    v->base = reserve(WINDOW_SIZE + GUARD);
+    v->slot = mem_reserve(LINEAR_PAGES * sizeof *v->slot);
+    v->pages = mem_reserve(most * sizeof *v->pages);
+    if (v->base && v->slot && v->pages) return true;
+    window_release(v, most);
+    return false;
+}
+
+struct windows *windows_create(struct vp_vm *m, char *why, size_t room)
+{
+    unsigned most = pages_most();
+    struct windows *w = most < RUN ? NULL : calloc(1, sizeof *w);
+
+    if (!w) {
+        snprintf(why, room, most < RUN ? MAX_MAP_COUNT " is too small" : "no memory");
+        return NULL;
+    }
+    w->ram_fd = m->ram_fd;
+    w->most = most;
+    if (!window_prepare(&w->space[0].window[0], most)) {
+        snprintf(why, room, "the host gives no 4 GB of addresses: %s", strerror(errno));
+        windows_destroy(w);
+        return NULL;
+    }
+    return w;
+}
+
+void windows_destroy(struct windows *w)
+{
+    if (!w) return;
+    for (unsigned k = 0; k < 2 * SPACES; k++) window_release(&w->space[k / 2].window[k & 1], w->most);
+    free(w);
+}
+
+/* -- Address spaces ----------------------------------------------------------------------------------------------- */
+
+/* The least recently used one for `cr3`, unless there is one for it. */
+static struct space *space_for(struct windows *w, uint32_t cr3)
+{
+    struct space *oldest = &w->space[0];
+
+    for (unsigned k = 0; k < SPACES; k++) {
+        struct space *s = &w->space[k];
+        if (s->used && s->cr3 == cr3) return s;
+        if (s->used < oldest->used) oldest = s;
+    }
+    for (unsigned user = 0; user < 2; user++) drop_all(w, &oldest->window[user]);
+    oldest->cr3 = cr3;
+    return oldest;
+}
+
+/* mmu_peek() of what can be mapped: guest RAM as it lies in its file. */
+static unsigned peek(struct vp_vm *m, uint32_t lin, bool user, uint32_t *phys)
+{
+    unsigned rights = mmu_peek(m, lin << PAGE_SHIFT, user, phys);
+    uint64_t at = (uint64_t)*phys << PAGE_SHIFT;
+
+    return rights && at < m->ram_size && m->phys[*phys].read == m->ram + at ? rights : 0;
+}
+
+/* Whether a page may stay as it is mapped. */
+static bool still_right(struct vp_vm *m, const struct mapped *p, bool user)
+{
+    uint32_t phys;
+    unsigned rights = peek(m, p->lin, user, &phys);
+
+    return (rights & PLAIN_READ) && phys == p->phys && (!p->write || (rights & PLAIN_WRITE));
+}
+
+static void look_through(struct vp_vm *m, struct windows *w, struct window *v, bool user)
+{
+    for (unsigned k = v->count; k-- && k < v->count;)
+        if (!still_right(m, &v->pages[k], user)) drop(w, v, k);
+    v->stale = false;
+}
+
+uint8_t *window_enter(struct vp_vm *m, struct windows *w)
+{
+    if (!mmu_is_plain(m)) return NULL;
+    if (!w->now) {
+        w->now = space_for(w, m->cpu.cr3);
+        w->now->used = ++w->clock;
+    }
+    struct window *v = &w->now->window[m->user];
+    if (!window_prepare(v, w->most)) return NULL;
+    if (v->stale) look_through(m, w, v, m->user);
+    w->stale = false;
+    return w->entered = v->base;
+}
+
+bool window_is_stale(const struct windows *w) { return w->stale; }
+
+/* -- Filling ------------------------------------------------------------------------------------------------------ */
+
+static void make_room(struct windows *w)
+{
+    for (unsigned k = 0; k < 2 * SPACES; k++) drop_all(w, &w->space[k / 2].window[k & 1]);
+}
+
+/* Pages from p->lin on that may be mapped together with it: not yet mapped, behind one another in RAM, and of the same
+ * rights. */
+static unsigned run_of(struct vp_vm *m, const struct window *v, const struct mapped *p, bool user)
+{
+    unsigned count = 1;
+
+    for (; count < RUN; count++) {
+        uint32_t lin = p->lin + count, phys;
+        if (lin >= LINEAR_PAGES || v->slot[lin]) break;
+        unsigned rights = peek(m, lin, user, &phys);
+        if (!(rights & PLAIN_READ) || phys != p->phys + count || !!(rights & PLAIN_WRITE) != p->write) break;
+    }
+    return count;
+}
+
+static void enter_run(struct windows *w, struct window *v, const struct mapped *p, unsigned count)
+{
+    for (unsigned k = 0; k < count; k++) {
+        v->pages[v->count] = (struct mapped){p->lin + k, p->phys + k, p->write};
+        v->slot[p->lin + k] = ++v->count;
+    }
+    w->total += count;
+}
+
+bool window_fill(struct vp_vm *m, struct windows *w, uintptr_t address)
+{
+    if (w->stale || !w->now || address - (uintptr_t)w->entered >= WINDOW_SIZE) return false;
+    struct window *v = &w->now->window[m->user];
+    if (w->entered != v->base) return false;
+    struct mapped p = {.lin = (uint32_t)((address - (uintptr_t)v->base) >> PAGE_SHIFT)};
+    unsigned rights = peek(m, p.lin, m->user, &p.phys);
+    if (!(rights & PLAIN_READ)) return false;
+    p.write = rights & PLAIN_WRITE;
+    unsigned place = v->slot[p.lin];
+    if (place) {
+        struct mapped *had = &v->pages[place - 1];
+        if (had->write == p.write && had->phys == p.phys) return false; /* it was a write to what stays read-only */
+    }
+    if (w->total + RUN > w->most) make_room(w);
+    unsigned count = run_of(m, v, &p, m->user);
+    if (!map(w, v, &p, count)) {
+        make_room(w);
+        return false;
+    }
+    if (v->slot[p.lin]) forget(w, v, v->slot[p.lin] - 1);
+    enter_run(w, v, &p, count);
+    m->stats.window_fills++;
+    return true;
+}
+
+/* -- Invalidation ------------------------------------------------------------------------------------------------- */
+
+void window_flush(struct windows *w)
+{
+    if (w->now) w->now->window[0].stale = w->now->window[1].stale = true;
+    w->now = NULL;
+    w->stale = true;
+}
+
+void window_flush_page(struct windows *w, uint32_t lin)
+{
+    for (unsigned user = 0; user < 2 && w->now; user++) {
+        struct window *v = &w->now->window[user];
+        if (v->base && v->slot[lin >> PAGE_SHIFT]) drop(w, v, v->slot[lin >> PAGE_SHIFT] - 1);
+    }
+}
+
+void window_forget_writes(struct windows *w, uint32_t first, uint32_t last)
+{
+    for (unsigned user = 0; user < 2 && w->now; user++) {
+        struct window *v = &w->now->window[user];
+        for (unsigned k = v->count; k-- && k < v->count;)
+            if (v->pages[k].write && v->pages[k].phys - first <= last - first) drop(w, v, k);
+    }
+}
