@@ -6,8 +6,8 @@
  */
 #ifndef VP_MMU_H
 #define VP_MMU_H
-#include <string.h>
 #include "vm.h"
+#include <string.h>
 
 enum access { ACC_READ, ACC_WRITE, ACC_EXEC };
 
@@ -22,8 +22,9 @@ void mmu_st_slow(struct vp_vm *m, uint32_t lin, unsigned size, uint64_t value);
 /* The faults of an access, and nothing else. */
 void mmu_check(struct vp_vm *m, uint32_t lin, unsigned size, enum access acc);
 
-/* Host pointer for an access to [lin, lin + n), n > 0: *n is cut to what lies contiguous on the page, NULL where that is
- * MMIO, a code page (for writes) or otherwise needs the slow path; faults are raised.  For bulk string operations. */
+/* Host pointer for an access to [lin, lin + n), n > 0: *n is cut to what lies contiguous on the page, NULL where that
+ * is MMIO, a code page (for writes) or otherwise needs the slow path; faults are raised.  For bulk string operations.
+ */
 uint8_t *mmu_span(struct vp_vm *m, uint32_t lin, uint32_t *n, enum access acc);
 
 /* Implicit supervisor accesses (descriptor tables, TSS, stacks of gates) by linear address. */

@@ -39,7 +39,8 @@ static bool go_on(const siginfo_t *info, ucontext_t *context)
     const struct fault_site *site = find(map, (uint32_t)((uintptr_t)*rip - (uintptr_t)map->code));
     if (!site) return false;
     map->faulted = true;
-    map->address = info->si_code == SEGV_MAPERR || info->si_code == SEGV_ACCERR ? (uintptr_t)info->si_addr : UINTPTR_MAX;
+    map->address =
+        info->si_code == SEGV_MAPERR || info->si_code == SEGV_ACCERR ? (uintptr_t)info->si_addr : UINTPTR_MAX;
     *rip = (greg_t)((uintptr_t)map->code + site->stub);
     return true;
 }

@@ -38,7 +38,7 @@ struct window {
 
 struct space {
     uint32_t cr3;
-    uint64_t used; /* when it was the present one */
+    uint64_t used;           /* when it was the present one */
     struct window window[2]; /* [user] */
 };
 
