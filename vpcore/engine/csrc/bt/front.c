@@ -24,7 +24,7 @@ static struct site *make_site(struct front *f, unsigned count)
     s->rest = (uint16_t)(f->count - f->index);
     s->count = (uint16_t)count;
     s->fp_live = f->fp_live;
-    s->note = f->note;
+    s->note = f->note_before;
     return s;
 }
 
@@ -65,6 +65,7 @@ static void emit_call_slow(struct front *f, const struct site *s)
 /* Whole instructions by the interpreter. */
 static void leave_to_interp(struct front *f, unsigned count)
 {
+    f->note_before = f->note;
     const struct site *s = make_site(f, count);
 
     if (!s) return;
@@ -171,6 +172,7 @@ static bool emit_insn(struct front *f)
     f->site = NULL;
     f->cold_mark = f->cold_count;
     f->e->touch_count = 0;
+    f->note_before = f->note;
     if (!plain || (i->prefix & (PFX_REP | PFX_REPNE)) || !(front_insn(f) || front_flow(f))) return false;
     cold_touches(f, no_af);
     for (unsigned k = f->cold_mark; k < f->cold_count; k++) f->cold[k].back = x_runs_at(f->e);

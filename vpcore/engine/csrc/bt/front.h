@@ -29,13 +29,14 @@ struct front {
     struct site *site;    /* of i; made when first needed */
     uint32_t eip;         /* of the block */
     unsigned index, count;
-    unsigned flags;                 /* IN_ bits */
-    unsigned cold_count, cold_mark; /* entries from cold_mark on belong to i and have no `back` yet */
-    bool no_af;                     /* AF is 0, whatever the host's flags say */
-    bool fp_live;                   /* x87 state is on the host: front_x87.c */
-    const struct fp_note *note;     /* of the instruction before, where nothing has stored it */
-    bool window;                    /* memory mode */
-    bool full, closed;              /* closed: i has ended the host code */
+    unsigned flags;                    /* IN_ bits */
+    unsigned cold_count, cold_mark;    /* entries from cold_mark on belong to i and have no `back` yet */
+    bool no_af;                        /* AF is 0, whatever the host's flags say */
+    bool fp_live;                      /* x87 state is on the host: front_x87.c */
+    const struct fp_note *note;        /* of the instruction before, where nothing has stored it */
+    const struct fp_note *note_before; /* the same when the one under translation began */
+    bool window;                       /* memory mode */
+    bool full, closed;                 /* closed: i has ended the host code */
     struct cold cold[COLD_MOST];
 };
 
