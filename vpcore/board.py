@@ -192,7 +192,7 @@ class Board:
         return self._parts.backends.char(spec, self.name)
 
     def find(self, path: str) -> Path:
-        """A file that the machine file names, relative to the machine file."""
+        """A file that a machine file names, relative to that file."""
         return self._parts.backends.find(path)
 
 

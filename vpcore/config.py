@@ -34,6 +34,20 @@ def parse_size(text: str | int) -> int:
     return int(match[1]) * SIZE_UNITS[match[2].upper()]
 
 
+class FileText(str):
+    """A string of a machine file, which knows the file's *folder*: a relative path in it starts there."""
+
+    __slots__ = ("folder",)
+    folder: Path
+
+    @classmethod
+    def of(cls, text: str, file: Path) -> FileText:
+        """*text* as it stands in *file*."""
+        made = cls(text)
+        made.folder = file.parent
+        return made
+
+
 def _ram(text: str | int) -> int:
     size = parse_size(text)
     if not MIN_RAM <= size <= MAX_RAM or size % MIN_RAM:
@@ -176,7 +190,7 @@ def _remove(raw: _Raw, names: Any, path: Path) -> None:
 def _add(raw: _Raw, table: Any, path: Path) -> None:
     """Add one `[[device]]` table; one with the name of an included device changes that device's keys."""
     _expect(isinstance(table, dict), path, "[[device]]", "a table", table)
-    keys = dict(table)
+    keys = {key: FileText.of(value, path) if isinstance(value, str) else value for key, value in table.items()}
     kind = keys.pop("type", None)
     name = keys.pop("name", None)
     if name is None:

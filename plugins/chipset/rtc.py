@@ -7,9 +7,7 @@ enabled that could happen.
 from __future__ import annotations
 
 import contextlib
-import os
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Final
 
 import attrs
@@ -17,12 +15,12 @@ import attrs
 from vpcore.board import Board
 from vpcore.clock import Clock
 from vpcore.device import Device, DeviceType, option
-from vpcore.errors import BackendError, ConfigError
+from vpcore.errors import ConfigError
 from vpcore.irq import LineInput
-from vpcore.log import DeviceLog
 from vpcore.ports import PortMap
 from vpcore.wires import Cmos as CmosWire
 
+from .cmos_file import CmosFile
 from .regs_rtc import (
     BANK,
     HEADER,
@@ -73,15 +71,14 @@ class RtcState:
 
 
 class Rtc(Device[RtcState]):
-    """The clock.  `set_byte` is the `Cmos` wire; *path* keeps the RAM while the machine is off."""
+    """The clock.  `set_byte` is the `Cmos` wire; *file* keeps the RAM while the machine is off."""
 
     ports = PortMap(size=4)
 
-    def __init__(self, *, irq: LineInput, clock: Clock, log: DeviceLog, path: Path | None = None) -> None:
+    def __init__(self, *, irq: LineInput, clock: Clock, file: CmosFile | None = None) -> None:
         self._irq = irq
         self._clock = clock
-        self._log = log
-        self._path = path
+        self._file = file
         self._timer = clock.timer(self._wake)
         self.load(RtcState())
 
@@ -122,7 +119,8 @@ class Rtc(Device[RtcState]):
 
     def close(self) -> None:
         """Keep the RAM."""
-        self._write_file()
+        if self._file is not None:
+            self._file.close(self.state.ram)
 
     def drive(self) -> None:
         """IRQ 8 follows IRQF; the timer waits for the first event whose interrupt is enabled."""
@@ -229,7 +227,7 @@ class Rtc(Device[RtcState]):
         else:
             if index in TIME:
                 self._settle()
-            s.ram[index] = value
+            self._store(index, value)
             if index < HEADER:
                 self.drive()
 
@@ -243,7 +241,15 @@ class Rtc(Device[RtcState]):
 
     @ports.write(Reg.EXTENDED_DATA)
     def _write_extended_data(self, value: int) -> None:
-        self.state.ram[BANK + self.state.extended_index] = value
+        self._store(BANK + self.state.extended_index, value)
+
+    def _store(self, index: int, value: int) -> None:
+        """A byte of RAM, or of the time, which the file does not keep."""
+        ram = self.state.ram
+        changed = ram[index] != value
+        ram[index] = value
+        if changed and self._file is not None and index >= HEADER:
+            self._file.keep(ram, index)
 
     def _updating(self) -> bool:
         s = self.state
@@ -280,27 +286,9 @@ class Rtc(Device[RtcState]):
 
     def load_file(self) -> None:
         """Take over the RAM that a machine left; the clock's registers are set apart."""
-        if self._path is None or not self._path.exists():
-            return
-        try:
-            data = self._path.read_bytes()
-        except OSError as error:
-            raise BackendError(f"{self._path}: cannot read CMOS contents: {error.strerror}") from error
-        if len(data) != 2 * BANK:
-            raise ConfigError(
-                f"{self._path}: CMOS file must be {2 * BANK} bytes (got {len(data)}): remove it to start afresh"
-            )
-        self.state.ram[HEADER:] = data[HEADER:]
-
-    def _write_file(self) -> None:
-        if self._path is None:
-            return
-        temporary = self._path.with_name(self._path.name + ".new")
-        try:
-            temporary.write_bytes(self.state.ram)
-            os.replace(temporary, self._path)
-        except OSError as error:
-            self._log.warning("CMOS contents not saved", file=self._path, reason=error.strerror)
+        data = None if self._file is None else self._file.load()
+        if data is not None:
+            self.state.ram[HEADER:] = data[HEADER:]
 
 
 @attrs.frozen
@@ -343,8 +331,8 @@ def _note_machine(rtc: Rtc, board: Board) -> None:
 
 def build(config: RtcConfig, board: Board) -> Rtc:
     """Wire the clock to IRQ 8 and note in its RAM what machine this is."""
-    path = board.find(config.file) if config.file else None
-    rtc = Rtc(irq=board.line(RTC_IRQ), clock=board.clock, log=board.log, path=path)
+    file = CmosFile(board.find(config.file), 2 * BANK, board.log) if config.file else None
+    rtc = Rtc(irq=board.line(RTC_IRQ), clock=board.clock, file=file)
     rtc.load_file()
     _note_machine(rtc, board)
     rtc.set_time(_start_time(config, board))

@@ -10,7 +10,7 @@ import attrs
 from vpcore_plugins.firmware import bootrom, smbios
 from vpcore_plugins.firmware.boot import BootLoader, read_file, read_kernel
 from vpcore_plugins.firmware.fw_cfg import FwCfgDevice
-from vpcore_plugins.firmware.regs import E820, CmosBoot, Key, Reg
+from vpcore_plugins.firmware.regs import E820, CmosBoot, Key, Reg, SystemStates
 
 from vpcore.board import Board
 from vpcore.device import DeviceType, option
@@ -82,6 +82,11 @@ def _add_machine(device: FwCfgDevice, config: FirmwareConfig, board: Board) -> N
     device.add_item(Key.BOOT_MENU, struct.pack("<H", config.boot_menu))
     device.add_file("etc/show-boot-menu", struct.pack("<Q", config.boot_menu))
     device.add_file("etc/e820", struct.pack(E820.FORMAT, 0, ram, E820.RAM))
+    states = bytes(
+        SystemStates.OFFERED | SystemStates.PIIX4[state] if state in SystemStates.PIIX4 else 0
+        for state in range(SystemStates.COUNT)
+    )
+    device.add_file("etc/system-states", states)
     structures = smbios.structures(board.info.name, ram)
     device.add_file("etc/smbios/smbios-tables", b"".join(structures))
     device.add_file("etc/smbios/smbios-anchor", smbios.anchor(structures))

@@ -66,6 +66,15 @@ class E820:
     RESERVED: Final = 2
 
 
+class SystemStates:
+    """etc/system-states: a byte for each of S0 to S5, what its SLP_TYP is and whether there is such a state."""
+
+    OFFERED: Final = 1 << 7
+    COUNT: Final = 6
+    PIIX4: Final = {0: 0, 5: 0}
+    """State to SLP_TYP: working and soft off (SeaBIOS's DSDT has 0 for S5)."""
+
+
 class CmosBoot:
     """Where SeaBIOS looks for the boot order, and its codes."""
 

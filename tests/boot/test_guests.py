@@ -127,7 +127,7 @@ DRIVERS = (
     r"FDC 0 is a post-1991 82077",
     r"vesafb: mode is 1024x768x16",
     r"fb0: VESA VGA frame buffer device",
-    r"ACPI: PM: \(supports S0 S5\)|ACPI: \(supports|ACPI: PM: Power Button|Power Button",
+    r"ACPI: PM: \(supports S0 S5\)",
 )
 TROUBLE = r"(?i)^.*(ata\d|sd[ab]|ttyS|8250|i8042|psmouse|atkbd|rtc|floppy|FDC|vesafb).*(error|fail|timeout|lost).*$"
 

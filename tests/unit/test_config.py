@@ -9,6 +9,7 @@ from vpcore import config
 from vpcore.config import DeviceTable, MachineTable, device_config, flag_overrides, load, parse_size, parse_value
 from vpcore.device import option
 from vpcore.errors import ConfigError
+from vpcore.host.backends import HostBackends
 
 MB = 1 << 20
 MACHINE_KEYS = "name, cpu, memory, clock, icount_ns, boot, engine, code_cache"
@@ -81,6 +82,17 @@ def test_a_device_keeps_the_file_that_it_came_from(write):
     mine = write('include = "base.toml"\n[[device]]\ntype = "y.py:Y"')
 
     assert [base, mine] == [device.source for device in load(mine).devices]
+
+
+def test_a_relative_path_starts_in_the_folder_of_the_file_that_it_stands_in(write, tmp_path):
+    (tmp_path / "profiles").mkdir()
+    write('[[device]]\ntype = "ide"\nhda = "a.img"\nhdb = "b.img"\n', "profiles/base.toml")
+    keys = load(write('include = "profiles/base.toml"\n[[device]]\nname = "ide"\nhdb = "mine.img"')).devices[0].keys
+    backends = HostBackends(None, tmp_path, leave=None, stall=None)
+
+    assert backends.find(keys["hda"]) == tmp_path / "profiles" / "a.img"
+    assert backends.find(keys["hdb"]) == tmp_path / "mine.img"
+    assert backends.find("plain.img") == tmp_path / "plain.img"
 
 
 def test_overrides_change_machine_and_devices(write):

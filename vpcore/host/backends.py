@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
+from vpcore.config import FileText
 from vpcore.errors import DiskFullError
 from vpcore.host.block import RawDisk
 from vpcore.host.chardev import open_char
@@ -14,7 +15,10 @@ from vpcore.host.loop import HostLoop
 
 
 class HostBackends:
-    """Host ends of one machine.  Relative paths are relative to *base*, the machine file's folder."""
+    """Host ends of one machine.
+
+    A relative path starts in the folder of the file that it stands in, or else in *base*, the machine file's folder.
+    """
 
     def __init__(
         self,
@@ -37,7 +41,8 @@ class HostBackends:
 
     def char(self, spec: str, owner: str) -> CharDevice:
         """Open a character device."""
-        device = open_char(spec, owner, loop=self._loop, base=self._base, leave=self._leave, stall=self._stall)
+        base = self._folder(spec)
+        device = open_char(spec, owner, loop=self._loop, base=base, leave=self._leave, stall=self._stall)
         if isinstance(device, BufferChar):
             self.buffers[owner] = device
         self._open.append(device)
@@ -45,7 +50,10 @@ class HostBackends:
 
     def find(self, path: str) -> Path:
         """A file that the machine file names."""
-        return self._base / Path(path).expanduser()
+        return self._folder(path) / Path(path).expanduser()
+
+    def _folder(self, text: str) -> Path:
+        return text.folder if isinstance(text, FileText) else self._base
 
     def close(self) -> None:
         """Close all, last opened first, whatever one of them raises."""

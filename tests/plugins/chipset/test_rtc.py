@@ -280,6 +280,33 @@ def test_the_file_keeps_the_ram_but_not_the_time(pc, make_pc, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["cmos.bin"]
 
 
+def test_what_the_guest_writes_is_in_the_file_at_once(pc, tmp_path):
+    """A machine that is killed has lost nothing of its setup; the time is not kept."""
+    file = tmp_path / "cmos.bin"
+    pc.add("rtc", file=str(file), start=START)
+    assert not file.exists()
+    write(pc, 0x40, 0xA5)
+    pc.out(0x72, 0x12)
+    pc.out(0x73, 0x5A)
+    for seconds in (0x11, 0x22):
+        write(pc, 0, seconds)
+
+    kept = file.read_bytes()
+    assert (256, 0xA5, 0x5A) == (len(kept), kept[0x40], kept[0x92])
+
+
+def test_a_file_that_cannot_be_written_is_said_once_and_the_guest_goes_on(pc, tmp_path, caplog):
+    rtc = pc.add("rtc", file=str(tmp_path / "gone" / "cmos.bin"), start=START)
+    for value in range(3):
+        write(pc, 0x40, value)
+    rtc.close()
+
+    assert read(pc, 0x40) == 2
+    assert [record.getMessage() for record in caplog.records] == [
+        f"CMOS contents not saved file={tmp_path}/gone/cmos.bin reason=No such file or directory"
+    ]
+
+
 def test_a_file_of_the_wrong_size_is_an_error(pc, tmp_path):
     file = tmp_path / "cmos.bin"
     file.write_bytes(b"short")

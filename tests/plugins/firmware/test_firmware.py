@@ -61,6 +61,11 @@ def test_the_memory_map_has_all_ram(make_pc):
     assert struct.unpack("<QQI", make_pc(ram=16 << 20).file("etc/e820")) == (0, 16 << 20, 1)
 
 
+def test_the_machine_works_or_is_off_but_does_not_sleep(pc):
+    """etc/system-states: bit 7 of a byte offers S0 to S5; SeaBIOS takes _S3 and _S4 away where bytes 3 and 4 lack it."""
+    assert pc.file("etc/system-states") == bytes((128, 0, 0, 0, 0, 128))
+
+
 def test_there_is_one_processor(pc):
     """Keys 5 and 15."""
     assert (b"\1\0", b"\1\0") == (pc.item(Key.NB_CPUS, 2), pc.item(Key.MAX_CPUS, 2))
