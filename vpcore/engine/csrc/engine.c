@@ -12,6 +12,7 @@
 #include "msr.h"
 #include "profile.h"
 #include "seg.h"
+#include "space.h"
 #include "x87.h"
 #include <stdatomic.h>
 #include <stdio.h>
@@ -88,7 +89,7 @@ vp_vm *vp_create(const vp_config *config)
     m->ram_size = config->ram_size;
     m->deadline = INT64_MAX;
     m->features = cpuid_model_features(config->cpu_model);
-    if (!mem_create(m) || !mmu_create(m) || !engine_interp.create(m)) {
+    if (!mem_create(m) || !space_create(m) || !engine_interp.create(m)) {
         snprintf(create_error, sizeof create_error, "the host gives no %llu MB of memory",
                  (unsigned long long)(config->ram_size >> 20));
         vp_destroy(m);
@@ -106,7 +107,7 @@ void vp_destroy(vp_vm *m)
     if (m->engine && m->engine != &engine_interp) m->engine->destroy(m);
     engine_interp.destroy(m);
     profile_destroy(m);
-    mmu_destroy(m);
+    space_destroy(m);
     mem_destroy(m);
     mem_release(m, sizeof *m);
 }

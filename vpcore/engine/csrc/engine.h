@@ -10,11 +10,9 @@ struct vp_engine {
     int (*run)(struct vp_vm *m, uint64_t max_insns);
     /* physical pages changed under decoded code, or (addr 0, size UINT64_MAX) everything */
     void (*invalidate)(struct vp_vm *m, uint64_t addr, uint64_t size);
-    /* linear-to-code shortcuts are stale: all, or those of one page */
+    /* What an engine keeps of the page tables beside the flat tables and generations (space.h), NULL where that is
+     * nothing: all of it may be stale, a page is, pages [first, last] of the physical space are no more to be written. */
     void (*flush_tlb)(struct vp_vm *m);
-    void (*flush_page)(struct vp_vm *m, uint32_t lin);
-    /* what data accesses may use directly: a page no more, pages [first, last] of the physical space no more for
-     * writing; NULL where the engine keeps nothing of the kind beside the TLB */
     void (*forget_page)(struct vp_vm *m, uint32_t lin);
     void (*forget_writes)(struct vp_vm *m, uint32_t first, uint32_t last);
     void (*cut)(struct vp_vm *m); /* leave the block after this instruction: a device may have changed anything */

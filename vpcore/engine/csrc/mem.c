@@ -8,6 +8,7 @@
 #include "mem.h"
 #include "engine.h"
 #include "mmu.h"
+#include "space.h"
 #include "x87.h"
 #include <stdio.h>
 #include <string.h>
@@ -79,7 +80,7 @@ void mem_code_mark(struct vp_vm *m, uint32_t phys, unsigned size)
         m->code[page].granule[g / 32] |= 1u << g % 32;
     if (m->page_flags[page] & PG_CODE) return;
     m->page_flags[page] |= PG_CODE;
-    mmu_forget_writes(m, page, page);
+    space_forget_writes(m, page, page);
 }
 
 void mem_code_clear(struct vp_vm *m, uint32_t page) { memset(&m->code[page], 0, sizeof m->code[page]); }
@@ -204,7 +205,7 @@ void vp_dirty(vp_vm *m, uint64_t addr, uint64_t size, uint8_t *out, int clear)
     }
     if (clear && first < PHYS_PAGES) {
         uint64_t last = first + count - 1;
-        mmu_forget_writes(m, (uint32_t)first, last < PHYS_PAGES ? (uint32_t)last : PHYS_PAGES - 1);
+        space_forget_writes(m, (uint32_t)first, last < PHYS_PAGES ? (uint32_t)last : PHYS_PAGES - 1);
     }
 }
 

@@ -1,8 +1,8 @@
-/* mmu.h: guest memory as instructions see it: segmentation checks, paging, TLB, and the slow paths behind them.
+/* mmu.h: guest memory as instructions see it: segmentation checks, paging, flat tables, and the slow paths behind them.
  *
- * ld/st take a segment register and an offset, run the TLB fast path inline and leave everything else (page walk, A/D
- * bits, page crossing, MMIO, code pages, breakpoints, #PF, #GP, #SS, #AC) to mmu.c and seg.c.  They either succeed or
- * do not return.
+ * ld/st take a segment register and an offset, use the flat tables (vp_vm.flat) inline and leave everything else (page
+ * walk, A/D bits, page crossing, MMIO, code pages, breakpoints, #PF, #GP, #SS, #AC) to mmu.c and seg.c.  They either
+ * succeed or do not return.
  */
 #ifndef VP_MMU_H
 #define VP_MMU_H
@@ -46,11 +46,8 @@ bool mmu_is_plain(const struct vp_vm *m);
 void mmu_flush(struct vp_vm *m, bool global_too); /* CR3 load, CR0/CR4 paging bits */
 void mmu_flush_page(struct vp_vm *m, uint32_t lin);
 void mmu_mode_changed(struct vp_vm *m); /* CR0, CR4, EFLAGS.AC, DR7 or, with alignment checks, CPL changed */
-/* Host pages [first, last] of the physical space are no longer to be written (read) directly: PG_CODE was set, dirty
- * flags were cleared. */
-void mmu_forget_writes(struct vp_vm *m, uint32_t first, uint32_t last);
-bool mmu_create(struct vp_vm *m);
-void mmu_destroy(struct vp_vm *m);
+/* USE_ bits (space.h) of the page that no breakpoint or alignment check needs to see. */
+unsigned mmu_plain(struct vp_vm *m, uint32_t lin);
 
 static inline uint32_t seg_lin(struct vp_vm *m, unsigned seg, uint32_t ea, unsigned size, enum access acc)
 {
@@ -59,41 +56,47 @@ static inline uint32_t seg_lin(struct vp_vm *m, unsigned seg, uint32_t ea, unsig
     return seg_check(m, seg, ea, size, acc);
 }
 
-static inline struct tlb_entry *tlb_at(struct vp_vm *m, uint32_t lin)
+/* Host memory of an access, or NULL where it has to take the slow path. */
+static inline void *mmu_in(struct vp_vm *m, enum flat table, uint32_t lin, unsigned size)
 {
-    return &m->tlb[m->user][lin >> PAGE_SHIFT & (TLB_SIZE - 1)];
+    uintptr_t delta = m->flat[table][lin >> PAGE_SHIFT];
+    bool crosses = size > 1 && (lin & ~PAGE_MASK) > PAGE_SIZE - size;
+
+    return likely(delta && !crosses) ? (void *)(delta + lin) : NULL;
+}
+static inline void *mmu_at(struct vp_vm *m, uint32_t lin, unsigned size, bool write)
+{
+    return mmu_in(m, m->user * 2 + write, lin, size);
 }
 
-/* An access that crosses a page compares the next page's address and misses by itself. */
 #define MMU_ACCESSORS(bits, type)                                                                                      \
     static inline type ld##bits(struct vp_vm *m, unsigned seg, uint32_t ea)                                            \
     {                                                                                                                  \
         uint32_t lin = seg_lin(m, seg, ea, bits / 8, ACC_READ);                                                        \
-        const struct tlb_entry *e = tlb_at(m, lin);                                                                    \
-        if (unlikely(e->rd_tag != ((lin + bits / 8 - 1) & PAGE_MASK))) return (type)mmu_ld_slow(m, lin, bits / 8);     \
+        const void *at = mmu_at(m, lin, bits / 8, false);                                                              \
+        if (unlikely(!at)) return (type)mmu_ld_slow(m, lin, bits / 8);                                                 \
         type v;                                                                                                        \
-        memcpy(&v, (const void *)(e->addend + lin), sizeof v);                                                         \
+        memcpy(&v, at, sizeof v);                                                                                      \
         return v;                                                                                                      \
     }                                                                                                                  \
     /* load for read-modify-write: faults as a write does */                                                           \
     static inline type ldw##bits(struct vp_vm *m, unsigned seg, uint32_t ea)                                           \
     {                                                                                                                  \
         uint32_t lin = seg_lin(m, seg, ea, bits / 8, ACC_WRITE);                                                       \
-        const struct tlb_entry *e = tlb_at(m, lin);                                                                    \
-        if (unlikely(e->wr_tag != ((lin + bits / 8 - 1) & PAGE_MASK))) return (type)mmu_ld_rmw_slow(m, lin, bits / 8); \
+        const void *at = mmu_at(m, lin, bits / 8, true);                                                               \
+        if (unlikely(!at)) return (type)mmu_ld_rmw_slow(m, lin, bits / 8);                                             \
         type v;                                                                                                        \
-        memcpy(&v, (const void *)(e->addend + lin), sizeof v);                                                         \
+        memcpy(&v, at, sizeof v);                                                                                      \
         return v;                                                                                                      \
     }                                                                                                                  \
     static inline void st##bits(struct vp_vm *m, unsigned seg, uint32_t ea, type v)                                    \
     {                                                                                                                  \
         uint32_t lin = seg_lin(m, seg, ea, bits / 8, ACC_WRITE);                                                       \
-        const struct tlb_entry *e = tlb_at(m, lin);                                                                    \
-        if (unlikely(e->wr_tag != ((lin + bits / 8 - 1) & PAGE_MASK))) {                                               \
+        void *at = mmu_at(m, lin, bits / 8, true);                                                                     \
+        if (unlikely(!at))                                                                                             \
             mmu_st_slow(m, lin, bits / 8, v);                                                                          \
-            return;                                                                                                    \
-        }                                                                                                              \
-        memcpy((void *)(e->addend + lin), &v, sizeof v);                                                               \
+        else                                                                                                           \
+            memcpy(at, &v, sizeof v);                                                                                  \
     }
 MMU_ACCESSORS(8, uint8_t)
 MMU_ACCESSORS(16, uint16_t)

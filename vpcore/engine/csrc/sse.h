@@ -72,19 +72,18 @@ static inline vec sse_ld(struct vp_vm *m, unsigned seg, uint32_t ea, bool aligne
 {
     uint32_t lin = seg_lin(m, seg, ea, 16, ACC_READ);
     if (aligned && unlikely(lin & 15)) raise_gp0(m);
-    const struct tlb_entry *e = tlb_at(m, lin);
-    if (unlikely(e->rd_tag != ((lin + 15) & PAGE_MASK))) return sse_ld_slow(m, lin);
-    return (vec) * (const vec_u *)(e->addend + lin);
+    const void *at = mmu_at(m, lin, 16, false);
+    return likely(at) ? (vec) * (const vec_u *)at : sse_ld_slow(m, lin);
 }
 static inline void sse_st(struct vp_vm *m, unsigned seg, uint32_t ea, vec v, bool aligned)
 {
     uint32_t lin = seg_lin(m, seg, ea, 16, ACC_WRITE);
     if (aligned && unlikely(lin & 15)) raise_gp0(m);
-    const struct tlb_entry *e = tlb_at(m, lin);
-    if (unlikely(e->wr_tag != ((lin + 15) & PAGE_MASK)))
+    void *at = mmu_at(m, lin, 16, true);
+    if (unlikely(!at))
         sse_st_slow(m, lin, v);
     else
-        *(vec_u *)(e->addend + lin) = (vec_u)v;
+        *(vec_u *)at = (vec_u)v;
 }
 static inline vec sse_ld64(struct vp_vm *m, unsigned seg, uint32_t ea)
 {

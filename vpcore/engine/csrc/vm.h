@@ -33,13 +33,12 @@ struct phys_page {
 };
 enum { PG_DIRTY_TRACKED = 1, PG_DIRTY = 2, PG_DISCARD = 4, PG_CODE = 8 };
 
-/* Soft TLB: maps a linear page to host memory.  A tag is the linear page address, or TLB_NONE.  wr_tag is valid only
- * for pages that may be written without further ado (writable, D set, RAM, no code on it, dirty flag set). */
-struct tlb_entry {
-    uint32_t rd_tag, wr_tag;
-    uintptr_t addend; /* host address - linear address */
-};
-enum { TLB_BITS = 10, TLB_SIZE = 1 << TLB_BITS, TLB_NONE = 1 };
+/* Host address minus linear address, by linear page; 0 where an access has to ask (mmu.c): nothing is known,
+ * or it is no plain memory.  Writes are plain where the page is writable, D set, RAM, no code on it, dirty flag set.
+ * Reserved, not present until used. */
+enum flat { FLAT_SR, FLAT_SW, FLAT_UR, FLAT_UW, FLATS }; /* supervisor and user, reading and writing */
+enum { LIN_PAGES = 1 << 20 };
+enum { GENERATION_SHIFT = 34 }; /* of struct jump.key */
 
 /* Segment as loads and stores use it: an access of n bytes at ea is plainly allowed when ea + n - 1 <= last; all the
  * rest (expand-down, null, wrong type, wrap-around) goes through seg_check(). */
@@ -64,7 +63,7 @@ enum {
 
 struct vp_engine; /* engine.h */
 struct interp;    /* interp/ */
-struct mmu;       /* mmu.c */
+struct spaces;    /* space.c */
 struct code_page; /* mem.c */
 struct profile;   /* profile.c */
 
@@ -78,7 +77,7 @@ struct vp_vm {
     struct seg_access sacc[6];
     uint32_t sp_mask;   /* 0xffff or 0xffffffff by SS.B */
     uint8_t cpl;
-    uint8_t user;       /* cpl == 3: which TLB half */
+    uint8_t user;       /* cpl == 3: which part of vp_vm.flat */
     uint8_t code32;     /* CS.D */
     uint8_t view;       /* what translated code takes for granted, see bt/bt.h */
     uint8_t fp_state;   /* where the x87 state lives, see x87.h */
@@ -86,7 +85,7 @@ struct vp_vm {
     uint32_t features;  /* FEAT_ bits of the CPU model */
 
     _Atomic uint32_t attn;
-    struct tlb_entry tlb[2][TLB_SIZE]; /* [user] */
+    uint64_t generation[2]; /* [user] of shortcuts to code, see space.h; those of another one are stale */
 
     /* the instruction under execution, for precise faults: eip = block_eip + cur->off */
     const struct insn *cur;   /* NULL between instructions */
@@ -121,7 +120,10 @@ struct vp_vm {
     struct phys_page *phys; /* 1 << 20 pages of the 32-bit physical space; above it nothing answers */
     uint8_t *page_flags;    /* PG_ bits, one byte a page */
     struct code_page *code; /* which bytes of pages with PG_CODE are code */
-    struct mmu *mmu;
+    struct spaces *spaces;
+    bool align; /* alignment checks are on, for the user */
+    bool watch; /* data breakpoints are set */
+    uint64_t paging_mode; /* control bits that the flat tables were made under */
     uint8_t *ram;
     uint64_t ram_size;
     int ram_fd;
@@ -137,6 +139,8 @@ struct vp_vm {
     vp_stats stats;
     struct profile *profile; /* NULL while nobody measures */
     char error[256];
+
+    uintptr_t flat[FLATS][LIN_PAGES];
 };
 
 #endif

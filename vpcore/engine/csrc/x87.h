@@ -148,9 +148,8 @@ const void *x87_rd_slow(struct vp_vm *m, uint32_t lin, unsigned size);
 static inline const void *x87_rd(struct vp_vm *m, unsigned seg, uint32_t ea, unsigned size)
 {
     uint32_t lin = seg_lin(m, seg, ea, size, ACC_READ);
-    const struct tlb_entry *e = tlb_at(m, lin);
-    if (unlikely(e->rd_tag != ((lin + size - 1) & PAGE_MASK))) return x87_rd_slow(m, lin, size);
-    return (const void *)(e->addend + lin);
+    const void *at = mmu_at(m, lin, size, false);
+    return likely(at) ? at : x87_rd_slow(m, lin, size);
 }
 
 /* Host address to write to, after all faults: in guest memory, or m->fp_tmp, which x87_wr_end() then stores. */
@@ -158,9 +157,8 @@ void *x87_wr_slow(struct vp_vm *m, uint32_t lin, unsigned size);
 static inline void *x87_wr(struct vp_vm *m, unsigned seg, uint32_t ea, unsigned size)
 {
     uint32_t lin = seg_lin(m, seg, ea, size, ACC_WRITE);
-    const struct tlb_entry *e = tlb_at(m, lin);
-    if (unlikely(e->wr_tag != ((lin + size - 1) & PAGE_MASK))) return x87_wr_slow(m, lin, size);
-    return (void *)(e->addend + lin);
+    void *at = mmu_at(m, lin, size, true);
+    return likely(at) ? at : x87_wr_slow(m, lin, size);
 }
 void x87_wr_end_slow(struct vp_vm *m, uint32_t lin, unsigned size);
 static inline void x87_wr_end(struct vp_vm *m, void *to, unsigned seg, uint32_t ea, unsigned size)

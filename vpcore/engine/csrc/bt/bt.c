@@ -281,7 +281,6 @@ static int bt_run(struct vp_vm *m, uint64_t max_insns)
 
 static void bt_flush_tlb(struct vp_vm *m)
 {
-    interp_flush_tlb(m);
     if (bt_of(m)->windows) window_flush(bt_of(m)->windows);
 }
 
@@ -302,7 +301,6 @@ const struct vp_engine engine_bt = {
     .run = bt_run,
     .invalidate = block_invalidate,
     .flush_tlb = bt_flush_tlb,
-    .flush_page = interp_flush_page,
     .forget_page = bt_forget_page,
     .forget_writes = bt_forget_writes,
     .cut = block_cut,

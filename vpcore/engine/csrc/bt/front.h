@@ -8,7 +8,7 @@
 /* Where the guest's status flags are between two instructions of host code. */
 enum { IN_HOST = 1, IN_RBX = 2 };
 
-enum { COLD_MOST = 4 * BLOCK_MAX + 2 };
+enum { COLD_MOST = 6 * BLOCK_MAX + 2 };
 
 /* Code behind the block: what is seldom executed. */
 struct cold {

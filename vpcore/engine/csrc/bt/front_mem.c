@@ -14,30 +14,33 @@ void f_lea(struct front *f, int to)
         x_rm(f->e, 32, X_LEA, to, (struct x_mem){base, index, i->scale, (int32_t)i->disp});
 }
 
-/* Linear address in ESI: to the TLB; see tlb_at() and the accessors in mmu.h. */
+static void to_site(struct front *f, uint8_t *from)
+{
+    struct site *s = f_site(f);
+
+    if (s) f_cold(f, from, s, 0);
+}
+
+/* Linear address in ESI: to the flat table; see mmu_at(). */
 static struct x_mem probe(struct front *f, unsigned bits, bool write)
 {
-    _Static_assert(sizeof(struct tlb_entry) == 16, "the index is scaled by shifts");
-    enum { ENTRY_SHIFT = 4 };
+    enum { ENTRY_SHIFT = 3 };
     struct emit *e = f->e;
-    size_t entry = offsetof(struct vp_vm, tlb) + f->m->user * sizeof f->m->tlb[0];
-    size_t tag = entry + (write ? offsetof(struct tlb_entry, wr_tag) : offsetof(struct tlb_entry, rd_tag));
+    size_t table = offsetof(struct vp_vm, flat) + (f->m->user * 2u + write) * sizeof f->m->flat[0];
 
     x_mov(e, RCX, RSI);
     x_rr(e, 32, X_SHIFT_IMM, 5, RCX);
-    x_byte(e, PAGE_SHIFT - ENTRY_SHIFT);
-    x_alu_imm(e, 32, X_AND, RCX, (TLB_SIZE - 1) << ENTRY_SHIFT);
-    if (bits == 8)
-        x_mov(e, RDX, RSI);
-    else
-        x_rm(e, 32, X_LEA, RDX, (struct x_mem){RSI, X_NONE, 0, (int32_t)bits / 8 - 1});
-    x_alu_imm(e, 32, X_AND, RDX, PAGE_MASK);
-    x_rm(e, 32, X_CMP << 3 | X_ALU_R_RM, RDX, (struct x_mem){VM, RCX, 0, (int32_t)tag});
-    uint8_t *miss = x_jcc(e, X_CC_NE);
-    struct site *s = f_site(f);
-    if (s) f_cold(f, miss, s, 0);
-    size_t addend = entry + offsetof(struct tlb_entry, addend);
-    x_rm(e, 64, X_MOV_R_RM, RDX, (struct x_mem){VM, RCX, 0, (int32_t)addend});
+    x_byte(e, PAGE_SHIFT);
+    x_rm(e, 64, X_MOV_R_RM, RDX, (struct x_mem){VM, RCX, ENTRY_SHIFT, (int32_t)table});
+    x_rr(e, 64, X_TEST_RM_R, RDX, RDX);
+    to_site(f, x_jcc(e, X_CC_E));
+    if (bits > 8) { /* the last byte on another page? */
+        x_rm(e, 32, X_LEA, RCX, (struct x_mem){RSI, X_NONE, 0, (int32_t)bits / 8 - 1});
+        x_rr(e, 32, X_XOR << 3 | X_ALU_R_RM, RCX, RSI);
+        x_rr(e, 32, X_SHIFT_IMM, 5, RCX);
+        x_byte(e, PAGE_SHIFT);
+        to_site(f, x_jcc(e, X_CC_NE));
+    }
     return (struct x_mem){RDX, RSI, 0, 0};
 }
 
@@ -74,9 +77,7 @@ struct x_mem f_operand_low(struct front *f, unsigned bits, bool write)
         size_t last = write ? offsetof(struct seg_access, wr_last) : offsetof(struct seg_access, rd_last);
         x_rm(e, 64, X_LEA, RDX, (struct x_mem){RSI, X_NONE, 0, (int32_t)bits / 8 - 1});
         x_rm(e, 64, X_CMP << 3 | X_ALU_R_RM, RDX, vm_at(access + last));
-        uint8_t *out = x_jcc(e, X_CC_G);
-        struct site *s = f_site(f);
-        if (s) f_cold(f, out, s, 0);
+        to_site(f, x_jcc(e, X_CC_G));
         x_rm(e, 32, X_ADD << 3 | X_ALU_R_RM, RSI, vm_at(access + offsetof(struct seg_access, base)));
     }
     return reach(f, bits, write);

@@ -7,8 +7,6 @@ enum {
     BLOCK_MAX = 64, /* instructions */
     HASH_BITS = 16, /* of the table by physical address */
     JUMP_BITS = 13, /* of the table by linear address */
-    SEEN_BITS = 10,
-    GENERATION_BITS = 30, /* of struct jump.key, the upper ones */
 };
 
 /* Straight-line code on one page, ended by an instruction with the trait `end`, the page, or BLOCK_MAX; behind the
@@ -41,7 +39,6 @@ struct jump {
 #define JUMP_NONE UINT64_MAX
 
 struct interp {
-    uint64_t generation; /* upper half of keys: bits 34 and up; those of another generation are stale */
     uint64_t stop_at;    /* vp_insns() at which run() ends */
     uint64_t began;      /* vp_insns() at which it began */
     uint32_t looks;      /* at the clock */
@@ -55,7 +52,6 @@ struct interp {
     uint8_t *arena;
     uint64_t used;
     struct insn scratch[BLOCK_MAX + 1];   /* a block being built, or a part of one being executed */
-    uint64_t seen[(1 << SEEN_BITS) / 64]; /* hash of pages that some jump leads to */
     struct jump jumps[1 << JUMP_BITS];
     struct block *hash[1 << HASH_BITS];
 };
@@ -77,12 +73,10 @@ void block_drop_all(struct vp_vm *m);
 
 /* loop.c: the vtable's entries, which a tier shares */
 int interp_run(struct vp_vm *m, uint64_t max_insns);
-void interp_flush_tlb(struct vp_vm *m);
-void interp_flush_page(struct vp_vm *m, uint32_t lin);
 
 static inline uint64_t jump_key(const struct vp_vm *m, uint32_t lin)
 {
-    return m->interp->generation | (uint64_t)(m->code32 | m->user << 1) << 32 | lin;
+    return m->generation[m->user] | (uint64_t)(m->code32 | m->user << 1) << 32 | lin;
 }
 static inline unsigned jump_slot(uint32_t lin) { return (lin ^ lin >> JUMP_BITS) & ((1 << JUMP_BITS) - 1); }
 

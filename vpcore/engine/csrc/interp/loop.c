@@ -9,6 +9,7 @@
 #include "../isa.h"
 #include "../mem.h"
 #include "../profile.h"
+#include "../space.h"
 #include "../x87.h"
 #include "block.h"
 #include "interp.h"
@@ -29,7 +30,7 @@ static uint32_t linear_eip(const struct vp_vm *m) { return m->cpu.seg[VP_CS].bas
 /* A shortcut of another generation turns out to be right still: mostly so after a CR3 load. */
 static bool leads_to(const struct jump *j, uint64_t key, uint64_t phys)
 {
-    return j->key != JUMP_NONE && !((j->key ^ key) << GENERATION_BITS) && j->block->phys == phys &&
+    return j->key != JUMP_NONE && !((j->key ^ key) << (64 - GENERATION_SHIFT)) && j->block->phys == phys &&
            !block_is_dead(j->block);
 }
 
@@ -43,9 +44,8 @@ static __attribute__((noinline)) struct block *find(struct vp_vm *m, uint32_t li
     uint64_t phys = mmu_fetch_phys(m, lin);
     struct block *b = leads_to(j, jump_key(m, lin), phys) ? j->block : block_at(m, phys);
     if (!b) return NULL;
+    space_code(m, lin, (uint32_t)(phys >> PAGE_SHIFT));
     *j = (struct jump){jump_key(m, lin), b};
-    unsigned page = lin >> PAGE_SHIFT & ((1 << SEEN_BITS) - 1);
-    it->seen[page / 64] |= UINT64_C(1) << page % 64;
     return b;
 }
 
@@ -251,31 +251,12 @@ static bool interp_probe(char *why, size_t room)
     return true;
 }
 
-void interp_flush_tlb(struct vp_vm *m)
-{
-    struct interp *it = m->interp;
-
-    it->generation += UINT64_C(1) << 34;
-    memset(it->seen, 0, sizeof it->seen);
-    if (it->generation) return;
-    for (unsigned k = 0; k < 1 << JUMP_BITS; k++) it->jumps[k].key = JUMP_NONE;
-}
-
-void interp_flush_page(struct vp_vm *m, uint32_t lin)
-{
-    unsigned page = lin >> PAGE_SHIFT & ((1 << SEEN_BITS) - 1);
-
-    if (m->interp->seen[page / 64] >> page % 64 & 1) interp_flush_tlb(m);
-}
-
 const struct vp_engine engine_interp = {
     .name = "interp",
     .probe = interp_probe,
     .create = block_create,
     .run = interp_run,
     .invalidate = block_invalidate,
-    .flush_tlb = interp_flush_tlb,
-    .flush_page = interp_flush_page,
     .cut = block_cut,
     .destroy = block_destroy,
 };
