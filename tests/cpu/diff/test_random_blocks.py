@@ -159,3 +159,19 @@ def test_a_store_into_the_running_block_takes_effect_at_the_next_instruction():
             results.append(outcome(box, box.engine.run(BUDGET)))
 
         assert {} == differences(*results), f"seed {number}\n{listing(code)}"
+
+
+def test_a_host_that_leaves_other_undefined_flags_is_corrected(monkeypatch):
+    """SDM 1 appendix A: AF after shifts, SF ZF AF PF after multiplications."""
+    monkeypatch.setenv("VPCORE_BT_HOST_DIFFERS", "1")
+    boxes = [make(name, user=False) for name in ("interp", "bt")]
+    state = boxes[0].engine.get_state()
+    for seed in range(ROUNDS):
+        code = loop(Writer(Random(seed)).block(LENGTH))
+
+        results = []
+        for box in boxes:
+            prepare(box, code, seed, state)
+            results.append(outcome(box, box.engine.run(BUDGET)))
+
+        assert {} == differences(*results), f"seed {seed}\n{listing(code)}"

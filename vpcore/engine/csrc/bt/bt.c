@@ -260,6 +260,7 @@ static bool bt_create(struct vp_vm *m)
         bt_destroy(m);
         return false;
     }
+    bt->own_flags = bt_host_flags();
     bt->fsgsbase = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
     const char *mode = getenv(MODE_ENV);
     if (mode && !strcmp(mode, "window")) bt->windows = windows_create(m, m->error, sizeof m->error);

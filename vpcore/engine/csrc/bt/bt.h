@@ -7,8 +7,7 @@
  *
  * Register use of host code:
  *   R8-R15  EAX ECX EDX EBX ESP EBP ESI EDI          RBP  struct vp_vm
- *   RBX     the status flags, where the host's flags do not have them: LAHF's AH in bits 8-15, OF in bit 0, and bit 16
- *           where AF is 0 whatever AH says (the host's is undefined then)
+ *   RBX     the status flags, where the host's flags do not have them: LAHF's AH in bits 8-15, OF in bit 0
  *   RDI     budget: instructions until the clock is to be looked at      RAX RCX RDX RSI  free
  *   [RSP]   key of struct jump for the present mode, EIP to be added    GS base  the window (window.h)
  */
@@ -82,6 +81,7 @@ struct bt {
     struct windows *windows; /* NULL where there are none */
     uint8_t *gs;             /* GS base of this thread, NULL where it is not known */
     bool fsgsbase;
+    bool own_flags; /* shifts and multiplications leave flags as the interpreter's do (shift.c, muldiv.c) */
     unsigned warm;
     uint8_t *start; /* of translations: what lies before are the common parts */
     enter_fn enter;
@@ -101,6 +101,8 @@ void *bt_allocate(struct bt *bt, size_t size); /* NULL when full */
 
 static inline struct x_mem vm_at(size_t offset) { return (struct x_mem){VM, X_NONE, 0, (int32_t)offset}; }
 
+/* host.c: for struct bt.own_flags */
+bool bt_host_flags(void);
 /* stubs.c: emit the common parts. */
 void bt_emit_stubs(struct bt *bt);
 /* front.c: false where there is no room. */
@@ -115,12 +117,14 @@ bool bt_x87_live(struct vp_vm *m, bool wanted);
 bool bt_x87_compare_clears(void); /* for struct bt.fcomi_clears; the guest's state must not be on the host */
 
 /* Status flags between EFLAGS and what host code keeps. */
-enum { RAW_AH = EF_STATUS & ~EF_OF, RAW_CF_BIT = 8, RAW_NO_AF = 1 << 16, RAW_NO_AF_SHIFT = 4 /* from there to AF */ };
-static inline uint32_t flags_raw(uint32_t eflags) { return (eflags & RAW_AH) << 8 | (eflags & EF_OF ? 1 : 0); }
+enum { RAW_AH = EF_STATUS & ~EF_OF, RAW_AH_SHIFT = 8, RAW_CF_BIT = 8, RAW_OF = 1 };
+static inline uint32_t flags_raw(uint32_t eflags)
+{
+    return (eflags & RAW_AH) << RAW_AH_SHIFT | (eflags & EF_OF ? RAW_OF : 0);
+}
 static inline uint32_t flags_eflags(uint64_t raw)
 {
-    uint64_t none = raw >> RAW_NO_AF_SHIFT & EF_AF << 8;
-    return ((raw & ~none) >> 8 & RAW_AH) | (raw & 1 ? EF_OF : 0);
+    return (raw >> RAW_AH_SHIFT & RAW_AH) | (raw & RAW_OF ? EF_OF : 0);
 }
 
 #endif

@@ -43,7 +43,7 @@ void f_cold(struct front *f, uint8_t *from, struct site *site, uint32_t eip)
 }
 
 /* Cold code for the present instruction's accesses to the window, each of which may fault. */
-static void cold_touches(struct front *f, bool no_af)
+static void cold_touches(struct front *f)
 {
     struct site *site = f->e->touch_count ? f_site(f) : NULL;
 
@@ -51,7 +51,6 @@ static void cold_touches(struct front *f, bool no_af)
         f_cold(f, NULL, site, 0);
         if (f->full) return;
         f->cold[f->cold_count - 1].touch = f->e->touches[k];
-        f->cold[f->cold_count - 1].no_af = no_af;
     }
 }
 
@@ -73,7 +72,6 @@ static void leave_to_interp(struct front *f, unsigned count)
     emit_call_slow(f, s);
     f->note = NULL;
     f->flags = IN_HOST | IN_RBX;
-    f->no_af = false;
     f->closed = s->rest == s->count;
 }
 
@@ -168,13 +166,12 @@ static bool emit_insn(struct front *f)
     const struct insn *i = f->i = &f->b->insns[f->index];
     bool plain = i->len && (!(i->form & FORM_MEM) || (i->form & FORM_AS32));
 
-    const bool no_af = f->no_af;
     f->site = NULL;
     f->cold_mark = f->cold_count;
     f->e->touch_count = 0;
     f->note_before = f->note;
     if (!plain || (i->prefix & (PFX_REP | PFX_REPNE)) || !(front_insn(f) || front_flow(f))) return false;
-    cold_touches(f, no_af);
+    cold_touches(f);
     for (unsigned k = f->cold_mark; k < f->cold_count; k++) f->cold[k].back = x_runs_at(f->e);
     return true;
 }
@@ -183,7 +180,7 @@ static bool emit_insn(struct front *f)
 static unsigned count_foreign(struct front *f)
 {
     const unsigned index = f->index, flags = f->flags, cold_count = f->cold_count;
-    const bool no_af = f->no_af, fp_live = f->fp_live;
+    const bool fp_live = f->fp_live;
     const struct fp_note *note = f->note;
     const struct emit e = *f->e;
     uint64_t used = f->bt->arena_used;
@@ -191,7 +188,7 @@ static unsigned count_foreign(struct front *f)
 
     while (++f->index < f->count && !native) {
         native = emit_insn(f);
-        f->flags = flags, f->no_af = no_af, f->cold_count = cold_count;
+        f->flags = flags, f->cold_count = cold_count;
         f->fp_live = fp_live, f->note = note;
         f->full = f->closed = false;
         *f->e = e;
@@ -208,7 +205,6 @@ static void begin_fault(struct front *f, const struct cold *c)
 {
     if (!fault_map_add(&f->bt->faults, c->touch.at + f->e->run, x_runs_at(f->e))) f->full = true;
     f->flags = c->touch.state;
-    f->no_af = c->no_af;
     f_save(f);
 }
 
@@ -281,7 +277,7 @@ bool bt_translate(struct vp_vm *m, struct block *b)
     f.m = m, f.bt = bt, f.e = &bt->e, f.b = b, f.eip = m->block_eip;
     f.window = m->view & VIEW_WINDOW;
     bt->e.state = &f.flags;
-    f.index = 0, f.count = extent(b), f.cold_count = 0, f.full = f.closed = f.no_af = f.fp_live = false, f.note = NULL;
+    f.index = 0, f.count = extent(b), f.cold_count = 0, f.full = f.closed = f.fp_live = false, f.note = NULL;
     emit_block(&f, t);
     if (f.full || bt->e.full) {
         b->host = others;

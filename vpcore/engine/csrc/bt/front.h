@@ -17,7 +17,6 @@ struct cold {
     struct site *site;
     uint32_t eip;
     struct touch touch; /* with the flags' state there */
-    bool no_af;
 };
 
 struct front {
@@ -31,7 +30,6 @@ struct front {
     unsigned index, count;
     unsigned flags;                    /* IN_ bits */
     unsigned cold_count, cold_mark;    /* entries from cold_mark on belong to i and have no `back` yet */
-    bool no_af;                        /* AF is 0, whatever the host's flags say */
     bool fp_live;                      /* x87 state is on the host: front_x87.c */
     const struct fp_note *note;        /* of the instruction before, where nothing has stored it */
     const struct fp_note *note_before; /* the same when the one under translation began */
@@ -43,19 +41,18 @@ struct front {
 static inline int guest(unsigned n) { return (int)(GUEST + n); }
 
 /* -- Flags -- */
-void f_save(struct front *f);       /* RBX has them too */
-void f_clobber(struct front *f);    /* the host's flags are free */
-void f_load(struct front *f);       /* the host's flags are the guest's; RAX is lost */
-void f_load_exact(struct front *f); /* the same for AF too, which an instruction may be about to keep */
-void f_carry(struct front *f);      /* CF is the guest's */
-/* An instruction has set all flags, but AF as the host likes where it is to be 0. */
-static inline void f_made(struct front *f, bool no_af)
-{
-    f->flags = IN_HOST;
-    f->no_af = no_af;
-}
-/* An instruction has set some after f_load_exact(). */
-static inline void f_made_some(struct front *f) { f->flags = IN_HOST; }
+void f_save(struct front *f);    /* RBX has them too */
+void f_clobber(struct front *f); /* the host's flags are free */
+void f_load(struct front *f);    /* the host's flags are the guest's; RAX is lost */
+void f_carry(struct front *f);   /* CF is the guest's */
+/* An instruction has set all flags; it has set some after f_load(). */
+static inline void f_made(struct front *f) { f->flags = IN_HOST; }
+/* A shift by a count that is not 0. */
+void f_made_shift(struct front *f);
+/* A multiplication stands between these two, with no other instruction that changes flags; RCX is lost behind it, RAX
+ * before it. */
+void f_begin_multiply(struct front *f);
+void f_made_multiply(struct front *f);
 
 /* -- Memory -- */
 /* Where the memory operand lies in the host, for `bits` wide; everything slow goes to the interpreter.  RCX RDX RSI are

@@ -37,11 +37,11 @@ static bool is_mem(const struct front *f) { return f->i->form & FORM_MEM; }
 
 /* -- Operand forms ------------------------------------------------------------------------------------------------ */
 
-enum need { NO_FLAGS, CARRY, EXACT_FLAGS };
+enum need { NO_FLAGS, CARRY, ALL_FLAGS };
 static void need_flags(struct front *f, enum need need)
 {
     if (need == CARRY) f_carry(f);
-    if (need == EXACT_FLAGS) f_load_exact(f);
+    if (need == ALL_FLAGS) f_load(f);
 }
 
 /* op r/m, r */
@@ -145,7 +145,7 @@ static bool alu(struct front *f)
             alu_imm(f, bits, k, f->i->rm);
         }
     }
-    f_made(f, false);
+    f_made(f);
     return true;
 }
 
@@ -170,7 +170,7 @@ static bool unary(struct front *f)
     case OP_NOT_Ev: rm_ext(f, bits, X_GROUP3, 2, 0, NO_FLAGS); return true;
     default: return false;
     }
-    f_made(f, false);
+    f_made(f);
     return true;
 }
 
@@ -193,22 +193,8 @@ static bool test(struct front *f)
         break;
     default: return false;
     }
-    f_made(f, false);
+    f_made(f);
     return true;
-}
-
-/* SF, ZF, PF by the product's low half and no AF, as muldiv.c has them: the host leaves others. */
-static void multiply_flags(struct front *f, int low)
-{
-    struct emit *e = f->e;
-
-    x_rr(e, 8, X_SETCC | X_CC_O, 0, RCX);
-    x_rr(e, 32, X_TEST_RM_R, low, low);
-    x_byte(e, 0x9f);                  /* lahf */
-    x_rr(e, 8, X_OR << 3, RCX, X_AH); /* CF */
-    x_rr(e, 8, 0x88, RCX, RAX);       /* OF */
-    x_rr(e, 32, X_MOVZX_W, FLAGS, RAX);
-    f->flags = IN_RBX;
 }
 
 static bool multiply(struct front *f)
@@ -224,6 +210,7 @@ static bool multiply(struct front *f)
     int dst = one ? RAX : guest(i->reg), rm = guest(i->rm);
     unsigned opcode = one ? X_GROUP3 : two ? X_IMUL_R_RM : X_IMUL_R_RM_IMM;
     int reg = one ? (i->op == OP_MUL_Ev ? 4 : 5) : dst;
+    f_begin_multiply(f);
     if (one) x_mov(e, RAX, guest(EAX));
     if (mem)
         x_rm(e, 32, opcode, reg, at);
@@ -234,7 +221,7 @@ static bool multiply(struct front *f)
         x_mov(e, guest(EAX), RAX);
         x_mov(e, guest(EDX), RDX);
     }
-    multiply_flags(f, one ? guest(EAX) : dst);
+    f_made_multiply(f);
     return true;
 }
 
@@ -246,16 +233,19 @@ enum { SHIFT_RCL = 2, SHIFT_RCR = 3, SHIFT_SHL = 4, SHIFT_KINDS = 7 };
 static bool shift_cl(struct front *f, unsigned extension)
 {
     struct emit *e = f->e;
+    uint8_t *none = NULL;
 
     if (is_mem(f) || !(f->i->form & FORM_OS32)) return false;
-    f_clobber(f);
+    f_load(f);
+    if (!f->bt->own_flags) f_clobber(f);
     x_mov(e, RCX, guest(ECX));
-    x_alu_imm(e, 32, X_AND, RCX, 31);
-    uint8_t *none = x_jcc(e, X_CC_E);
+    if (!f->bt->own_flags) {
+        x_alu_imm(e, 32, X_AND, RCX, 31);
+        none = x_jcc(e, X_CC_E);
+    }
     x_rr(e, 32, X_SHIFT_CL, (int)extension, guest(f->i->rm));
-    f_made(f, true);
-    f_clobber(f);
-    x_land(e, none);
+    f_made_shift(f);
+    if (none) x_land(e, none);
     return true;
 }
 
@@ -272,11 +262,11 @@ static bool shift(struct front *f)
     if (by_cl) return !rotates && bits == 32 && shift_cl(f, extension[kind]);
     if (!count || count >= bits || (through && count > 1)) return false;
     unsigned opcode = count == 1 ? X_SHIFT_1 : X_SHIFT_IMM;
-    rm_ext(f, bits, opcode, extension[kind], count == 1 ? 0 : 8, rotates ? EXACT_FLAGS : NO_FLAGS);
+    rm_ext(f, bits, opcode, extension[kind], count == 1 ? 0 : 8, rotates ? ALL_FLAGS : NO_FLAGS);
     if (rotates)
-        f_made_some(f);
+        f_made(f);
     else
-        f_made(f, true);
+        f_made_shift(f);
     return true;
 }
 
@@ -426,7 +416,7 @@ static bool bit_test(struct front *f)
     unsigned kind = imm ? i->op - OP_BT_Ev_Ib : i->op - OP_BT_Ev_Gv;
     struct x_mem at = {0};
     if (is_mem(f)) at = f_operand(f, 32, kind != 0);
-    f_load_exact(f);
+    f_load(f);
     if (reg)
         x_rr(e, 32, 0xfa3 + 8 * kind, guest(i->reg), guest(i->rm));
     else if (is_mem(f))
@@ -434,7 +424,7 @@ static bool bit_test(struct front *f)
     else
         x_rr(e, 32, X_BT_IMM, (int)(4 + kind), guest(i->rm));
     if (imm) x_imm(e, 8, i->imm & 31);
-    f_made_some(f);
+    f_made(f);
     return true;
 }
 
@@ -456,9 +446,9 @@ static bool flag_bits(struct front *f)
     case OP_CLC:
     case OP_STC:
     case OP_CMC:
-        f_load_exact(f);
+        f_load(f);
         x_byte(f->e, f->i->op == OP_CLC ? 0xf8 : f->i->op == OP_STC ? 0xf9 : 0xf5);
-        f_made_some(f);
+        f_made(f);
         return true;
     default: return false;
     }

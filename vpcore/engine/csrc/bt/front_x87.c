@@ -242,7 +242,7 @@ bool front_x87(struct front *f)
     guard(f);
     if (i->op >= OP_FCMOVB_ST_STi && i->op <= OP_FCMOVNU_ST_STi) f_load(f);
     emit_same(f);
-    if (compares) f_made(f, false);
+    if (compares) f_made(f);
     note(f);
     return true;
 }

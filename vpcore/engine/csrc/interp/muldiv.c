@@ -1,53 +1,55 @@
 /* muldiv.c: multiplication and division.  SDM 2, "MUL", "IMUL", "DIV", "IDIV". */
 #include "interp.h"
 
-/* SF, ZF, AF and PF are undefined after a multiplication; they follow the low half. */
-#define FLAGS_AFTER_MULTIPLY(bits, low, overflow)                                                                      \
-    do {                                                                                                               \
-        fl_set(m, bits, (low), 0);                                                                                     \
-        bool over = (overflow);                                                                                        \
-        fl_set_cf_of(m, over, over);                                                                                   \
-    } while (0)
+/* SDM leaves SF, ZF, AF and PF undefined after a multiplication, and all six after a division.  Here they are what
+ * AMD's processors make of them (Zen 5 was asked), so that host code (bt) need not correct them: a multiplication keeps
+ * the four, a division keeps CF and OF, clears SF, ZF and PF and sets AF. */
+static inline void flags_after_multiply(struct vp_vm *m, bool overflow) { fl_set_cf_of(m, overflow, overflow); }
+static inline void flags_after_divide(struct vp_vm *m)
+{
+    m->fl_res = 1;
+    m->fl_aux = (m->fl_aux & FL_CARRIES) | FL_AF;
+}
 
 static void mul8(struct vp_vm *m, uint8_t v)
 {
     uint16_t r = (uint16_t)(reg8(m, EAX) * v);
     set_reg16(m, EAX, r);
-    FLAGS_AFTER_MULTIPLY(8, r & 0xff, r >> 8 != 0);
+    flags_after_multiply(m, r >> 8 != 0);
 }
 static void mul16(struct vp_vm *m, uint16_t v)
 {
     uint32_t r = (uint32_t)reg16(m, EAX) * v;
     set_reg16(m, EAX, (uint16_t)r);
     set_reg16(m, EDX, (uint16_t)(r >> 16));
-    FLAGS_AFTER_MULTIPLY(16, r & 0xffff, r >> 16 != 0);
+    flags_after_multiply(m, r >> 16 != 0);
 }
 static void mul32(struct vp_vm *m, uint32_t v)
 {
     uint64_t r = (uint64_t)m->cpu.gpr[EAX] * v;
     m->cpu.gpr[EAX] = (uint32_t)r;
     m->cpu.gpr[EDX] = (uint32_t)(r >> 32);
-    FLAGS_AFTER_MULTIPLY(32, (uint32_t)r, r >> 32 != 0);
+    flags_after_multiply(m, r >> 32 != 0);
 }
 static void imul8(struct vp_vm *m, uint8_t v)
 {
     int r = (int8_t)reg8(m, EAX) * (int8_t)v;
     set_reg16(m, EAX, (uint16_t)r);
-    FLAGS_AFTER_MULTIPLY(8, (uint32_t)r & 0xff, r != (int8_t)r);
+    flags_after_multiply(m, r != (int8_t)r);
 }
 static void imul16(struct vp_vm *m, uint16_t v)
 {
     int32_t r = (int32_t)(int16_t)reg16(m, EAX) * (int16_t)v;
     set_reg16(m, EAX, (uint16_t)r);
     set_reg16(m, EDX, (uint16_t)((uint32_t)r >> 16));
-    FLAGS_AFTER_MULTIPLY(16, (uint32_t)r & 0xffff, r != (int16_t)r);
+    flags_after_multiply(m, r != (int16_t)r);
 }
 static void imul32(struct vp_vm *m, uint32_t v)
 {
     int64_t r = (int64_t)(int32_t)m->cpu.gpr[EAX] * (int32_t)v;
     m->cpu.gpr[EAX] = (uint32_t)r;
     m->cpu.gpr[EDX] = (uint32_t)((uint64_t)r >> 32);
-    FLAGS_AFTER_MULTIPLY(32, (uint32_t)r, r != (int32_t)r);
+    flags_after_multiply(m, r != (int32_t)r);
 }
 
 static void div8(struct vp_vm *m, uint8_t v)
@@ -55,6 +57,7 @@ static void div8(struct vp_vm *m, uint8_t v)
     uint16_t a = reg16(m, EAX);
     if (!v || a / v > 0xff) raise_exc(m, EXC_DE);
     set_reg16(m, EAX, (uint16_t)((a % v) << 8 | a / v));
+    flags_after_divide(m);
 }
 static void div16(struct vp_vm *m, uint16_t v)
 {
@@ -62,6 +65,7 @@ static void div16(struct vp_vm *m, uint16_t v)
     if (!v || a / v > 0xffff) raise_exc(m, EXC_DE);
     set_reg16(m, EAX, (uint16_t)(a / v));
     set_reg16(m, EDX, (uint16_t)(a % v));
+    flags_after_divide(m);
 }
 static void div32(struct vp_vm *m, uint32_t v)
 {
@@ -69,12 +73,14 @@ static void div32(struct vp_vm *m, uint32_t v)
     if (!v || a / v > UINT32_MAX) raise_exc(m, EXC_DE);
     m->cpu.gpr[EAX] = (uint32_t)(a / v);
     m->cpu.gpr[EDX] = (uint32_t)(a % v);
+    flags_after_divide(m);
 }
 static void idiv8(struct vp_vm *m, uint8_t v)
 {
     int a = (int16_t)reg16(m, EAX), d = (int8_t)v;
     if (!d || a / d != (int8_t)(a / d)) raise_exc(m, EXC_DE);
     set_reg16(m, EAX, (uint16_t)((a % d & 0xff) << 8 | (a / d & 0xff)));
+    flags_after_divide(m);
 }
 static void idiv16(struct vp_vm *m, uint16_t v)
 {
@@ -82,6 +88,7 @@ static void idiv16(struct vp_vm *m, uint16_t v)
     if (!d || a / d != (int16_t)(a / d)) raise_exc(m, EXC_DE);
     set_reg16(m, EAX, (uint16_t)(a / d));
     set_reg16(m, EDX, (uint16_t)(a % d));
+    flags_after_divide(m);
 }
 static void idiv32(struct vp_vm *m, uint32_t v)
 {
@@ -89,6 +96,7 @@ static void idiv32(struct vp_vm *m, uint32_t v)
     if (!d || (d == -1 && a == INT64_MIN) || a / d != (int32_t)(a / d)) raise_exc(m, EXC_DE);
     m->cpu.gpr[EAX] = (uint32_t)(a / d);
     m->cpu.gpr[EDX] = (uint32_t)(a % d);
+    flags_after_divide(m);
 }
 
 #define ONE_OPERAND(row, bits, suffix, op)                                                                             \
@@ -114,13 +122,13 @@ ONE_OPERAND_ROWS(IDIV, idiv)
 static inline uint16_t product16(struct vp_vm *m, uint16_t a, uint16_t b)
 {
     int32_t r = (int32_t)(int16_t)a * (int16_t)b;
-    FLAGS_AFTER_MULTIPLY(16, (uint32_t)r & 0xffff, r != (int16_t)r);
+    flags_after_multiply(m, r != (int16_t)r);
     return (uint16_t)r;
 }
 static inline uint32_t product32(struct vp_vm *m, uint32_t a, uint32_t b)
 {
     int64_t r = (int64_t)(int32_t)a * (int32_t)b;
-    FLAGS_AFTER_MULTIPLY(32, (uint32_t)r, r != (int32_t)r);
+    flags_after_multiply(m, r != (int32_t)r);
     return (uint32_t)r;
 }
 

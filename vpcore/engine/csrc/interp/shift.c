@@ -1,5 +1,6 @@
 /* shift.c: shifts and rotates.  Counts are taken modulo 32 (SDM 2, "SAL/SAR/SHL/SHR", "RCL/RCR/ROL/ROR"); a count of 0
- * changes no flag.  OF is defined for counts of 1 only; for others it is what the same formula gives.
+ * changes no flag.  SDM leaves AF undefined after shifts, and OF but for counts of 1: AF is set, and OF is what the
+ * same formula gives, as on AMD's processors (Zen 5 was asked), so that host code (bt) need not correct them.
  */
 #include "interp.h"
 
@@ -9,14 +10,14 @@
     {                                                                                                                  \
         uint64_t wide = (uint64_t)v << n;                                                                              \
         bool cf = wide >> bits & 1;                                                                                    \
-        fl_set(m, bits, (uint32_t)wide, 0);                                                                            \
+        fl_set(m, bits, (uint32_t)wide, FL_AF);                                                                        \
         fl_set_cf_of(m, cf, top##bits((type)wide) ^ cf);                                                               \
         return (type)wide;                                                                                             \
     }                                                                                                                  \
     static inline type shr##bits(struct vp_vm *m, type v, unsigned n)                                                  \
     {                                                                                                                  \
         type r = (type)((uint32_t)v >> n);                                                                             \
-        fl_set(m, bits, r, 0);                                                                                         \
+        fl_set(m, bits, r, FL_AF);                                                                                     \
         fl_set_cf_of(m, (uint32_t)v >> (n - 1) & 1, top##bits(r) ^ (r >> (bits - 2) & 1));                             \
         return r;                                                                                                      \
     }                                                                                                                  \
@@ -24,7 +25,7 @@
     {                                                                                                                  \
         int32_t wide = (int##bits##_t)v;                                                                               \
         type r = (type)(wide >> n);                                                                                    \
-        fl_set(m, bits, r, 0);                                                                                         \
+        fl_set(m, bits, r, FL_AF);                                                                                     \
         fl_set_cf_of(m, wide >> (n - 1) & 1, false);                                                                   \
         return r;                                                                                                      \
     }                                                                                                                  \
@@ -69,13 +70,13 @@ SHIFT_OPERATIONS(32, uint32_t)
 #define SHIFT_FORM(row, bits, suffix, op, count)                                                                       \
     HANDLER(row##suffix##r)                                                                                            \
     {                                                                                                                  \
-        unsigned n = (count) & 31;                                                                                     \
+        unsigned n = (count)&31;                                                                                       \
         if (n) set_reg##bits(m, i->rm, op##bits(m, reg##bits(m, i->rm), n));                                           \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     HANDLER(row##suffix##m)                                                                                            \
     {                                                                                                                  \
-        unsigned n = (count) & 31;                                                                                     \
+        unsigned n = (count)&31;                                                                                       \
         uint32_t at = ea(m, i);                                                                                        \
         uint##bits##_t v = ldw##bits(m, i->seg, at);                                                                   \
         st##bits(m, i->seg, at, n ? op##bits(m, v, n) : v);                                                            \
@@ -103,7 +104,7 @@ SHIFT_ROWS(SAR, sar)
 static inline uint32_t shld32(struct vp_vm *m, uint32_t d, uint32_t s, unsigned n)
 {
     uint32_t r = d << n | s >> (32 - n);
-    fl_set(m, 32, r, 0);
+    fl_set(m, 32, r, FL_AF);
     fl_set_cf_of(m, d >> (32 - n) & 1, (r ^ d) >> 31);
     return r;
 }
@@ -111,14 +112,14 @@ static inline uint16_t shld16(struct vp_vm *m, uint16_t d, uint16_t s, unsigned 
 {
     uint64_t wide = (uint64_t)d << 32 | (uint64_t)s << 16 | d;
     uint16_t r = (uint16_t)(wide << n >> 32);
-    fl_set(m, 16, r, 0);
+    fl_set(m, 16, r, FL_AF);
     fl_set_cf_of(m, wide >> (48 - n) & 1, (r ^ d) >> 15);
     return r;
 }
 static inline uint32_t shrd32(struct vp_vm *m, uint32_t d, uint32_t s, unsigned n)
 {
     uint32_t r = d >> n | s << (32 - n);
-    fl_set(m, 32, r, 0);
+    fl_set(m, 32, r, FL_AF);
     fl_set_cf_of(m, d >> (n - 1) & 1, (r ^ d) >> 31);
     return r;
 }
@@ -126,7 +127,7 @@ static inline uint16_t shrd16(struct vp_vm *m, uint16_t d, uint16_t s, unsigned 
 {
     uint64_t wide = (uint64_t)d << 32 | (uint64_t)s << 16 | d;
     uint16_t r = (uint16_t)(wide >> n);
-    fl_set(m, 16, r, 0);
+    fl_set(m, 16, r, FL_AF);
     fl_set_cf_of(m, wide >> (n - 1) & 1, (r ^ d) >> 15 & 1);
     return r;
 }
@@ -134,13 +135,13 @@ static inline uint16_t shrd16(struct vp_vm *m, uint16_t d, uint16_t s, unsigned 
 #define DOUBLE_FORM(row, bits, op, count)                                                                              \
     HANDLER(row##_##bits##r)                                                                                           \
     {                                                                                                                  \
-        unsigned n = (count) & 31;                                                                                     \
+        unsigned n = (count)&31;                                                                                       \
         if (n) set_reg##bits(m, i->rm, op##bits(m, reg##bits(m, i->rm), reg##bits(m, i->reg), n));                     \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     HANDLER(row##_##bits##m)                                                                                           \
     {                                                                                                                  \
-        unsigned n = (count) & 31;                                                                                     \
+        unsigned n = (count)&31;                                                                                       \
         uint32_t at = ea(m, i);                                                                                        \
         uint##bits##_t v = ldw##bits(m, i->seg, at);                                                                   \
         st##bits(m, i->seg, at, n ? op##bits(m, v, reg##bits(m, i->reg), n) : v);                                      \

@@ -1,0 +1,36 @@
+/* host.c: what the host's processor does where SDM leaves it open. */
+#include "bt.h"
+#include <stdlib.h>
+
+/* Set, it is taken to differ from the interpreter in all of that; for tests. */
+#define DIFFERS_ENV "VPCORE_BT_HOST_DIFFERS"
+
+/* LAHF's AH after an instruction on EAX = 4, ECX = 3, EDX = 0 that began with this AH and OF = 0. */
+#define AH_AFTER(name, instruction)                                                                                    \
+    static uint32_t after_##name(uint32_t ah)                                                                          \
+    {                                                                                                                  \
+        uint32_t out;                                                                                                  \
+        __asm__("xorl %%edx, %%edx\n\tmovl %1, %%eax\n\tshll $8, %%eax\n\tsahf\n\tmovl $4, %%eax\n\t" instruction      \
+                "\n\tlahf\n\tmovzbl %%ah, %0"                                                                          \
+                : "=&b"(out)                                                                                           \
+                : "S"(ah), "c"(3)                                                                                      \
+                : "eax", "edx", "cc");                                                                                 \
+        return out;                                                                                                    \
+    }
+AH_AFTER(shl, "shll $2, %%eax")
+AH_AFTER(shr_cl, "shrl %%cl, %%eax")
+AH_AFTER(sar, "sarw $1, %%ax")
+AH_AFTER(shld, "shldl $5, %%ecx, %%eax")
+AH_AFTER(mul, "mull %%ecx")
+AH_AFTER(imul, "imull %%ecx, %%eax")
+AH_AFTER(div, "divl %%ecx")
+
+bool bt_host_flags(void)
+{
+    const uint32_t kept = EF_SF | EF_ZF | EF_AF | EF_PF;
+
+    if (getenv(DIFFERS_ENV)) return false;
+    return (after_shl(0) & after_shr_cl(0) & after_sar(0) & after_shld(0) & EF_AF) && (after_mul(0) & kept) == 0 &&
+           (after_mul(kept) & kept) == kept && (after_imul(0) & kept) == 0 && (after_imul(kept) & kept) == kept &&
+           (after_div(kept) & kept) == EF_AF;
+}
