@@ -56,6 +56,7 @@ Examples:
   vpcore devices
   vpcore devices serial
   vpcore devices path/to/latch.py:Latch
+  vpcore devices --machine my-machine.toml
 """
 NEW_DEVICE_EXAMPLES: Final = """\b
 Examples:
@@ -230,11 +231,12 @@ def check(machine: Path, settings: tuple[str, ...], **flags: Any) -> None:
 
 @main.command(epilog=DEVICES_EXAMPLES, short_help="List the device types, or the keys of one.")
 @click.argument("name", metavar="[TYPE]", required=False)
-def devices(name: str | None) -> None:
+@click.option("--machine", type=click.Path(path_type=Path), help="list the types too that this machine file has in files")
+def devices(name: str | None, machine: Path | None) -> None:
     """List the device types, or the keys of one TYPE (a name, or path/to/file.py:Class)."""
     from vpcore import report  # noqa: PLC0415
 
-    report.devices(name)
+    report.devices(name, machine)
 
 
 @main.command(short_help="Show engines, firmware, plugins and the keys of [machine].")

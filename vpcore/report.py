@@ -34,8 +34,8 @@ def machine(config: MachineConfig) -> None:
     _print(table)
 
 
-def devices(name: str | None) -> None:
-    """Print all device types, or the keys of one."""
+def devices(name: str | None, machine: Path | None = None) -> None:
+    """Print all device types, and those that the file *machine* has in files; or the keys of one type."""
     if name is not None and ":" in name:
         _print(_keys(load_file_type(name, Path.cwd()).type))
         return
@@ -44,6 +44,8 @@ def devices(name: str | None) -> None:
         table = _table("type", "plugin", "what it is")
         for kind, entry in known.items():
             _row(table, kind, entry.plugin, _summary(entry.type))
+        for kind, entry in _of_files(machine):
+            _row(table, kind, entry.plugin, _summary(entry.type))
         _print(table)
         return
     if name not in known:
@@ -51,6 +53,13 @@ def devices(name: str | None) -> None:
             f"no plugin offers device type {name!r}; there are {', '.join(known)}, or path/to/file.py:Class"
         )
     _print(_keys(known[name].type))
+
+
+def _of_files(machine: Path | None) -> list[tuple[str, Registered]]:
+    """The types `path.py:Class` of a machine file, each once."""
+    tables = () if machine is None else configs.load(machine).devices
+    types = {table.type: load_file_type(table.type, table.source.parent) for table in tables if ":" in table.type}
+    return list(types.items())
 
 
 def info() -> None:
