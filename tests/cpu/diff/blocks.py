@@ -10,6 +10,8 @@ POINTERS = (EBX, ESI, EDI)
 """Registers that the code seldom changes, so that they keep pointing into the window."""
 ALU_FORMS = tuple(op << 3 | form for op in range(8) for form in range(6))
 FLAG_BYTES = (0xF5, 0xF8, 0xF9, 0xFC, 0xFD, 0x9E, 0x9F, 0x98, 0x99, 0x90, 0x27, 0x37)
+SYSTEM = (b"\x9c", b"\x06", b"\x0e", b"\x16", b"\x1e", b"\xf3\x90", b"\x0f\xa0")
+"""PUSHF, PUSH of segment registers, PAUSE."""
 STRINGS = (0xA4, 0xA5, 0xA6, 0xA7, 0xAA, 0xAB, 0xAC, 0xAD, 0xAE, 0xAF)
 WITH_MODRM = (
     *(0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8A, 0x8B),
@@ -18,6 +20,7 @@ WITH_MODRM = (
         for low in (*range(0x40, 0x50), *range(0x90, 0xA0), 0xA3, 0xAB, 0xB3, 0xBB, 0xAF, 0xB6, 0xB7, 0xBE, 0xBF)
     ),
     *(0x0F00 | low for low in (0xA5, 0xAD, 0xB0, 0xB1, 0xBC, 0xBD, 0xC0, 0xC1)),
+    *(0x8C, 0xD2, 0xD3, 0x0FA5, 0x0FAD),
 )
 GROUPS = ((0xF6, (0, 2, 3, 4, 5)), (0xF7, (0, 2, 3, 4, 5)), (0xFE, (0, 1)), (0xFF, (0, 1, 6)))
 OPERAND_SIZE, LOCK, FS, GS, CS, REP, REPNE = 0x66, 0xF0, 0x64, 0x65, 0x2E, 0xF3, 0xF2
@@ -130,6 +133,24 @@ class Writer:
             return bytes([0x58 | self._target()])
         return b"\x68" + self._imm(wide) if kind == 6 else b"\x6a" + self._byte()
 
+    def _system(self, _wide: bool) -> bytes:
+        """Flags as a whole and segment registers as sources; level 3 may do less, so less often."""
+        code = self._rng.choice((*SYSTEM, b"\x9d", b"\xfa", b"\xfb"))
+        return b"\x9c" + code if code == b"\x9d" and self._rng.random() < 0.7 else code
+
+    def _divide(self, wide: bool) -> bytes:
+        """DIV or IDIV, mostly with a dividend that fits."""
+        rng = self._rng
+        extend = rng.choice((b"\x99", b"\x31\xd2", b"\x31\xd2", b"\x98", b""))
+        if not wide and extend:
+            extend = bytes([OPERAND_SIZE]) + extend
+        prefix = b"" if wide else bytes([OPERAND_SIZE])
+        code = bytes([rng.choice((0xF6, 0xF7, 0xF7))]) + self.modrm(rng.choice((6, 7)))
+        return extend + (prefix + code if extend else code)
+
+    def _exchange8(self, _wide: bool) -> bytes:
+        return b"\x0f\xc7" + self.modrm(1, memory=1)
+
     def _moffs(self, _wide: bool) -> bytes:
         return bytes([self._rng.choice((0xA0, 0xA1, 0xA2, 0xA3))]) + self._absolute()
 
@@ -159,7 +180,16 @@ class Writer:
         if rng.random() < 0.08:
             return self._x87_run(True)
         kinds = (self._alu, self._immediate, self._shift, self._two, self._bits, self._group, self._register)
-        rare = (self._stack, self._moffs, self._flag, self._string)
+        rare = (
+            self._stack,
+            self._moffs,
+            self._flag,
+            self._string,
+            self._string,
+            self._system,
+            self._divide,
+            self._exchange8,
+        )
         wide = rng.random() < 0.85
         code = rng.choice(kinds if rng.random() < 0.75 else rare)(wide)
         if rng.random() < 0.1:

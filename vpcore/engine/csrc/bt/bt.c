@@ -43,7 +43,7 @@ static bool is_flat(const struct vp_vm *m)
         const struct seg_access *s = &m->sacc[segs[k]];
         if (s->base || s->rd_last != UINT32_MAX || s->wr_last != UINT32_MAX) return false;
     }
-    return m->code32;
+    return m->code32 && (m->cpl == 0 || m->user);
 }
 
 /* -- Memory mode -------------------------------------------------------------------------------------------------- */
@@ -143,6 +143,13 @@ static void run_block(struct vp_vm *m, const struct insn *i)
     m->cur = i - 1; /* all is accounted for */
 }
 
+/* What host code relies on, after the interpreter had its turn. */
+static bool still_holds(struct vp_vm *m, unsigned assumes)
+{
+    if ((assumes & ASSUMES_UP) && (m->cpu.eflags & EF_DF)) return false;
+    return bt_x87_live(m, assumes & ASSUMES_FP);
+}
+
 struct leave bt_interpret(struct vp_vm *m, struct site *s, uint64_t budget, uint64_t flags)
 {
     const struct leave leaves = {.budget = -1};
@@ -166,8 +173,8 @@ struct leave bt_interpret(struct vp_vm *m, struct site *s, uint64_t budget, uint
     if (faulted) window_fill(m, bt->windows, bt->faults.address);
     if (!paid || retired != s->count || m->cpu.eip != s->next_eip || m->budget < paid) return leaves;
     if (atomic_load_explicit(&m->attn, memory_order_relaxed) || jump_key(m, 0) != bt->key) return leaves;
-    if (!bt_x87_live(m, s->fp_live)) return leaves;
     if ((m->view & VIEW_WINDOW) && window_is_stale(bt->windows)) return leaves;
+    if (!still_holds(m, s->assumes)) return leaves;
     bt->base = m->insns + (uint64_t)m->budget;
     return (struct leave){m->budget - paid, flags_raw(fl_get(m))};
 }

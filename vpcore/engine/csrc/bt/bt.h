@@ -26,6 +26,9 @@ enum { WARM = 24 /* executions that make a block worth translating */ };
 /* Set, it is used in place of WARM; tests have 1. */
 #define WARM_ENV "VPCORE_BT_WARM"
 
+/* What a block's host code has found out and relies on: x87 state on the host (front_x87.c), DF = 0. */
+enum { ASSUMES_FP = 1, ASSUMES_UP = 2 };
+
 /* Instructions that host code leaves to the interpreter, with the sentinel behind them: one that host code may not be
  * able to complete, or some of which it has no translation. */
 struct site {
@@ -33,7 +36,7 @@ struct site {
     uint32_t block_eip, next_eip;
     uint16_t rest; /* instructions of the block from the first of these on, which the block's entry has paid */
     uint16_t count;
-    bool fp_live;               /* the host code behind it runs x87 instructions without asking */
+    uint8_t assumes;            /* ASSUMES_ bits that the host code behind it was made under */
     const struct fp_note *note; /* of an x87 instruction just before, or NULL */
     struct insn insns[];
 };

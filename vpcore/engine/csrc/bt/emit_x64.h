@@ -58,6 +58,10 @@ enum {
     X_MOVSX_B = 0xfbe,
     X_MOVSX_W = 0xfbf,
     X_BT_IMM = 0xfba,
+    X_CMPXCHG = 0xfb1,
+    X_XADD = 0xfc1,
+    X_BSF = 0xfbc,
+    X_BSR = 0xfbd,
     X_SHLD_IMM = 0xfa4,
     X_SHRD_IMM = 0xfac,
     X_ADD = 0,
@@ -67,7 +71,17 @@ enum {
     X_XOR = 6,
     X_CMP = 7, /* also /digit of the forms with immediates */
 };
-enum { X_CC_S = 8, X_CC_NE = 5, X_CC_E = 4, X_CC_O = 0, X_CC_G = 15 };
+enum {
+    X_CC_S = 8,
+    X_CC_NE = 5,
+    X_CC_E = 4,
+    X_CC_O = 0,
+    X_CC_AE = 3,
+    X_CC_BE = 6,
+    X_CC_A = 7,
+    X_CC_LE = 14,
+    X_CC_G = 15
+};
 
 static inline uint8_t *x_runs_at(const struct emit *e) { return e->at + e->run; }
 

@@ -23,7 +23,7 @@ static struct site *make_site(struct front *f, unsigned count)
     s->next_eip = f->eip + last->off + last->len;
     s->rest = (uint16_t)(f->count - f->index);
     s->count = (uint16_t)count;
-    s->fp_live = f->fp_live;
+    s->assumes = (uint8_t)f->assumes;
     s->note = f->note_before;
     return s;
 }
@@ -32,6 +32,14 @@ struct site *f_site(struct front *f)
 {
     if (!f->site) f->site = make_site(f, 1);
     return f->site;
+}
+
+void f_site_if(struct front *f, unsigned cc)
+{
+    uint8_t *jump = x_jcc(f->e, cc);
+    struct site *s = f_site(f);
+
+    if (s) f_cold(f, jump, s, 0);
 }
 
 void f_cold(struct front *f, uint8_t *from, struct site *site, uint32_t eip)
@@ -180,7 +188,7 @@ static bool emit_insn(struct front *f)
 static unsigned count_foreign(struct front *f)
 {
     const unsigned index = f->index, flags = f->flags, cold_count = f->cold_count;
-    const bool fp_live = f->fp_live;
+    const unsigned assumes = f->assumes;
     const struct fp_note *note = f->note;
     const struct emit e = *f->e;
     uint64_t used = f->bt->arena_used;
@@ -189,7 +197,7 @@ static unsigned count_foreign(struct front *f)
     while (++f->index < f->count && !native) {
         native = emit_insn(f);
         f->flags = flags, f->cold_count = cold_count;
-        f->fp_live = fp_live, f->note = note;
+        f->assumes = assumes, f->note = note;
         f->full = f->closed = false;
         *f->e = e;
         f->bt->arena_used = used;
@@ -277,7 +285,8 @@ bool bt_translate(struct vp_vm *m, struct block *b)
     f.m = m, f.bt = bt, f.e = &bt->e, f.b = b, f.eip = m->block_eip;
     f.window = m->view & VIEW_WINDOW;
     bt->e.state = &f.flags;
-    f.index = 0, f.count = extent(b), f.cold_count = 0, f.full = f.closed = f.fp_live = false, f.note = NULL;
+    f.index = 0, f.count = extent(b), f.cold_count = 0, f.full = f.closed = false, f.assumes = 0;
+    f.note = NULL;
     emit_block(&f, t);
     if (f.full || bt->e.full) {
         b->host = others;

@@ -30,7 +30,7 @@ struct front {
     unsigned index, count;
     unsigned flags;                    /* IN_ bits */
     unsigned cold_count, cold_mark;    /* entries from cold_mark on belong to i and have no `back` yet */
-    bool fp_live;                      /* x87 state is on the host: front_x87.c */
+    unsigned assumes;                  /* ASSUMES_ bits */
     const struct fp_note *note;        /* of the instruction before, where nothing has stored it */
     const struct fp_note *note_before; /* the same when the one under translation began */
     bool window;                       /* memory mode */
@@ -68,6 +68,8 @@ void f_lea(struct front *f, int to); /* effective address */
 /* -- Cold code -- */
 /* The site of the instruction under translation; NULL (and f->full) where there is no room. */
 struct site *f_site(struct front *f);
+/* To the site where the host's condition holds, the guest's flags being in RBX. */
+void f_site_if(struct front *f, unsigned cc);
 /* Code behind the block for the jump whose displacement is at `from`: to the site, or on to EIP where that is NULL. */
 void f_cold(struct front *f, uint8_t *from, struct site *site, uint32_t eip);
 
@@ -79,7 +81,10 @@ void f_goto_eax(struct front *f);                          /* indirect */
 
 /* front_int.c: emit f->i, false where that is the interpreter's business. */
 bool front_insn(struct front *f);
-/* front_x87.c: the same for x87 instructions. */
+/* The same, each for what its file says. */
+bool front_mul(struct front *f);
+bool front_string(struct front *f);
+bool front_system(struct front *f);
 bool front_x87(struct front *f);
 /* front_flow.c: the same for control transfers and the stack. */
 bool front_flow(struct front *f);

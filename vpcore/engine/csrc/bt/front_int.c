@@ -438,10 +438,12 @@ static bool flag_bits(struct front *f)
     case OP_CLD:
         f_clobber(f);
         x_alu_mem_imm(f->e, 32, X_AND, eflags, ~(uint32_t)EF_DF);
+        f->assumes |= ASSUMES_UP;
         return true;
     case OP_STD:
         f_clobber(f);
         x_alu_mem_imm(f->e, 32, X_OR, eflags, EF_DF);
+        f->assumes &= ~(unsigned)ASSUMES_UP;
         return true;
     case OP_CLC:
     case OP_STC:
@@ -457,5 +459,6 @@ static bool flag_bits(struct front *f)
 bool front_insn(struct front *f)
 {
     return move(f) || alu(f) || test(f) || unary(f) || extend(f) || move_more(f) || shift(f) || conditional(f) ||
-           multiply(f) || bit_test(f) || flag_bits(f) || front_x87(f);
+           multiply(f) || bit_test(f) || flag_bits(f) || front_x87(f) || front_mul(f) || front_string(f) ||
+           front_system(f);
 }

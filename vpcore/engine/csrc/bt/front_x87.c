@@ -2,7 +2,7 @@
  *
  * A block's first x87 instruction asks whether the state is on the host with all exceptions masked, and CR0 lets it be
  * used (vp_vm.fp_off); else the interpreter executes it and brings the state there.  From then on sites see to it that
- * it stays so (struct site.fp_live).  FOP, FIP, FCS, FDP and FDS are what the guest seldom asks for: where the next
+ * it stays so (struct site.assumes).  FOP, FIP, FCS, FDP and FDS are what the guest seldom asks for: where the next
  * instruction is to overwrite them anyway they are not stored; FOP and FIP are stored as a number of struct fp_note.
  */
 #include "../x87.h"
@@ -61,9 +61,9 @@ static void guard(struct front *f)
 {
     struct emit *e = f->e;
 
-    if (f->fp_live) return;
+    if (f->assumes & ASSUMES_FP) return;
     f_save(f);
-    f->fp_live = true; /* after its site too */
+    f->assumes |= ASSUMES_FP; /* after its site too */
     struct site *s = f_site(f);
     x_rm(e, 32, X_MOVZX_B, RCX, vm_at(offsetof(struct vp_vm, fp_off)));
     x_byte(e, 0xe3), x_byte(e, 5); /* jrcxz, over the jump */
@@ -189,9 +189,7 @@ static bool load_control(struct front *f)
     x_rr(e, 32, X_GROUP3, 2, RAX); /* not */
     x_rr(e, 8, X_GROUP3 & ~1u, 0, RAX);
     x_byte(e, FPU_ALL);
-    uint8_t *unmasks = x_jcc(e, X_CC_NE);
-    struct site *s = f_site(f);
-    if (s) f_cold(f, unmasks, s, 0);
+    f_site_if(f, X_CC_NE);
     x_rm(e, 32, escape(f->i), extension(f->i), at);
     return true;
 }

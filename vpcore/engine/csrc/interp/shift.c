@@ -99,13 +99,14 @@ SHIFT_ROWS(SHR, shr)
 SHIFT_ROWS(SAR, sar)
 
 /* -- Double shifts ---------------------------------------------------------------------------------------------------
- * For 16 bits, counts over 16 are undefined; P6 shifts in the destination behind the source. */
+ * OF is as after the single ones.  For 16 bits, counts over 16 are undefined; P6 shifts in the destination behind the source. */
 
 static inline uint32_t shld32(struct vp_vm *m, uint32_t d, uint32_t s, unsigned n)
 {
     uint32_t r = d << n | s >> (32 - n);
     fl_set(m, 32, r, FL_AF);
-    fl_set_cf_of(m, d >> (32 - n) & 1, (r ^ d) >> 31);
+    bool cf = d >> (32 - n) & 1;
+    fl_set_cf_of(m, cf, top32(r) ^ cf);
     return r;
 }
 static inline uint16_t shld16(struct vp_vm *m, uint16_t d, uint16_t s, unsigned n)
@@ -113,14 +114,15 @@ static inline uint16_t shld16(struct vp_vm *m, uint16_t d, uint16_t s, unsigned 
     uint64_t wide = (uint64_t)d << 32 | (uint64_t)s << 16 | d;
     uint16_t r = (uint16_t)(wide << n >> 32);
     fl_set(m, 16, r, FL_AF);
-    fl_set_cf_of(m, wide >> (48 - n) & 1, (r ^ d) >> 15);
+    bool cf = wide >> (48 - n) & 1;
+    fl_set_cf_of(m, cf, top16(r) ^ cf);
     return r;
 }
 static inline uint32_t shrd32(struct vp_vm *m, uint32_t d, uint32_t s, unsigned n)
 {
     uint32_t r = d >> n | s << (32 - n);
     fl_set(m, 32, r, FL_AF);
-    fl_set_cf_of(m, d >> (n - 1) & 1, (r ^ d) >> 31);
+    fl_set_cf_of(m, d >> (n - 1) & 1, top32(r) ^ (r >> 30 & 1));
     return r;
 }
 static inline uint16_t shrd16(struct vp_vm *m, uint16_t d, uint16_t s, unsigned n)
@@ -128,7 +130,7 @@ static inline uint16_t shrd16(struct vp_vm *m, uint16_t d, uint16_t s, unsigned 
     uint64_t wide = (uint64_t)d << 32 | (uint64_t)s << 16 | d;
     uint16_t r = (uint16_t)(wide >> n);
     fl_set(m, 16, r, FL_AF);
-    fl_set_cf_of(m, wide >> (n - 1) & 1, (r ^ d) >> 15 & 1);
+    fl_set_cf_of(m, wide >> (n - 1) & 1, top16(r) ^ (r >> 14 & 1));
     return r;
 }
 

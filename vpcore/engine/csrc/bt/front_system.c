@@ -1,0 +1,200 @@
+/* front_system.c: flags as a whole, IF, and segment registers as sources; where no interrupt comes of it. */
+#include "front.h"
+
+static const struct x_mem eflags = {VM, X_NONE, 0, offsetof(struct vp_vm, cpu.eflags)};
+enum { OF_SHIFT = 11 };
+
+static bool is_mem(const struct front *f) { return f->i->form & FORM_MEM; }
+static bool is_wide(const struct front *f) { return f->i->form & FORM_OS32; }
+
+static void shift(struct emit *e, int reg, unsigned extension, unsigned count)
+{
+    x_rr(e, 32, X_SHIFT_IMM, (int)extension, reg);
+    x_byte(e, count);
+}
+enum { LEFT = 4, RIGHT = 5 };
+
+static void move_esp(struct front *f, int32_t n)
+{
+    x_rm(f->e, 32, X_LEA, guest(ESP), (struct x_mem){guest(ESP), X_NONE, 0, n});
+}
+
+/* -- PUSHF, POPF -------------------------------------------------------------------------------------------------- */
+
+/* In 32-bit code there is no virtual-8086 mode. */
+static void push_flags(struct front *f)
+{
+    struct emit *e = f->e;
+
+    f_clobber(f);
+    struct x_mem at = f_stack(f, ESP, -4, true);
+    x_rm(e, 32, X_MOV_R_RM, RAX, eflags);
+    x_alu_imm(e, 32, X_AND, RAX, ~(uint32_t)(EF_STATUS | EF_VM | EF_RF));
+    x_alu_imm(e, 32, X_OR, RAX, EF_ONE);
+    x_mov(e, RCX, FLAGS);
+    shift(e, RCX, RIGHT, RAW_AH_SHIFT);
+    x_alu_imm(e, 32, X_AND, RCX, RAW_AH);
+    x_rr(e, 32, X_OR << 3 | X_ALU_RM_R, RCX, RAX);
+    x_mov(e, RCX, FLAGS);
+    x_alu_imm(e, 32, X_AND, RCX, 1);
+    shift(e, RCX, LEFT, OF_SHIFT);
+    x_rr(e, 32, X_OR << 3 | X_ALU_RM_R, RCX, RAX);
+    x_rm(e, 32, X_MOV_RM_R, RAX, at);
+    move_esp(f, -4);
+}
+
+/* EFLAGS is in ECX, the value to come in EAX: to the interpreter with changes that have consequences (stack.c,
+ * event_set_eflags()).  At privilege 3 IF stays where IOPL is 0. */
+static void refuse_changes(struct front *f)
+{
+    const uint32_t never = EF_TF | EF_NT | EF_AC | EF_ID, absent = EF_RF | EF_VIF | EF_VIP;
+    bool user = f->m->user;
+    struct emit *e = f->e;
+
+    x_mov(e, RDX, RAX);
+    x_rr(e, 32, X_XOR << 3 | X_ALU_RM_R, RCX, RDX);
+    x_rr(e, 32, X_GROUP3, 0, RDX);
+    x_u32(e, user ? never : never | EF_IOPL);
+    f_site_if(f, X_CC_NE);
+    x_rr(e, 32, X_GROUP3, 0, RCX);
+    x_u32(e, user ? absent | EF_IOPL : absent);
+    f_site_if(f, X_CC_NE);
+    if (user) return;
+    x_rr(e, 32, X_GROUP3, 0, RDX);
+    x_u32(e, EF_IF);
+    uint8_t *same = x_jcc(e, X_CC_E);
+    x_alu_mem_imm(e, 8, X_CMP, vm_at(offsetof(struct vp_vm, intr)), 0);
+    f_site_if(f, X_CC_NE);
+    x_land(e, same);
+}
+
+static void pop_flags(struct front *f)
+{
+    const uint32_t taken = f->m->user ? EF_DF : EF_DF | EF_IF;
+    struct emit *e = f->e;
+
+    struct x_mem at = f_stack(f, ESP, 0, false);
+    f_clobber(f);
+    x_rm(e, 32, X_MOV_R_RM, RAX, at);
+    x_rm(e, 32, X_MOV_R_RM, RCX, eflags);
+    refuse_changes(f);
+    x_alu_imm(e, 32, X_AND, RCX, ~taken);
+    x_mov(e, RDX, RAX);
+    x_alu_imm(e, 32, X_AND, RDX, taken);
+    x_rr(e, 32, X_OR << 3 | X_ALU_RM_R, RDX, RCX);
+    x_rm(e, 32, X_MOV_RM_R, RCX, eflags);
+    x_mov(e, FLAGS, RAX);
+    x_alu_imm(e, 32, X_AND, FLAGS, RAW_AH);
+    shift(e, FLAGS, LEFT, RAW_AH_SHIFT);
+    shift(e, RAX, RIGHT, OF_SHIFT);
+    x_alu_imm(e, 32, X_AND, RAX, 1);
+    x_rr(e, 32, X_OR << 3 | X_ALU_RM_R, RAX, FLAGS);
+    f->flags = IN_RBX;
+    f->assumes &= ~(unsigned)ASSUMES_UP;
+    move_esp(f, 4);
+}
+
+/* -- CLI, STI ----------------------------------------------------------------------------------------------------- */
+
+static void clear_if(struct front *f)
+{
+    f_clobber(f);
+    x_alu_mem_imm(f->e, 32, X_AND, eflags, ~(uint32_t)EF_IF);
+}
+
+/* The instruction behind it is to come before any interrupt: so it is where none waits, and there is budget left, since
+ * only a look at the clock makes one. */
+static void set_if(struct front *f)
+{
+    struct emit *e = f->e;
+
+    f_clobber(f);
+    x_rm(e, 32, X_GROUP3, 0, eflags);
+    x_u32(e, EF_IF);
+    uint8_t *same = x_jcc(e, X_CC_NE);
+    x_alu_mem_imm(e, 8, X_CMP, vm_at(offsetof(struct vp_vm, intr)), 0);
+    f_site_if(f, X_CC_NE);
+    x_rr(e, 32, X_TEST_RM_R, BUDGET, BUDGET);
+    f_site_if(f, X_CC_LE);
+    x_alu_mem_imm(e, 32, X_OR, eflags, EF_IF);
+    x_land(e, same);
+}
+
+/* -- LAHF, SAHF --------------------------------------------------------------------------------------------------- */
+
+static void store_ah(struct front *f)
+{
+    const uint32_t ah = 0xff00;
+    struct emit *e = f->e;
+
+    f_clobber(f);
+    x_mov(e, RAX, FLAGS);
+    x_alu_imm(e, 32, X_AND, RAX, RAW_AH << RAW_AH_SHIFT);
+    x_alu_imm(e, 32, X_OR, RAX, EF_ONE << RAW_AH_SHIFT);
+    x_alu_imm(e, 32, X_AND, guest(EAX), ~ah);
+    x_rr(e, 32, X_OR << 3 | X_ALU_RM_R, RAX, guest(EAX));
+}
+
+static void load_ah(struct front *f)
+{
+    struct emit *e = f->e;
+
+    if (!(f->flags & IN_HOST)) {
+        x_mov(e, RAX, FLAGS);
+        x_byte(e, 0x04), x_byte(e, 0x7f); /* add al,127: OF where AL is 1 */
+    }
+    x_mov(e, RAX, guest(EAX));
+    x_byte(e, 0x9e); /* sahf */
+    f_made(f);
+}
+
+/* -- Segment registers as sources --------------------------------------------------------------------------------- */
+
+static void load_selector(struct front *f, int to)
+{
+    size_t at = offsetof(struct vp_vm, cpu.seg) + f->i->reg * sizeof(struct vp_seg);
+
+    x_rm(f->e, 32, X_MOVZX_W, to, vm_at(at + offsetof(struct vp_seg, sel)));
+}
+
+static void store_selector(struct front *f)
+{
+    if (is_mem(f)) {
+        struct x_mem at = f_operand(f, 16, true);
+        load_selector(f, RCX);
+        x_rm(f->e, 16, X_MOV_RM_R, RCX, at);
+    } else {
+        load_selector(f, guest(f->i->rm));
+    }
+}
+
+static void push_selector(struct front *f)
+{
+    struct x_mem at = f_stack(f, ESP, -4, true);
+
+    load_selector(f, RCX);
+    x_rm(f->e, 32, X_MOV_RM_R, RCX, at);
+    move_esp(f, -4);
+}
+
+bool front_system(struct front *f)
+{
+    bool privileged = f->m->cpl == 0;
+
+    switch (f->i->op) {
+    case OP_PAUSE: return true;
+    case OP_LAHF: store_ah(f); return true;
+    case OP_SAHF: load_ah(f); return true;
+    case OP_CLI: return privileged && (clear_if(f), true);
+    case OP_STI: return privileged && (set_if(f), true);
+    default: break;
+    }
+    if (!is_wide(f)) return false;
+    switch (f->i->op) {
+    case OP_PUSHF: push_flags(f); return true;
+    case OP_POPF: return (privileged || f->m->user) && (pop_flags(f), true);
+    case OP_MOV_Ev_Sw: store_selector(f); return true;
+    case OP_PUSH_Zs: push_selector(f); return true;
+    default: return false;
+    }
+}
