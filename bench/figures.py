@@ -2,13 +2,14 @@
 
     python bench/figures.py [--kit DIR]     DIR: a folder with the benchmark guest's bench.iso
 
-Each line is one figure with its unit.  Guests are timed by the host's clock; medians of several rounds where a round is
-short.  Nothing here passes or fails.
+Each line is one figure with its unit, one column an engine that can run here.  Guests are timed by the host's clock; medians
+of several rounds where a round is short.  Nothing here passes or fails.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import re
 import resource
@@ -20,97 +21,36 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import micro
+
 from vpcore.api import SerialView
-from vpcore.bus import Bus
-from vpcore.device import Device
-from vpcore.engine import Engine, EngineConfig, Exit
+from vpcore.engine.engine import probe
 from vpcore.machine import Machine
-from vpcore.ports import PortMap
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PC99: Final = ROOT / "machines" / "pc99.toml"
-PORT: Final = 0x300
 ROUNDS: Final = 5
-ACCESSES: Final = 200_000
-SECTORS: Final = 5_000
-SECTOR_WORDS: Final = 256
 IDLE_S: Final = 10.0
+SETTLE_S: Final = 2.0
 PROGRAMS: Final = ("fib", "sieve", "sha256")
-BUFFER: Final = 0x2000
+GOALS: Final = {
+    "port read by a Python handler, us": 0.6,
+    "rep insw of a sector, us": 3,
+    "line rises to its handler's first access, us": 5,
+    "idle guest at its prompt, % of a core": 2,
+    "resident memory of a 128 MB guest at its prompt, MB": 300,
+    "vpcore run to the first BIOS output, s": 0.5,
+}
 
 
-class Probe(Device[None]):
-    """A data port as a disk's: words one by one, or blocks."""
-
-    ports = PortMap(size=4)
-
-    @ports.read(0)
-    def _read(self) -> int:
-        return 0x5A
-
-    @ports.read(2, width=2)
-    def _word(self) -> int:
-        return 0x5A5A
-
-    @ports.read_block(2, width=2)
-    def _block(self, buffer: memoryview) -> int:
-        buffer[:] = bytes(len(buffer))
-        return len(buffer)
-
-
-def real_mode(code: bytes) -> Engine:
-    """An engine with *code* at 0:1000h, ready to run."""
-    bus = Bus()
-    device = Probe()
-    bus.map_ports(PORT, device, "probe", Probe.ports)
-    engine = Engine(EngineConfig(ram_size=1 << 20), bus, lambda: 0)
-    engine.ram[0x1000 : 0x1000 + len(code)] = code
-    engine.map(0, 1 << 20, engine.ram, engine.ram, 0)
-    return engine
-
-
-def time_loop(code: bytes, steps: int) -> float:
-    """Seconds a step of a program that ends in HLT."""
-    taken = []
-    for _ in range(ROUNDS):
-        engine = real_mode(code)
-        state = engine.get_state()
-        state["eip"] = 0x1000
-        state["seg"][1].update(sel=0, base=0)
-        engine.set_state(state)
-        start = time.perf_counter()
-        while engine.run() is not Exit.HALT:
-            pass
-        taken.append((time.perf_counter() - start) / steps)
-        engine.close()
-    return statistics.median(taken)
-
-
-def port_cost() -> float:
-    """Seconds of `in al, dx` through a Python handler: mov dx,300h; mov ecx,N; l: in al,dx; dec ecx; jnz l; hlt."""
-    code = b"\xba\x00\x03\x66\xb9" + ACCESSES.to_bytes(4, "little") + b"\xec\x66\x49\x75\xfb\xf4"
-    return time_loop(code, ACCESSES)
-
-
-def sector_cost() -> float:
-    """Seconds of `rep insw` of 256 words through a block handler."""
-    code = (
-        b"\xba\x02\x03\x66\xbb" + SECTORS.to_bytes(4, "little")
-        + b"\xbf" + BUFFER.to_bytes(2, "little") + b"\xb9" + SECTOR_WORDS.to_bytes(2, "little")
-        + b"\xf3\x6d\x66\x4b\x75\xf4\xf4"
-    )  # fmt: skip
-    return time_loop(code, SECTORS)
-
-
-def first_instruction() -> float:
+def first_instruction(engine: str) -> float:
     """Seconds from `vpcore run` to the first byte that the BIOS writes to its debug port."""
     taken = []
+    command = [sys.executable, "-m", "vpcore", "run", str(PC99), "--display", "none", "--serial", "none"]
+    command += ["--set", "debug.backend=stdio", "--engine", engine]
     for _ in range(ROUNDS):
         start = time.perf_counter()
-        command = [sys.executable, "-m", "vpcore", "run", str(PC99), "--display", "none", "--serial", "none"]
-        process = subprocess.Popen(
-            [*command, "--set", "debug.backend=stdio"], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
-        )
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
         assert process.stdout is not None
         process.stdout.read(1)
         taken.append(time.perf_counter() - start)
@@ -119,21 +59,39 @@ def first_instruction() -> float:
     return statistics.median(taken)
 
 
-def idle_share(image: Path) -> float:
-    """Share of one core that a guest costs while it waits at its shell prompt."""
-    with Machine.load(PC99, hda=image, serial="buffer") as machine:
-        machine.serial[0].wait_for("debian-mini:.*# ", timeout=300)
-        run_for(machine, 2)
-        before = resource.getrusage(resource.RUSAGE_SELF)
-        run_for(machine, IDLE_S)
-        after = resource.getrusage(resource.RUSAGE_SELF)
-    return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / IDLE_S
-
-
 def run_for(machine: Machine, seconds: float) -> None:
     """Run for some host time."""
     end = time.monotonic() + seconds
     machine.run(until=lambda: time.monotonic() >= end)
+
+
+def processor_time() -> float:
+    """Seconds that this process has used."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def resident_bytes() -> int:
+    """Of this process, guest RAM that was touched included."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def at_prompt(engine: str, image: Path) -> tuple[float, float, float]:
+    """Seconds to the guest's shell prompt; then its share of one core while it waits, and the process's resident bytes."""
+    with Machine.load(PC99, hda=image, serial="buffer", engine=engine) as machine:
+        start = time.monotonic()
+        machine.serial[0].wait_for("debian-mini:.*# ", timeout=300)
+        booted = time.monotonic() - start
+        run_for(machine, SETTLE_S)
+        before = processor_time()
+        run_for(machine, IDLE_S)
+        return booted, (processor_time() - before) / IDLE_S, resident_bytes()
+
+
+def alone(call: Callable[..., tuple[float, float, float]], *arguments: object) -> tuple[float, float, float]:
+    """Call in a fresh process: memory is its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(call, arguments)
 
 
 def marks(serial: SerialView, machine: Machine, name: str) -> tuple[float, int]:
@@ -144,15 +102,16 @@ def marks(serial: SerialView, machine: Machine, name: str) -> tuple[float, int]:
     return time.perf_counter() - start, machine.engine.stats().insns - before
 
 
-def kit(folder: Path, say: Callable[[str, float, str], None]) -> None:
+def kit(folder: Path, engine: str, say: Callable[[str, float], None]) -> None:
     """Boot of the benchmark guest, and its speed on some programs."""
-    with Machine.load(PC99, cdrom=folder / "bench.iso", boot="d", memory="512M", serial="buffer") as machine:
+    flags = {"cdrom": folder / "bench.iso", "boot": "d", "memory": "512M", "serial": "buffer", "engine": engine}
+    with Machine.load(PC99, **flags) as machine:
         start = time.perf_counter()
         machine.serial[0].wait_for("MARK boot end", timeout=600)
-        say("boot of the benchmark guest", time.perf_counter() - start, "s")
+        say("boot of the benchmark guest, s", time.perf_counter() - start)
         for name in PROGRAMS:
             seconds, insns = marks(machine.serial[0], machine, name)
-            say(f"{name}: {seconds:.2f} s,", insns / seconds / 1e6, "M guest instructions a second")
+            say(f"{name}, million guest instructions a second", insns / seconds / 1e6)
 
 
 def cpu_name() -> str:
@@ -161,24 +120,39 @@ def cpu_name() -> str:
     return match[1] if match else "unknown processor"
 
 
+def measure(engine: str, arguments: argparse.Namespace) -> None:
+    """All figures of one engine, printed one by one."""
+
+    def say(what: str, value: float) -> None:
+        goal = f"goal {GOALS[what]}" if what in GOALS else ""
+        print(f"{engine:8} {what:55} {value:10.3f}  {goal}".rstrip(), flush=True)
+
+    say("port read by a Python handler, us", micro.port_cost(engine) * 1e6)
+    say("rep insw of a sector, us", micro.sector_cost(engine) * 1e6)
+    to_line, to_handler = micro.interrupt_costs(engine)
+    say("timer's deadline to its line, us", to_line * 1e6)
+    say("line rises to its handler's first access, us", to_handler * 1e6)
+    say("vpcore run to the first BIOS output, s", first_instruction(engine))
+    if arguments.image.exists():
+        booted, idle, resident = alone(at_prompt, engine, arguments.image)
+        say("debian-mini from power-on to its prompt, s", booted)
+        say("idle guest at its prompt, % of a core", idle * 100)
+        say("resident memory of a 128 MB guest at its prompt, MB", resident / 2**20)
+    if arguments.kit is not None:
+        kit(arguments.kit, engine, say)
+
+
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    usable = [name for name, reason in probe().items() if not reason]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kit", type=Path, help="folder with bench.iso")
     parser.add_argument("--image", type=Path, default=ROOT / "build" / "debian-mini.img")
+    parser.add_argument("--engine", action="append", choices=usable, help="again for more (default: all that can run)")
     arguments = parser.parse_args()
-
-    def say(what: str, value: float, unit: str) -> None:
-        print(f"{what:50} {value:10.3f} {unit}", flush=True)
-
     print(f"{cpu_name()}, {os.cpu_count()} cores, Python {sys.version.split()[0]}, medians of {ROUNDS}")
-    say("port read by a Python handler", port_cost() * 1e6, "us")
-    say("rep insw of a sector", sector_cost() * 1e6, "us")
-    say("vpcore run to the first BIOS output", first_instruction(), "s")
-    if arguments.image.exists():
-        say("idle guest at its prompt", idle_share(arguments.image) * 100, "% of a core")
-    if arguments.kit is not None:
-        kit(arguments.kit, say)
+    for engine in arguments.engine or usable:
+        measure(engine, arguments)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from vpcore import config as configs
 from vpcore.config import MachineConfig, MachineTable
 from vpcore.device import DeviceType
 from vpcore.engine import probe
-from vpcore.engine.engine import PREFERENCE
+from vpcore.engine.engine import best_first
 from vpcore.errors import ConfigError
 from vpcore.machine import Machine
 from vpcore.plugins import Registered, device_types, load_file_type, make_plugin_manager, packages
@@ -112,8 +112,10 @@ PART_NAMES: Final = {
 
 def _engines() -> rich.table.Table:
     reasons = probe()
-    chosen = next(name for name in PREFERENCE if not reasons.get(name, "absent"))
-    table = _table("engine", "usable", "why not", title=f"--engine auto takes {chosen}")
+    order = best_first()
+    chosen = next(name for name in order if not reasons[name])
+    why = f"the first that is usable here of {', '.join(order)}"
+    table = _table("engine", "usable", "why not", title=f"--engine auto takes {chosen}: {why}")
     for name, reason in reasons.items():
         _row(table, name, "no" if reason else "yes", reason)
     return table

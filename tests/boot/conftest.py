@@ -29,11 +29,12 @@ def medium():
 
 @pytest.fixture
 def pc(request):
-    """A function that makes a pc99 with its first serial port in memory; the screen is saved when the test fails."""
+    """A function that makes a pc99 with its first serial port in memory, by the engine that a test asks for or the best."""
     machines = []
 
     def make(**flags):
         flags.setdefault("serial", "buffer")
+        flags.setdefault("engine", getattr(request, "param", "auto"))
         machine = Machine.load(PC99, **flags)
         machines.append(machine)
         return machine

@@ -9,8 +9,11 @@ import pytest
 pytestmark = pytest.mark.boot
 
 PROMPT = "debian-mini:.*# "
+each_engine = pytest.mark.parametrize("pc", ["interp", "bt"], indirect=True)
+"""Everything boots by the engine that `auto` takes; these, which are short, by the reference too."""
 
 
+@each_engine
 def test_seabios_reaches_its_boot_message_within_a_second_of_guest_time(pc):
     machine = pc()
 
@@ -19,6 +22,7 @@ def test_seabios_reaches_its_boot_message_within_a_second_of_guest_time(pc):
     assert "SeaBIOS" in machine.screen.text
 
 
+@each_engine
 def test_grub_rescue_floppy_reaches_its_prompt_and_lists_the_drives(pc, medium):
     machine = pc(fda=medium("grub-rescue-floppy"), boot="a")
 
@@ -29,6 +33,7 @@ def test_grub_rescue_floppy_reaches_its_prompt_and_lists_the_drives(pc, medium):
     machine.screen.wait_for_text(r"\(fd0\)", timeout=30)
 
 
+@each_engine
 def test_grub_rescue_cdrom_reaches_its_prompt_and_lists_the_drives(pc, medium):
     machine = pc(cdrom=medium("grub-rescue-cdrom"), boot="d")
 
@@ -39,6 +44,7 @@ def test_grub_rescue_cdrom_reaches_its_prompt_and_lists_the_drives(pc, medium):
     machine.screen.wait_for_text(r"\(cd\)|\(hd", timeout=30)
 
 
+@each_engine
 @pytest.mark.parametrize("megabytes", [64, 128])
 def test_memtest_starts_and_finds_the_memory_size(pc, medium, megabytes):
     machine = pc(cdrom=medium("memtest86+"), boot="d", memory=f"{megabytes}M")
@@ -47,12 +53,14 @@ def test_memtest_starts_and_finds_the_memory_size(pc, medium, megabytes):
     machine.screen.wait_for_text(r"Test #\d", timeout=60)
 
 
+@each_engine
 def test_ipxe_shows_its_banner(pc, medium):
     machine = pc(cdrom=medium("ipxe"), boot="d")
 
     machine.screen.wait_for_text(r"iPXE \d", timeout=90)
 
 
+@each_engine
 def test_grub_invaders_starts_by_multiboot(pc, medium):
     machine = pc(kernel=medium("invaders-kernel"))
 
@@ -88,6 +96,7 @@ def installer(pc, medium, append):
     )
 
 
+@each_engine
 def test_debian_installer_reaches_its_first_dialog_on_serial_by_direct_boot(pc, medium):
     machine = installer(pc, medium, "console=ttyS0,115200n8 vga=normal fb=false")
 
@@ -157,6 +166,7 @@ def settle(machine, seconds=0.3):
     machine.run(until=lambda: machine.clock.now >= end)
 
 
+@each_engine
 def test_debian_boots_from_disk_writes_a_file_powers_off_and_finds_it_again(pc, debian_image, tmp_path):
     disk = tmp_path / "disk.img"
     shutil.copy(debian_image, disk)

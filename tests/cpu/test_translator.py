@@ -21,12 +21,6 @@ def test_a_host_without_executable_memory_has_no_bt_and_says_why(monkeypatch, st
         Processor(engine="bt")
 
 
-def test_auto_does_not_choose_bt():
-    box = Processor(engine="auto")
-
-    assert box.engine.name == "interp"
-
-
 def test_blocks_that_do_not_fit_the_cache_drop_it_and_run_on():
     """More code than the least cache holds, twice: every block adds its own number."""
     box = Processor(engine="bt", cache_size=1 << 20)

@@ -6,6 +6,7 @@ exception in one of them is kept, stops the engine, and is raised by `run()`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Final, NamedTuple, Protocol
@@ -16,6 +17,8 @@ from vpcore.engine.callbacks import Callbacks
 from vpcore.engine.library import ffi, lib
 from vpcore.errors import EngineError
 
+log = logging.getLogger("vpcore.engine")
+
 CPU_MODELS: Final = {
     "486": lib.VP_CPU_486,
     "pentium": lib.VP_CPU_PENTIUM,
@@ -23,8 +26,8 @@ CPU_MODELS: Final = {
     "host": lib.VP_CPU_HOST,
 }
 CLOCKS: Final = {"realtime": lib.VP_CLOCK_REALTIME, "icount": lib.VP_CLOCK_ICOUNT}
-PREFERENCE: Final = ("kvm", "interp")
-"""What `auto` tries, best first.  Decision AUTO-WITHOUT-BT: `bt` runs by name only until it has proved itself."""
+PREFERENCE: Final = ("kvm", "bt", "interp")
+"""What `auto` tries, best first."""
 PAGE: Final = 4096
 TEXT_ROOM: Final = 128
 CODE_ROOM: Final = 15
@@ -173,11 +176,23 @@ class Engine:
     def select(self, name: str) -> str:
         """Let the engine *name* (or the best one, for `auto`) execute from here on; the name chosen."""
         if name == "auto":
-            name = next(each for each in PREFERENCE if not probe(self._vm).get(each, "absent"))
+            return self._select_best()
         if lib.vp_engine_select(self._vm, name.encode()) < 0:
             raise EngineError(f"engine {name!r} cannot be used: {self._error()}")
         self.name = name
         return name
+
+    def _select_best(self) -> str:
+        """The first of PREFERENCE that works; one that should and does not is a line in the log."""
+        for name in best_first():
+            try:
+                chosen = self.select(name)
+            except EngineError as error:
+                log.warning("%s: the next best is taken", error)
+            else:
+                log.info("engine %s, the best that works here", chosen)
+                return chosen
+        raise EngineError("no engine works here")
 
     # -- running --
 
@@ -370,6 +385,11 @@ def probe(vm: Any = ffi.NULL) -> dict[str, str]:
         usable = lib.vp_engine_probe(vm, name)
         reasons[_text(name)] = "" if usable else _text(lib.vp_error(vm))
     return reasons
+
+
+def best_first() -> list[str]:
+    """The engines there are, in the order in which `auto` tries them."""
+    return [name for name in PREFERENCE if name in probe()]
 
 
 def disassemble(code: bytes, eip: int = 0, bits: int = 32) -> tuple[str, int] | None:
