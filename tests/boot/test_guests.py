@@ -96,7 +96,6 @@ def installer(pc, medium, append):
     )
 
 
-@each_engine
 def test_debian_installer_reaches_its_first_dialog_on_serial_by_direct_boot(pc, medium):
     machine = installer(pc, medium, "console=ttyS0,115200n8 vga=normal fb=false")
 

@@ -8,9 +8,10 @@ from click.testing import CliRunner
 from vpcore import session
 from vpcore.cli import main
 from vpcore.engine import Engine, EngineConfig, Exit
-from vpcore.engine.engine import probe
+from vpcore.engine.engine import Stats, probe
+from vpcore.engine.library import ffi
 from vpcore.machine import Machine
-from vpcore.profile import NOBODY, Profiler
+from vpcore.profile import NOBODY, SIZES, Profiler
 
 ENGINES = [name for name, reason in probe().items() if not reason]
 TURNS = 1_000_000
@@ -118,6 +119,11 @@ def test_devices_are_counted_and_timed_by_name(machine):
     assert found[NOBODY].accesses == 1
     assert result.counters["port_calls"] == FEW_TURNS + 2
     assert 0 < found["card"].seconds < result.seconds
+
+
+def test_every_counter_of_the_engine_is_shown():
+    assert Stats._fields == tuple(name for name, _ in ffi.typeof("vp_stats").fields)
+    assert set(SIZES) < set(Stats._fields)
 
 
 def test_the_parts_are_the_whole(machine):

@@ -117,6 +117,13 @@ class Stats(NamedTuple):
     port_calls: int
     mmio_calls: int
     cache_bytes: int
+    """Of decoded blocks; the sizes are what is used now, the others only grow."""
+    window_fills: int
+    window_faults: int
+    code_bytes: int
+    code_room: int
+    record_bytes: int
+    record_room: int
 
 
 class Place(NamedTuple):

@@ -217,4 +217,5 @@ void vp_get_stats(vp_vm *m, vp_stats *out)
 {
     *out = m->stats;
     out->insns = vp_insns(m);
+    if (m->engine->stats) m->engine->stats(m, out);
 }

@@ -16,6 +16,7 @@ struct vp_engine {
     void (*forget_page)(struct vp_vm *m, uint32_t lin);
     void (*forget_writes)(struct vp_vm *m, uint32_t first, uint32_t last);
     void (*cut)(struct vp_vm *m); /* leave the block after this instruction: a device may have changed anything */
+    void (*stats)(const struct vp_vm *m, vp_stats *out); /* adds what is its own; may be NULL */
     void (*destroy)(struct vp_vm *m);
 };
 extern const struct vp_engine engine_interp, engine_bt;

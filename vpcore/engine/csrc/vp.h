@@ -181,6 +181,8 @@ int vp_disas(const uint8_t *code, size_t avail, int bits, uint32_t eip, char *te
 typedef struct vp_stats {
     uint64_t insns, blocks_built, blocks_run, cache_flushes, tlb_fills, tlb_flushes, smc_hits, faults, interrupts;
     uint64_t port_calls, mmio_calls, cache_bytes, window_fills, window_faults;
+    uint64_t code_bytes, code_room;     /* of translated code: used, and at most */
+    uint64_t record_bytes, record_room; /* of what the translator keeps beside it */
 } vp_stats;
 void vp_get_stats(vp_vm *vm, vp_stats *out);
 

@@ -302,6 +302,16 @@ static void bt_forget_writes(struct vp_vm *m, uint32_t first, uint32_t last)
     if (bt_of(m)->windows) window_forget_writes(bt_of(m)->windows, first, last);
 }
 
+static void bt_stats(const struct vp_vm *m, vp_stats *out)
+{
+    const struct bt *bt = bt_of(m);
+
+    out->code_bytes = (uint64_t)(bt->e.at - bt->mem.rw);
+    out->code_room = bt->mem.size;
+    out->record_bytes = bt->arena_used;
+    out->record_room = bt->arena_size;
+}
+
 const struct vp_engine engine_bt = {
     .name = "bt",
     .probe = bt_probe,
@@ -312,5 +322,6 @@ const struct vp_engine engine_bt = {
     .forget_page = bt_forget_page,
     .forget_writes = bt_forget_writes,
     .cut = block_cut,
+    .stats = bt_stats,
     .destroy = bt_destroy,
 };
