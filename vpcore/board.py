@@ -195,6 +195,23 @@ class Board:
         """A file that a machine file names, relative to that file."""
         return self._parts.backends.find(path)
 
+    def firmware(self, chosen: str, places: tuple[str, ...], kind: str) -> tuple[Path, bytes]:
+        """The ROM image *chosen* by the device's key `rom`, or without one the first that there is of *places*.
+
+        Raises `ConfigError` saying what to install; *kind* is what the image is.
+        """
+        paths = [self.find(chosen)] if chosen else [Path(place) for place in places]
+        path = next((path for path in paths if path.is_file()), None)
+        if path is None and chosen:
+            raise ConfigError(f"{paths[0]}: no such {kind} image")
+        if path is None:
+            msg = f"no {kind} found in {', '.join(places)}: install the package `seabios`, or set {self.name}.rom"
+            raise ConfigError(msg)
+        try:
+            return path, path.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+
 
 @attrs.frozen
 class BuiltCallback:

@@ -10,7 +10,7 @@ import attrs
 from vpcore.board import Board
 from vpcore.device import DeviceType
 from vpcore.memory import Memory
-from vpcore.pci import PciBus, PciFunction, PciId
+from vpcore.pci import PciBus, PciFunction
 from vpcore.ports import PortMap
 
 from . import regs_i440fx as regs
@@ -114,15 +114,7 @@ class I440fxConfig:
 
 def build(config: I440fxConfig, board: Board) -> I440fx:  # noqa: ARG001 - nothing to configure
     """Put the bridge on the bus that it reaches."""
-    ident = PciId(
-        regs.VENDOR,
-        regs.DEVICE,
-        regs.CLASS,
-        revision=regs.REVISION,
-        subsystem_vendor=regs.SUBSYSTEM_VENDOR,
-        subsystem=regs.SUBSYSTEM,
-    )
-    bridge = I440fx(fn=board.pci(0, 0, ident), bus=board.pci_bus, memory=board.memory)
+    bridge = I440fx(fn=board.pci(0, 0, regs.IDENT), bus=board.pci_bus, memory=board.memory)
     board.map_ports(Port.CONFADD, bridge)
     board.map_ports(Port.CONFDATA, bridge, bridge.data_ports)
     return bridge

@@ -10,7 +10,7 @@ import attrs
 from vpcore.board import ISA_LINES, Board
 from vpcore.device import DeviceType
 from vpcore.irq import Line, LineInput
-from vpcore.pci import PciFunction, PciId
+from vpcore.pci import PciFunction
 from vpcore.ports import PortMap
 from vpcore.wires import Power, Processor
 
@@ -112,16 +112,8 @@ class Piix3Config:
 
 def build(config: Piix3Config, board: Board) -> Piix3:  # noqa: ARG001 - nothing to configure
     """Wire the bridge between the PCI interrupts and the ISA lines."""
-    ident = PciId(
-        regs.VENDOR,
-        regs.DEVICE,
-        regs.CLASS,
-        revision=regs.REVISION,
-        subsystem_vendor=regs.SUBSYSTEM_VENDOR,
-        subsystem=regs.SUBSYSTEM,
-    )
     bridge = Piix3(
-        fn=board.pci(regs.SLOT, 0, ident),
+        fn=board.pci(regs.SLOT, 0, regs.IDENT),
         pirq=board.pci_bus.pirq,
         isa_line=lambda irq: board.line(irq, shared=True),
         hard_reset=lambda: board.service(Power).reset(),  # type: ignore[type-abstract]

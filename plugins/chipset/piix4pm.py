@@ -14,7 +14,7 @@ from vpcore.device import DeviceType
 from vpcore.errors import ConfigError
 from vpcore.irq import Line, LineInput
 from vpcore.log import DeviceLog
-from vpcore.pci import PciFunction, PciId
+from vpcore.pci import PciFunction
 from vpcore.ports import PortMap
 from vpcore.wires import Power, PowerButton
 
@@ -281,16 +281,8 @@ class Piix4PmConfig:
 
 def build(config: Piix4PmConfig, board: Board) -> Piix4Pm:  # noqa: ARG001 - nothing to configure
     """Wire the function to SCI, the power supply and the clock's interrupt."""
-    ident = PciId(
-        regs.VENDOR,
-        regs.DEVICE,
-        regs.CLASS,
-        revision=regs.REVISION,
-        subsystem_vendor=regs.SUBSYSTEM_VENDOR,
-        subsystem=regs.SUBSYSTEM,
-    )
     pm = Piix4Pm(
-        fn=board.pci(regs.SLOT, regs.FUNCTION, ident),
+        fn=board.pci(regs.SLOT, regs.FUNCTION, regs.IDENT),
         sci=board.line(regs.SCI_IRQ, shared=True),
         clock=board.clock,
         log=board.log,

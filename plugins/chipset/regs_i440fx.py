@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-VENDOR: Final = 0x8086
-DEVICE: Final = 0x1237
-REVISION: Final = 0x02
-CLASS: Final = 0x060000
-SUBSYSTEM_VENDOR: Final = 0x1AF4
-SUBSYSTEM: Final = 0x1100
+from vpcore.pci import PciId
+
+IDENT: Final = PciId(0x8086, 0x1237, 0x060000, revision=2, subsystem_vendor=0x1AF4, subsystem=0x1100)
 """What SeaBIOS recognizes as a virtual machine with a fw_cfg device (fw/paravirt.c); the real chip has none."""
 
 

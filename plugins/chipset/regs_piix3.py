@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-VENDOR: Final = 0x8086
-DEVICE: Final = 0x7000
-REVISION: Final = 0x00
-CLASS: Final = 0x060100
-SUBSYSTEM_VENDOR: Final = 0x1AF4
-SUBSYSTEM: Final = 0x1100
+from vpcore.pci import PciId
+
+IDENT: Final = PciId(0x8086, 0x7000, 0x060100, revision=0, subsystem_vendor=0x1AF4, subsystem=0x1100)
 SLOT: Final = 1
 
 

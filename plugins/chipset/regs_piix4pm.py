@@ -6,12 +6,9 @@ from __future__ import annotations
 
 from typing import Final
 
-VENDOR: Final = 0x8086
-DEVICE: Final = 0x7113
-REVISION: Final = 0x03
-CLASS: Final = 0x068000
-SUBSYSTEM_VENDOR: Final = 0x1AF4
-SUBSYSTEM: Final = 0x1100
+from vpcore.pci import PciId
+
+IDENT: Final = PciId(0x8086, 0x7113, 0x068000, revision=3, subsystem_vendor=0x1AF4, subsystem=0x1100)
 SLOT: Final = 1
 FUNCTION: Final = 3
 SCI_IRQ: Final = 9

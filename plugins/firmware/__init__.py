@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 from vpcore_plugins.firmware import bootrom, smbios
-from vpcore_plugins.firmware.boot import BootLoader, read_file, read_kernel
+from vpcore_plugins.firmware.boot import BootLoader, read_kernel
 from vpcore_plugins.firmware.fw_cfg import FwCfgDevice
 from vpcore_plugins.firmware.regs import E820, CmosBoot, Key, Reg, SystemStates
 
@@ -51,18 +51,10 @@ def found() -> str:
 
 
 def _find_rom(config: FirmwareConfig, board: Board) -> bytes:
-    places = [board.find(config.rom)] if config.rom else [Path(place) for place in PLACES]
-    for place in places:
-        if place.is_file():
-            data = read_file(place)
-            if len(data) not in ROM_SIZES:
-                raise ConfigError(f"{place}: a BIOS image must be 64, 128 or 256 KB (got {len(data)} bytes)")
-            return data
-    if config.rom:
-        raise ConfigError(f"{places[0]}: no such BIOS image")
-    raise ConfigError(
-        f"no SeaBIOS found in {', '.join(PLACES)}: install the package `seabios`, or set {config.name}.rom"
-    )
+    place, data = board.firmware(config.rom, PLACES, "BIOS")
+    if len(data) not in ROM_SIZES:
+        raise ConfigError(f"{place}: a BIOS image must be 64, 128 or 256 KB (got {len(data)} bytes)")
+    return data
 
 
 def _map_rom(rom: bytes, board: Board) -> None:

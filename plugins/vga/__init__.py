@@ -47,18 +47,10 @@ def found() -> str:
 
 
 def _read_rom(config: VgaConfig, board: Board) -> bytes:
-    places = [board.find(config.rom)] if config.rom else [Path(place) for place in PLACES]
-    for place in places:
-        if place.is_file():
-            data = place.read_bytes()
-            if not data.startswith(ROM_SIGNATURE) or len(data) > ROM_SIZE:
-                raise ConfigError(f"{place}: not a VGA BIOS: an option ROM of up to 64 KB begins with 55 AA")
-            return data
-    if config.rom:
-        raise ConfigError(f"{places[0]}: no such VGA BIOS image")
-    raise ConfigError(
-        f"no VGA BIOS found in {', '.join(PLACES)}: install the package `seabios`, or set {config.name}.rom"
-    )
+    place, data = board.firmware(config.rom, PLACES, "VGA BIOS")
+    if not data.startswith(ROM_SIGNATURE) or len(data) > ROM_SIZE:
+        raise ConfigError(f"{place}: not a VGA BIOS: an option ROM of up to 64 KB begins with 55 AA")
+    return data
 
 
 def _rom_window(data: bytes, board: Board) -> Window:

@@ -48,7 +48,7 @@ def test_without_seabios_the_error_says_what_to_install(make_pc, monkeypatch):
     """And how to name another file."""
     monkeypatch.setattr("vpcore_plugins.firmware.PLACES", ("/nowhere/bios.bin",))
     with pytest.raises(
-        ConfigError, match=r"no SeaBIOS found in /nowhere/bios.bin: install the package `seabios`, or set firmware.rom"
+        ConfigError, match=r"no BIOS found in /nowhere/bios.bin: install the package `seabios`, or set firmware.rom"
     ):
         make_pc(rom="")
 
