@@ -90,28 +90,68 @@ static unsigned decode_run(struct vp_vm *m, const uint8_t *code, unsigned avail,
     return count;
 }
 
+enum { INDEX_MOST = (1 << INDEX_BITS) / 4 * 3, ARENA_FIRST = ARENA_UNIT /* no block is at 0 */ };
+
 static struct block *allocate(struct vp_vm *m, unsigned count)
 {
     struct interp *it = m->interp;
-    uint64_t size = sizeof(struct block) + (count + 1) * sizeof(struct insn);
+    uint64_t size = (sizeof(struct block) + (count + 1) * sizeof(struct insn) + ARENA_UNIT - 1) & ~(ARENA_UNIT - 1ull);
 
-    if (it->used + size > m->config.cache_size) block_drop_all(m);
+    if (it->used + size > m->config.cache_size || it->indexed > INDEX_MOST) block_drop_all(m);
     struct block *b = (struct block *)(it->arena + it->used);
+    b->size = (uint32_t)size;
     m->stats.cache_bytes = it->used += size;
     return b;
 }
 
-static struct block **bucket(struct interp *it, uint32_t phys, bool code32)
+/* Where the search for a block begins. */
+static unsigned home(uint32_t phys)
 {
-    return &it->hash[(phys ^ phys >> HASH_BITS ^ code32) & ((1 << HASH_BITS) - 1)];
+    enum { PAGE_PLACES_SHIFT = 7, SPREAD = 0x9e3779b1 };
+    uint32_t page = (phys >> PAGE_SHIFT) * (uint32_t)SPREAD >> (32 - INDEX_BITS + PAGE_PLACES_SHIFT);
+
+    return page << PAGE_PLACES_SHIFT | (phys & ~PAGE_MASK) >> (PAGE_SHIFT - PAGE_PLACES_SHIFT);
+}
+
+static unsigned after(unsigned place) { return (place + 1) & ((1 << INDEX_BITS) - 1); }
+
+static uint32_t where_of(const struct interp *it, const struct block *b)
+{
+    return (uint32_t)((const uint8_t *)b - it->arena + ARENA_FIRST) / ARENA_UNIT << 1 | b->code32;
+}
+
+static struct block *look_up(const struct interp *it, uint32_t phys, bool code32)
+{
+    for (unsigned k = home(phys); it->index[k].where != INDEX_FREE; k = after(k)) {
+        uint32_t where = it->index[k].where;
+        if (it->index[k].phys == phys && where != INDEX_GONE && (where & 1) == code32)
+            return (struct block *)(it->arena + (uint64_t)(where >> 1) * ARENA_UNIT - ARENA_FIRST);
+    }
+    return NULL;
+}
+
+static void index_block(struct interp *it, const struct block *b)
+{
+    unsigned k = home(b->phys);
+
+    while (it->index[k].where > INDEX_GONE) k = after(k);
+    it->indexed += it->index[k].where == INDEX_FREE;
+    it->index[k] = (struct indexed){b->phys, where_of(it, b)};
+}
+
+static void unindex_block(struct interp *it, const struct block *b)
+{
+    unsigned k = home(b->phys);
+
+    while (it->index[k].where != where_of(it, b)) k = after(k);
+    it->index[k].where = INDEX_GONE;
 }
 
 static void link_block(struct vp_vm *m, struct block *b)
 {
-    struct block **head = bucket(m->interp, b->phys, b->code32), **page = &m->interp->pages[b->phys >> PAGE_SHIFT];
+    struct block **page = &m->interp->pages[b->phys >> PAGE_SHIFT];
 
-    b->next = *head;
-    *head = b;
+    index_block(m->interp, b);
     b->page_next = *page;
     *page = b;
     mem_code_mark(m, b->phys, b->bytes);
@@ -142,9 +182,8 @@ static struct block *build(struct vp_vm *m, uint32_t phys)
 struct block *block_at(struct vp_vm *m, uint64_t phys)
 {
     if (phys >> 32) return NULL;
-    for (struct block *b = *bucket(m->interp, (uint32_t)phys, m->code32); b; b = b->next)
-        if (b->phys == phys && b->code32 == m->code32) return b;
-    return build(m, (uint32_t)phys);
+    struct block *b = look_up(m->interp, (uint32_t)phys, m->code32);
+    return b ? b : build(m, (uint32_t)phys);
 }
 
 /* -- Leaving early ------------------------------------------------------------------------------------------------ */
@@ -174,17 +213,9 @@ void block_uncut(struct vp_vm *m)
 
 /* -- Invalidation ------------------------------------------------------------------------------------------------- */
 
-static void unhash(struct interp *it, struct block *b)
-{
-    struct block **at = bucket(it, b->phys, b->code32);
-
-    while (*at != b) at = &(*at)->next;
-    *at = b->next;
-}
-
 static void kill(struct vp_vm *m, struct block *b)
 {
-    unhash(m->interp, b);
+    unindex_block(m->interp, b);
     if (b == m->interp->running) block_cut(m);
     b->insns[0].fn = b->first = stale;
     if (m->interp->tier) m->interp->tier->died(m, b);
@@ -239,10 +270,13 @@ void block_drop_all(struct vp_vm *m)
         uint32_t page = b->phys >> PAGE_SHIFT;
         it->pages[page] = NULL;
         mem_code_none(m, page);
-        at += sizeof *b + (b->count + 1u) * sizeof(struct insn);
+        at += b->size;
     }
-    memset(it->hash, 0, sizeof it->hash);
-    for (unsigned k = 0; k < 1 << JUMP_BITS; k++) it->jumps[k].key = JUMP_NONE;
+    if (it->indexed) {
+        memset(it->index, 0, sizeof it->index);
+        memset(it->jumps, 0, sizeof it->jumps);
+    }
+    it->indexed = 0;
     m->stats.cache_bytes = it->used = 0;
     it->drop = false;
     if (it->tier) it->tier->dropped(m);
@@ -253,7 +287,7 @@ void block_drop_all(struct vp_vm *m)
 
 bool block_create(struct vp_vm *m)
 {
-    const uint64_t least = sizeof(struct block) + (BLOCK_MAX + 1) * sizeof(struct insn);
+    const uint64_t least = sizeof(struct block) + (BLOCK_MAX + 1) * sizeof(struct insn) + ARENA_UNIT;
 
     struct interp *it = m->interp = mem_reserve(sizeof *it);
     if (!it) return false;

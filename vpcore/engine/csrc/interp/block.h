@@ -5,19 +5,20 @@
 
 enum {
     BLOCK_MAX = 64, /* instructions */
-    HASH_BITS = 16, /* of the table by physical address */
-    JUMP_BITS = 13, /* of the table by linear address */
+    INDEX_BITS = 19, /* of the table by physical address */
+    JUMP_BITS = 16,  /* of the table by linear address */
 };
 
 /* Straight-line code on one page, ended by an instruction with the trait `end`, the page, or BLOCK_MAX; behind the
  * last instruction stands a sentinel. */
 struct block {
-    struct block *next;      /* in the bucket of its hash */
     struct block *page_next; /* of the same page */
     uint32_t phys;
+    uint32_t size; /* of it in the arena */
     uint16_t bytes;
     uint8_t count, code32;
-    uint16_t heat;       /* times it was entered, for a tier */
+    uint32_t heat_eip;   /* where it was entered */
+    uint16_t heat;       /* times it was entered there in a row, for a tier */
     insn_fn first;       /* the interpreter's handler of insns[0], which a tier may have exchanged */
     const uint8_t *host; /* a tier's code for it */
     struct translation *translation;
@@ -36,7 +37,14 @@ struct jump {
     uint64_t key;
     struct block *block;
 };
-#define JUMP_NONE UINT64_MAX
+#define JUMP_NONE 0 /* no generation is 0 */
+
+/* A place of the table by physical address: open addressing, blocks of a page near each other. */
+struct indexed {
+    uint32_t phys;
+    uint32_t where; /* in the arena, in units, times 2, plus 1 for 32-bit code; or INDEX_ */
+};
+enum { ARENA_UNIT = 16, INDEX_FREE = 0, INDEX_GONE = 1 };
 
 struct interp {
     uint64_t stop_at;    /* vp_insns() at which run() ends */
@@ -53,7 +61,8 @@ struct interp {
     uint64_t used;
     struct insn scratch[BLOCK_MAX + 1];   /* a block being built, or a part of one being executed */
     struct jump jumps[1 << JUMP_BITS];
-    struct block *hash[1 << HASH_BITS];
+    unsigned indexed; /* places of `index` that are not free */
+    struct indexed index[1 << INDEX_BITS];
 };
 
 bool block_create(struct vp_vm *m);

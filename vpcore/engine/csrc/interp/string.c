@@ -89,10 +89,16 @@ static void copy_up(uint8_t *to, const uint8_t *from, uint32_t count, unsigned s
 
 static void fill(uint8_t *to, uint32_t value, uint32_t count, unsigned size)
 {
-    if (size == 1)
-        memset(to, (int)value, count);
-    else
-        for (uint32_t k = 0; k < count * size; k += size) memcpy(to + k, &value, size);
+    const uint32_t times = size == 1 ? 0x01010101u : size == 2 ? 0x00010001u : 1;
+    uint32_t four = (size == 4 ? value : value & ((1u << 8 * size) - 1)) * times, bytes = count * size;
+
+    if (four == (four & 0xff) * 0x01010101u) {
+        memset(to, (int)four, bytes);
+        return;
+    }
+    uint32_t k = 0;
+    for (; k + sizeof four <= bytes; k += sizeof four) memcpy(to + k, &four, sizeof four);
+    memcpy(to + k, &four, bytes - k);
 }
 
 /* Elements moved at once, 0 where it has to be one by one. */
