@@ -94,9 +94,11 @@ class Writer:
 
     def _two(self, _wide: bool) -> bytes:
         opcode = self._rng.choice(WITH_MODRM)
-        # a bit string's offset may be anything: register form only
-        bits = opcode in (0x0FA3, 0x0FAB, 0x0FB3, 0x0FBB)
-        return opcode.to_bytes(2 if opcode > 0xFF else 1, "big") + self.modrm(memory=0 if bits else 0.55)
+        code = opcode.to_bytes(2 if opcode > 0xFF else 1, "big") + self.modrm()
+        if opcode in (0x0FA3, 0x0FAB, 0x0FB3, 0x0FBB) and self._rng.random() < 0.9:
+            # a bit string's offset may be anything: mostly one that lies in or near the window
+            code = b"\x0f\xbe" + bytes([MOD_REG << 6 | (code[2] >> 3 & 7) << 3]) + code
+        return bytes([REP]) + code if self._rng.random() < 0.02 else code
 
     def _bits(self, _wide: bool) -> bytes:
         opcode = self._rng.choice((0xBA, 0xA4, 0xAC))

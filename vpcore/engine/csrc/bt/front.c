@@ -167,18 +167,24 @@ static unsigned extent(const struct block *b)
     return k + 1;
 }
 
+/* Before other instructions the prefix means nothing. */
+static bool is_repeated(const struct insn *i)
+{
+    return (i->prefix & (PFX_REP | PFX_REPNE)) && (op_info[i->op].traits & (TRAIT_REP | TRAIT_REPZ));
+}
+
 /* Emit one instruction; false, and nothing emitted, where it is the interpreter's.  What is no instruction has no
  * length. */
 static bool emit_insn(struct front *f)
 {
     const struct insn *i = f->i = &f->b->insns[f->index];
-    bool plain = i->len && (!(i->form & FORM_MEM) || (i->form & FORM_AS32));
+    bool plain = i->len && (!(i->form & FORM_MEM) || (i->form & FORM_AS32)) && !is_repeated(i);
 
     f->site = NULL;
     f->cold_mark = f->cold_count;
     f->e->touch_count = 0;
     f->note_before = f->note;
-    if (!plain || (i->prefix & (PFX_REP | PFX_REPNE)) || !(front_insn(f) || front_flow(f))) return false;
+    if (!plain || !(front_insn(f) || front_flow(f))) return false;
     cold_touches(f);
     for (unsigned k = f->cold_mark; k < f->cold_count; k++) f->cold[k].back = x_runs_at(f->e);
     return true;

@@ -61,6 +61,8 @@ void f_made_multiply(struct front *f);
 struct x_mem f_operand(struct front *f, unsigned bits, bool write);
 /* The same to stand beside a register that has no REX form: CH. */
 struct x_mem f_operand_low(struct front *f, unsigned bits, bool write);
+/* The same for the linear address in ESI; the guest's flags are in RBX. */
+struct x_mem f_linear(struct front *f, unsigned bits, bool write);
 /* The same for the linear address reg + disp in the stack segment. */
 struct x_mem f_stack(struct front *f, unsigned reg, int32_t disp, bool write);
 void f_lea(struct front *f, int to); /* effective address */

@@ -83,6 +83,8 @@ struct x_mem f_operand_low(struct front *f, unsigned bits, bool write)
     return reach(f, bits, write);
 }
 
+struct x_mem f_linear(struct front *f, unsigned bits, bool write) { return reach(f, bits, write); }
+
 struct x_mem f_stack(struct front *f, unsigned reg, int32_t disp, bool write)
 {
     if (f->window) return (struct x_mem){guest(reg), X_NONE, X_GUEST, disp};
