@@ -166,6 +166,29 @@ def test_a_fault_in_the_middle_leaves_the_registers_at_the_element(box):
     assert box.fault_eip == CODE + 12
 
 
+def test_a_descending_fault_leaves_the_registers_at_the_element(box):
+    """SDM 2, REP: the page below is missing; the fault is the highest element's there, not the lowest one's."""
+    box = Box()
+    box.page_32()
+    box.map_32(0x500000, 0x200000)
+
+    box.run(f"mov edi, {0x500000 + 8}\nmov esi, {0x500000 + 0x800}\nmov ecx, 5\nstd\nrep movsd\nhlt")
+
+    assert box.fault == (14, 2)
+    assert box.cpu.cr2 == 0x500000 - 4
+    assert (box.cpu.gpr[ECX], box.cpu.gpr[EDI], box.cpu.gpr[ESI]) == (2, 0x500000 - 4, 0x500000 + 0x800 - 12)
+
+
+def test_code_that_a_descending_string_overwrites_is_seen():
+    box = Box()
+    box.load(b"\xb3\x01\xc3", 0x20000)
+
+    box.run("call 0x20000\nmov esi, ebx\nmov edi, 0x20010\nmov ecx, 17\nmov al, 0x90\nstd\nrep stosb\n"
+            "mov byte [0x20010], 0xc3\nmov bl, 5\ncall 0x20000\nhlt")  # fmt: skip
+
+    assert (box.cpu.gpr[ESI], box.cpu.gpr[3]) == (1, 5)
+
+
 def test_a_repeated_string_goes_on_after_the_page_was_mapped():
     box = Box()
     box.page_32()

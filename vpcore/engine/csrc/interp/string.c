@@ -3,7 +3,7 @@
  * Each element is read, checked, written and counted before the next one, so a fault leaves the registers at the
  * element that caused it.  A repeated instruction gives way after a chunk, and after each element while something asks
  * for attention (a trap after each iteration: SDM 3B 17.3.1.4); it then stays at its own EIP and is not counted as
- * retired. Runs of elements within a page go by memmove, memset or one call of a device, where DF is 0 and no check
+ * retired. Runs of elements within a page go by memmove, memset or (where DF is 0) one call of a device, where no check
  * stands in the way.
  */
 #include "../io.h"
@@ -71,6 +71,28 @@ static uint8_t *span(struct vp_vm *m, const struct insn *i, unsigned seg, unsign
     return n ? mmu_span(m, m->sacc[seg].base + areg(m, i, reg), &n, acc) : NULL;
 }
 
+/* How many of `count` elements at seg:[reg] and below lie on one page and are plainly allowed. */
+static uint32_t run_down(struct vp_vm *m, const struct insn *i, unsigned seg, unsigned reg, unsigned size,
+                         uint32_t count, enum access acc)
+{
+    uint32_t at = areg(m, i, reg), in_page = (m->sacc[seg].base + at) & ~PAGE_MASK;
+    int64_t last = acc == ACC_WRITE ? m->sacc[seg].wr_last : m->sacc[seg].rd_last;
+    uint64_t end = (uint64_t)at + size;
+
+    if (in_page + size > PAGE_SIZE || (int64_t)end - 1 > last || (!(i->form & FORM_AS32) && end > 0x10000)) return 0;
+    uint32_t most = (in_page < at ? in_page : at) / size + 1;
+    return count < most ? count : most;
+}
+
+/* Host memory of the lowest of `count` elements at seg:[reg] and below; it is the highest one that faults. */
+static uint8_t *span_down(struct vp_vm *m, const struct insn *i, unsigned seg, unsigned reg, unsigned size,
+                          uint32_t count, enum access acc)
+{
+    uint32_t lin = m->sacc[seg].base + areg(m, i, reg), n = size, bytes = count * size;
+
+    return mmu_span(m, lin, &n, acc) ? mmu_span(m, lin + size - bytes, &bytes, acc) : NULL;
+}
+
 /* As the element loop does it: where the destination lies inside the source, what was written is read again. */
 static void copy_up(uint8_t *to, const uint8_t *from, uint32_t count, unsigned size)
 {
@@ -84,6 +106,21 @@ static void copy_up(uint8_t *to, const uint8_t *from, uint32_t count, unsigned s
         uint32_t element;
         memcpy(&element, from + k, size);
         memcpy(to + k, &element, size);
+    }
+}
+
+static void copy_down(uint8_t *to, const uint8_t *from, uint32_t count, unsigned size)
+{
+    uint32_t bytes = count * size;
+
+    if ((uintptr_t)from - (uintptr_t)to >= bytes) {
+        memmove(to, from, bytes);
+        return;
+    }
+    for (uint32_t k = bytes; k; k -= size) {
+        uint32_t element;
+        memcpy(&element, from + k - size, size);
+        memcpy(to + k - size, &element, size);
     }
 }
 
@@ -102,8 +139,22 @@ static void fill(uint8_t *to, uint32_t value, uint32_t count, unsigned size)
 }
 
 /* Elements moved at once, 0 where it has to be one by one. */
+static uint32_t movs_span_down(struct vp_vm *m, const struct insn *i, unsigned size, uint32_t count)
+{
+    count = run_down(m, i, i->seg, ESI, size, count, ACC_READ);
+    count = run_down(m, i, VP_ES, EDI, size, count, ACC_WRITE);
+    if (!count) return 0;
+    const uint8_t *from = span_down(m, i, i->seg, ESI, size, count, ACC_READ);
+    if (!from) return 0;
+    uint8_t *to = span_down(m, i, VP_ES, EDI, size, count, ACC_WRITE);
+    if (!to) return 0;
+    copy_down(to, from, count, size);
+    return count;
+}
+
 static uint32_t movs_span(struct vp_vm *m, const struct insn *i, unsigned size, uint32_t count)
 {
+    if (m->cpu.eflags & EF_DF) return movs_span_down(m, i, size, count);
     const uint8_t *from = span(m, i, i->seg, ESI, size, &count, ACC_READ);
     if (!from) return 0;
     uint8_t *to = span(m, i, VP_ES, EDI, size, &count, ACC_WRITE);
@@ -114,7 +165,12 @@ static uint32_t movs_span(struct vp_vm *m, const struct insn *i, unsigned size, 
 
 static uint32_t stos_span(struct vp_vm *m, const struct insn *i, unsigned size, uint32_t count)
 {
-    uint8_t *to = span(m, i, VP_ES, EDI, size, &count, ACC_WRITE);
+    const bool down = m->cpu.eflags & EF_DF;
+
+    if (down) count = run_down(m, i, VP_ES, EDI, size, count, ACC_WRITE);
+    uint8_t *to = !count ? NULL
+                  : down ? span_down(m, i, VP_ES, EDI, size, count, ACC_WRITE)
+                         : span(m, i, VP_ES, EDI, size, &count, ACC_WRITE);
     if (!to) return 0;
     fill(to, m->cpu.gpr[EAX], count, size);
     return count;
