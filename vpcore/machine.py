@@ -47,6 +47,8 @@ class Machine:
         table = config.machine
         self.bus = Bus()
         self.engine = Engine(EngineConfig.of(table), self.bus, self._acknowledge, self._fpu_error)
+        if self.engine.lacks:
+            log.warning("engine %s: %s", self.engine.name, self.engine.lacks)
         self.loop = HostLoop()
         self.backends = HostBackends(self.loop, config.path.parent, leave=self.stop, stall=self._wait_for_space)
         self.clock = Clock(self.engine.now, self._sooner)

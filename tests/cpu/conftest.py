@@ -11,6 +11,7 @@ from oracle import Oracle, OracleUnavailableError
 
 from vpcore.engine.engine import probe
 
+IN_WINDOWS = "bt-window"
 os.environ.setdefault("VPCORE_BT_WARM", "1")
 """Tests run code once: `bt` is to translate it at once."""
 
@@ -18,14 +19,16 @@ os.environ.setdefault("VPCORE_BT_WARM", "1")
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Tests of modules that use a Box go through every engine that runs here."""
     if hasattr(metafunc.module, "Box"):
-        metafunc.parametrize("box_engine", [name for name, reason in probe().items() if not reason], indirect=True)
+        usable = [name for name, reason in probe().items() if not reason]
+        metafunc.parametrize("box_engine", usable + [IN_WINDOWS] * ("bt" in usable), indirect=True)
 
 
 @pytest.fixture(autouse=True)
 def box_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The engine of a Box."""
+    """The engine of a Box, `bt` in either of its memory modes."""
     if hasattr(request, "param"):
-        monkeypatch.setattr(box, "ENGINE", request.param)
+        monkeypatch.setattr(box, "ENGINE", request.param.removesuffix(IN_WINDOWS.removeprefix("bt")))
+        monkeypatch.setenv("VPCORE_BT_MODE", "window" if request.param == IN_WINDOWS else "flat")
 
 
 @pytest.fixture(scope="session")

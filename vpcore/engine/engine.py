@@ -118,12 +118,30 @@ class Stats(NamedTuple):
     mmio_calls: int
     cache_bytes: int
     """Of decoded blocks; the sizes are what is used now, the others only grow."""
-    window_fills: int
     window_faults: int
+    """Accesses to a window (docs/engines.md, memory modes) that its mapping did not allow."""
+    window_fills: int
+    window_pages: int
+    """Mapped at present."""
+    window_probes: int
+    """Instructions that go by the tables because faults got them nothing."""
     code_bytes: int
     code_room: int
     record_bytes: int
     record_room: int
+
+
+class ModeChange(NamedTuple):
+    """An address space got, or lost, a window (vp_mode_change)."""
+
+    insns: int
+    """Instructions retired by the engine then."""
+    cr3: int
+    user: bool
+    window: bool
+    ran: int
+    """What it was reckoned by: instructions of late, in which it touched so many new pages."""
+    pages: int
 
 
 class Place(NamedTuple):
@@ -335,6 +353,20 @@ class Engine:
         out = ffi.new("vp_stats *")
         lib.vp_get_stats(self._vm, out)
         return Stats(*(int(getattr(out, name)) for name in Stats._fields))
+
+    @property
+    def lacks(self) -> str:
+        """What the chosen engine has to do without on this host, and why; empty where that is nothing."""
+        return _text(lib.vp_engine_lacks(self._vm))
+
+    def mode_changes(self) -> list[ModeChange]:
+        """The last changes of memory mode, oldest first."""
+        out = ffi.new("vp_mode_change[]", lib.VP_MODE_CHANGES)
+        count = lib.vp_mode_trace(self._vm, out, lib.VP_MODE_CHANGES)
+        return [
+            ModeChange(o.insns, o.cr3, bool(o.user), bool(o.window), o.ran, o.pages)
+            for o in (out[k] for k in range(count))
+        ]
 
     def profile(self, *, on: bool) -> None:
         """Begin anew to measure where guest time goes, or stop and forget."""

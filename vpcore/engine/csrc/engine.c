@@ -61,6 +61,13 @@ int vp_engine_select(vp_vm *m, const char *name)
     return 0;
 }
 
+const char *vp_engine_lacks(vp_vm *m) { return m->engine->lacks ? m->engine->lacks(m) : ""; }
+
+uint32_t vp_mode_trace(vp_vm *m, vp_mode_change *out, uint32_t most)
+{
+    return m->engine->mode_trace ? m->engine->mode_trace(m, out, most) : 0;
+}
+
 /* -- Life --------------------------------------------------------------------------------------------------------- */
 
 static bool config_ok(const vp_config *c)

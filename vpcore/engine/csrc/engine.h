@@ -18,6 +18,9 @@ struct vp_engine {
     void (*cut)(struct vp_vm *m); /* leave the block after this instruction: a device may have changed anything */
     void (*stats)(const struct vp_vm *m, vp_stats *out); /* adds what is its own; may be NULL */
     void (*destroy)(struct vp_vm *m);
+    /* as vp_engine_lacks() and vp_mode_trace(); NULL: nothing, none */
+    const char *(*lacks)(struct vp_vm *m);
+    uint32_t (*mode_trace)(struct vp_vm *m, vp_mode_change *out, uint32_t most);
 };
 extern const struct vp_engine engine_interp, engine_bt;
 

@@ -126,6 +126,8 @@ const char *vp_engine_name(int index);
 int vp_engine_probe(vp_vm *vm, const char *name);
 /* Allowed between any two vp_run() calls.  0, or -1 with the reason in vp_error(). */
 int vp_engine_select(vp_vm *vm, const char *name);
+/* What the chosen engine has to do without on this host, and why; empty where that is nothing. */
+const char *vp_engine_lacks(vp_vm *vm);
 
 /* -- Running ------------------------------------------------------------------------------------------------------ */
 
@@ -180,11 +182,27 @@ int vp_disas(const uint8_t *code, size_t avail, int bits, uint32_t eip, char *te
 
 typedef struct vp_stats {
     uint64_t insns, blocks_built, blocks_run, cache_flushes, tlb_fills, tlb_flushes, smc_hits, faults, interrupts;
-    uint64_t port_calls, mmio_calls, cache_bytes, window_fills, window_faults;
+    uint64_t port_calls, mmio_calls, cache_bytes;
+    /* of windows (bt): faults that led to filling them, or to no avail; the times pages were mapped; pages mapped now;
+     * accesses that were made to look before they leap */
+    uint64_t window_faults, window_fills, window_pages, window_probes;
     uint64_t code_bytes, code_room;     /* of translated code: used, and at most */
     uint64_t record_bytes, record_room; /* of what the translator keeps beside it */
 } vp_stats;
 void vp_get_stats(vp_vm *vm, vp_stats *out);
+
+#define VP_MODE_CHANGES 256 /* remembered */
+
+/* An address space got or lost a window, after `ran` instructions (of late) in which it touched `pages` new ones. */
+typedef struct vp_mode_change {
+    uint64_t insns; /* of the vm, at that time */
+    uint64_t ran, pages;
+    uint32_t cr3;
+    uint8_t user, window;
+} vp_mode_change;
+
+/* The last changes of memory mode, oldest first; how many. */
+uint32_t vp_mode_trace(vp_vm *vm, vp_mode_change *out, uint32_t most);
 
 /* -- Profile ------------------------------------------------------------------------------------------------------ */
 

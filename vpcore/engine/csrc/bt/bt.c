@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 enum { CODE_LEAST = 1 << 20 };
-/* The memory mode, `flat` or `window`, for all code; for tests and benchmarks. */
+/* The memory mode, `flat` or `window`, for all code; for tests and benchmarks.  Unset, the code decides (mode.h). */
 #define MODE_ENV "VPCORE_BT_MODE"
 /* Jumps reach 2 GB. */
 #define CODE_MOST (UINT64_C(1) << 30)
@@ -48,10 +48,13 @@ static bool is_flat(const struct vp_vm *m)
 
 /* -- Memory mode -------------------------------------------------------------------------------------------------- */
 
-static void set_gs(struct bt *bt, uint8_t *base)
+/* GS base of this thread. */
+static _Thread_local uint8_t *gs_base;
+
+static void set_gs(const struct bt *bt, uint8_t *base)
 {
-    if (bt->gs == base) return;
-    bt->gs = base;
+    if (gs_base == base) return;
+    gs_base = base;
     if (bt->fsgsbase)
         __asm__ volatile("wrgsbase %0" : : "r"(base));
     else
@@ -61,7 +64,8 @@ static void set_gs(struct bt *bt, uint8_t *base)
 /* Set vp_vm.view for the code that is to run now. */
 static void choose_view(struct vp_vm *m, struct bt *bt)
 {
-    uint8_t *base = bt->windows ? window_enter(m, bt->windows) : NULL;
+    bool wanted = bt->windows && (!bt->modes || modes_want_window(bt->modes, m));
+    uint8_t *base = wanted ? window_enter(m, bt->windows) : NULL;
 
     m->view = m->user | (base ? VIEW_WINDOW : 0);
     if (base) set_gs(bt, base);
@@ -155,6 +159,20 @@ static bool still_holds(struct vp_vm *m, unsigned assumes)
     return bt_x87_live(m, assumes & ASSUMES_FP);
 }
 
+/* An access of the site has gone the long way round: the next time it does not have to, or does not by a fault.  Data
+ * beside code and devices' memory are such places. */
+static void after_fault(struct vp_vm *m, struct bt *bt, struct site *s)
+{
+    enum { MISSES = 3 };
+
+    m->stats.window_faults++;
+    if (window_fill(m, bt->windows, bt->faults.address) || ++s->missed != MISSES) return;
+    m->stats.window_probes++;
+    s->block->probed |= UINT64_C(1) << s->index;
+    s->block->heat = (uint16_t)bt->warm;
+    unlink_all(bt, s->block);
+}
+
 struct leave bt_interpret(struct vp_vm *m, struct site *s, uint64_t budget, uint64_t flags)
 {
     const struct leave leaves = {.budget = -1};
@@ -175,7 +193,7 @@ struct leave bt_interpret(struct vp_vm *m, struct site *s, uint64_t budget, uint
     m->cur = NULL;
     m->insns += (uint64_t)retired;
     m->budget -= retired;
-    if (faulted) window_fill(m, bt->windows, bt->faults.address);
+    if (unlikely(faulted)) after_fault(m, bt, s);
     if (!paid || retired != s->count || m->cpu.eip != s->next_eip || m->budget < paid) return leaves;
     if (atomic_load_explicit(&m->attn, memory_order_relaxed) || jump_key(m, 0) != bt->key) return leaves;
     if ((m->view & VIEW_WINDOW) && window_is_stale(bt->windows)) return leaves;
@@ -190,6 +208,7 @@ static void on_built(struct vp_vm *m, struct block *b)
 {
     b->host = bt_of(m)->exit;
     b->translation = NULL;
+    b->probed = 0;
     b->insns[0].fn = run_block;
 }
 
@@ -241,10 +260,28 @@ static void bt_destroy(struct vp_vm *m)
     if (!bt) return;
     m->interp->tier = NULL;
     windows_destroy(bt->windows);
+    modes_destroy(bt->modes);
     fault_map_destroy(&bt->faults);
     codemem_destroy(&bt->mem);
     mem_release(bt->arena, bt->arena_size);
     free(bt);
+}
+
+/* Without them, or without what makes them cheap, the reason is kept. */
+static void create_windows(struct vp_vm *m, struct bt *bt)
+{
+    const char *mode = getenv(MODE_ENV);
+
+    bt->fsgsbase = (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE) && !window_told_to_fail("fsgsbase");
+    if (mode && !strcmp(mode, "flat")) return;
+    bool chooses = !mode || strcmp(mode, "window");
+    if (!bt->fsgsbase) snprintf(bt->lacks, sizeof bt->lacks, "windows cost more: the host has no FSGSBASE");
+    if (!signals_install())
+        snprintf(bt->lacks, sizeof bt->lacks, "no windows: the host gives no signal handler");
+    else if (chooses && !(bt->modes = modes_create()))
+        snprintf(bt->lacks, sizeof bt->lacks, "no windows: no memory");
+    else
+        bt->windows = windows_create(m, bt->lacks, sizeof bt->lacks);
 }
 
 static bool bt_create(struct vp_vm *m)
@@ -273,9 +310,7 @@ static bool bt_create(struct vp_vm *m)
         return false;
     }
     bt->own_flags = bt_host_flags();
-    bt->fsgsbase = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
-    const char *mode = getenv(MODE_ENV);
-    if (mode && !strcmp(mode, "window")) bt->windows = windows_create(m, m->error, sizeof m->error);
+    create_windows(m, bt);
     bt_emit_stubs(bt);
     return true;
 }
@@ -284,11 +319,12 @@ static int bt_run(struct vp_vm *m, uint64_t max_insns)
 {
     struct bt *bt = bt_of(m);
 
-    bt->gs = NULL; /* of another thread, perhaps */
-    if (bt->windows) signals_install();
+    if (bt->windows) signals_install(); /* someone else may have come since */
+    uint8_t *outer_gs = gs_base;
     struct fault_map *outer = signals_enter(&bt->faults);
     int code = interp_run(m, max_insns);
     signals_enter(outer);
+    set_gs(bt, outer_gs);
     return code;
 }
 
@@ -317,6 +353,13 @@ static void bt_stats(const struct vp_vm *m, vp_stats *out)
     out->record_room = bt->arena_size;
 }
 
+static const char *bt_lacks(struct vp_vm *m) { return bt_of(m)->lacks; }
+
+static uint32_t bt_mode_trace(struct vp_vm *m, vp_mode_change *out, uint32_t most)
+{
+    return bt_of(m)->modes ? modes_trace(bt_of(m)->modes, out, most) : 0;
+}
+
 const struct vp_engine engine_bt = {
     .name = "bt",
     .probe = bt_probe,
@@ -329,4 +372,6 @@ const struct vp_engine engine_bt = {
     .cut = block_cut,
     .stats = bt_stats,
     .destroy = bt_destroy,
+    .lacks = bt_lacks,
+    .mode_trace = bt_mode_trace,
 };

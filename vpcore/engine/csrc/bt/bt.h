@@ -17,6 +17,7 @@
 #include "../interp/block.h"
 #include "codemem.h"
 #include "emit_x64.h"
+#include "mode.h"
 #include "signals.h"
 #include "window.h"
 
@@ -37,6 +38,8 @@ struct site {
     uint16_t rest; /* instructions of the block from the first of these on, which the block's entry has paid */
     uint16_t count;
     uint8_t assumes;            /* ASSUMES_ bits that the host code behind it was made under */
+    uint8_t index;              /* of the first in the block */
+    uint8_t missed;             /* faults of it that were to no avail */
     const struct fp_note *note; /* of an x87 instruction just before, or NULL */
     struct insn insns[];
 };
@@ -82,9 +85,10 @@ struct bt {
     struct emit e;
     struct fault_map faults;
     struct windows *windows; /* NULL where there are none */
-    uint8_t *gs;             /* GS base of this thread, NULL where it is not known */
+    struct modes *modes;     /* who has one; NULL: all */
     bool fsgsbase;
     bool own_flags; /* shifts and multiplications leave flags as the interpreter's do (shift.c, muldiv.c) */
+    char lacks[128]; /* why there are no windows, or they cost more; empty where all is well */
     unsigned warm;
     uint8_t *start; /* of translations: what lies before are the common parts */
     enter_fn enter;

@@ -24,6 +24,8 @@ static struct site *make_site(struct front *f, unsigned count)
     s->rest = (uint16_t)(f->count - f->index);
     s->count = (uint16_t)count;
     s->assumes = (uint8_t)f->assumes;
+    s->index = (uint8_t)f->index;
+    s->missed = 0;
     s->note = f->note_before;
     return s;
 }
@@ -180,6 +182,7 @@ static bool emit_insn(struct front *f)
     const struct insn *i = f->i = &f->b->insns[f->index];
     bool plain = i->len && (!(i->form & FORM_MEM) || (i->form & FORM_AS32)) && !is_repeated(i);
 
+    f->window = (f->m->view & VIEW_WINDOW) && !(f->b->probed >> f->index & 1);
     f->site = NULL;
     f->cold_mark = f->cold_count;
     f->e->touch_count = 0;
@@ -289,7 +292,6 @@ bool bt_translate(struct vp_vm *m, struct block *b)
     if (!t) return false;
     *t = (struct translation){.next = b->translation, .eip = m->block_eip, .view = m->view};
     f.m = m, f.bt = bt, f.e = &bt->e, f.b = b, f.eip = m->block_eip;
-    f.window = m->view & VIEW_WINDOW;
     bt->e.state = &f.flags;
     f.index = 0, f.count = extent(b), f.cold_count = 0, f.full = f.closed = false, f.assumes = 0;
     f.note = NULL;

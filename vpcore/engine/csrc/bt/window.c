@@ -22,6 +22,8 @@ enum {
 #define MAX_MAP_COUNT "/proc/sys/vm/max_map_count"
 /* Set, it is used in place of what the system says; for tests. */
 #define MAX_MAP_COUNT_ENV "VPCORE_MAX_MAP_COUNT"
+/* Set, it makes the named step fail as a host with little to give does; for tests. */
+#define FAIL_ENV "VPCORE_WINDOW_FAIL"
 
 struct mapped {
     uint32_t lin, phys; /* page numbers */
@@ -46,16 +48,30 @@ struct windows {
     struct space space[SPACES];
     struct space *now; /* NULL before the first one, and after a flush until it is known again */
     uint64_t clock;
-    unsigned total, most; /* pages */
-    uint8_t *entered;     /* base that window_enter() gave last */
-    bool stale;           /* since then */
+    uint64_t *total; /* pages */
+    unsigned most;
+    uint8_t *entered; /* base that window_enter() gave last */
+    bool stale;       /* since then */
+    /* a page whose translation has just gone: likely it gets another one and is accessed again */
+    const struct window *expects;
+    uint32_t expected;
     int ram_fd;
 };
 
 /* -- Mappings ----------------------------------------------------------------------------------------------------- */
 
+bool window_told_to_fail(const char *step)
+{
+    const char *wanted = getenv(FAIL_ENV);
+
+    if (!wanted || strcmp(wanted, step)) return false;
+    errno = ENOMEM;
+    return true;
+}
+
 static void *reserve(uint64_t size)
 {
+    if (window_told_to_fail("reserve")) return NULL;
     void *at = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     return at == MAP_FAILED ? NULL : at;
@@ -74,17 +90,17 @@ static bool map(const struct windows *w, const struct window *v, const struct ma
 {
     const int prot = PROT_READ | (p->write ? PROT_WRITE : 0), flags = MAP_SHARED | MAP_FIXED | MAP_POPULATE;
 
-    return mmap(at_page(v, p->lin), (size_t)count << PAGE_SHIFT, prot, flags, w->ram_fd,
-                (off_t)p->phys << PAGE_SHIFT) != MAP_FAILED;
+    return !window_told_to_fail("map") && mmap(at_page(v, p->lin), (size_t)count << PAGE_SHIFT, prot, flags, w->ram_fd,
+                                               (off_t)p->phys << PAGE_SHIFT) != MAP_FAILED;
 }
 
 static void drop_all(struct windows *w, struct window *v)
 {
     if (!v->count) return;
-    /* the whole of it: what is removed is what costs */
-    if (!unmap(v, 0, LINEAR_PAGES)) abort(); /* the address space is ours and needs no more mappings than before */
+    /* the whole of it: what is removed is what costs; a host that has run out of mappings can still forbid access */
+    if (!unmap(v, 0, LINEAR_PAGES) && mprotect(v->base, WINDOW_SIZE, PROT_NONE)) abort();
     for (unsigned k = 0; k < v->count; k++) v->slot[v->pages[k].lin] = 0;
-    w->total -= v->count;
+    *w->total -= v->count;
     v->count = 0;
 }
 
@@ -95,7 +111,7 @@ static void forget(struct windows *w, struct window *v, unsigned place)
         v->pages[place] = v->pages[v->count];
         v->slot[v->pages[place].lin] = place + 1;
     }
-    w->total--;
+    --*w->total;
 }
 
 /* One page; where the host has no mapping left for the hole, all of them. */
@@ -143,23 +159,26 @@ static bool window_prepare(struct window *v, unsigned most)
     return false;
 }
 
+static struct windows *refuse(char *why, size_t room, const char *reason)
+{
+    snprintf(why, room, "no windows: %s", reason);
+    return NULL;
+}
+
 struct windows *windows_create(struct vp_vm *m, char *why, size_t room)
 {
     unsigned most = pages_most();
-    struct windows *w = most < RUN ? NULL : calloc(1, sizeof *w);
 
-    if (!w) {
-        snprintf(why, room, most < RUN ? MAX_MAP_COUNT " is too small" : "no memory");
-        return NULL;
-    }
+    if (most < RUN) return refuse(why, room, MAX_MAP_COUNT " is too small");
+    if (m->ram_fd < 0 || window_told_to_fail("memfd")) return refuse(why, room, "guest memory is no file");
+    struct windows *w = calloc(1, sizeof *w);
+    if (!w) return refuse(why, room, "no memory");
     w->ram_fd = m->ram_fd;
     w->most = most;
-    if (!window_prepare(&w->space[0].window[0], most)) {
-        snprintf(why, room, "the host gives no 4 GB of addresses: %s", strerror(errno));
-        windows_destroy(w);
-        return NULL;
-    }
-    return w;
+    w->total = &m->stats.window_pages;
+    if (window_prepare(&w->space[0].window[0], most)) return w;
+    windows_destroy(w);
+    return refuse(why, room, "the host gives no 4 GB of addresses");
 }
 
 void windows_destroy(struct windows *w)
@@ -211,20 +230,6 @@ static void look_through(struct vp_vm *m, struct windows *w, struct window *v, b
     v->stale = false;
 }
 
-uint8_t *window_enter(struct vp_vm *m, struct windows *w)
-{
-    if (!mmu_is_plain(m)) return NULL;
-    if (!w->now) {
-        w->now = space_for(w, m->cpu.cr3);
-        w->now->used = ++w->clock;
-    }
-    struct window *v = &w->now->window[m->user];
-    if (!window_prepare(v, w->most)) return NULL;
-    if (v->stale) look_through(m, w, v, m->user);
-    w->stale = false;
-    return w->entered = v->base;
-}
-
 bool window_is_stale(const struct windows *w) { return w->stale; }
 
 /* -- Filling ------------------------------------------------------------------------------------------------------ */
@@ -255,24 +260,23 @@ static void enter_run(struct windows *w, struct window *v, const struct mapped *
         v->pages[v->count] = (struct mapped){p->lin + k, p->phys + k, p->write};
         v->slot[p->lin + k] = ++v->count;
     }
-    w->total += count;
+    *w->total += count;
 }
 
-bool window_fill(struct vp_vm *m, struct windows *w, uintptr_t address)
+/* Map a page with its neighbours as far as it may be accessed; false where that changes nothing. */
+static bool fill(struct vp_vm *m, struct windows *w, struct window *v, uint32_t lin)
 {
-    if (w->stale || !w->now || address - (uintptr_t)w->entered >= WINDOW_SIZE) return false;
-    struct window *v = &w->now->window[m->user];
-    if (w->entered != v->base) return false;
-    struct mapped p = {.lin = (uint32_t)((address - (uintptr_t)v->base) >> PAGE_SHIFT)};
+    struct mapped p = {.lin = lin};
     unsigned rights = peek(m, p.lin, m->user, &p.phys);
+
     if (!(rights & PLAIN_READ)) return false;
     p.write = rights & PLAIN_WRITE;
     unsigned place = v->slot[p.lin];
     if (place) {
-        struct mapped *had = &v->pages[place - 1];
+        const struct mapped *had = &v->pages[place - 1];
         if (had->write == p.write && had->phys == p.phys) return false; /* it was a write to what stays read-only */
     }
-    if (w->total + RUN > w->most) make_room(w);
+    if (*w->total + RUN > w->most) make_room(w);
     unsigned count = run_of(m, v, &p, m->user);
     if (!map(w, v, &p, count)) {
         make_room(w);
@@ -282,6 +286,32 @@ bool window_fill(struct vp_vm *m, struct windows *w, uintptr_t address)
     enter_run(w, v, &p, count);
     m->stats.window_fills++;
     return true;
+}
+
+bool window_fill(struct vp_vm *m, struct windows *w, uintptr_t address)
+{
+    if (w->stale || !w->now || address - (uintptr_t)w->entered >= WINDOW_SIZE) return false;
+    struct window *v = &w->now->window[m->user];
+    return w->entered == v->base && fill(m, w, v, (uint32_t)((address - (uintptr_t)v->base) >> PAGE_SHIFT));
+}
+
+uint8_t *window_enter(struct vp_vm *m, struct windows *w)
+{
+    if (!mmu_is_plain(m)) return NULL;
+    if (!w->now) {
+        w->now = space_for(w, m->cpu.cr3);
+        w->now->used = ++w->clock;
+    }
+    struct window *v = &w->now->window[m->user];
+    if (!window_prepare(v, w->most)) return NULL;
+    if (v->stale) look_through(m, w, v, m->user);
+    w->stale = false;
+    w->entered = v->base;
+    if (w->expects == v) {
+        w->expects = NULL;
+        fill(m, w, v, w->expected);
+    }
+    return v->base;
 }
 
 /* -- Invalidation ------------------------------------------------------------------------------------------------- */
@@ -298,6 +328,10 @@ void window_flush_page(struct windows *w, uint32_t lin)
     for (unsigned user = 0; user < 2 && w->now; user++) {
         struct window *v = &w->now->window[user];
         if (v->base && v->slot[lin >> PAGE_SHIFT]) drop(w, v, v->slot[lin >> PAGE_SHIFT] - 1);
+    }
+    if (w->now) {
+        w->expects = &w->now->window[1];
+        w->expected = lin >> PAGE_SHIFT;
     }
 }
 

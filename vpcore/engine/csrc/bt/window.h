@@ -12,6 +12,8 @@
 
 struct windows;
 
+/* Whether a test wants the step to fail: `memfd`, `reserve`, `map`, `fsgsbase`. */
+bool window_told_to_fail(const char *step);
 /* NULL with the reason where the host does not allow it. */
 struct windows *windows_create(struct vp_vm *m, char *why, size_t room);
 void windows_destroy(struct windows *w);

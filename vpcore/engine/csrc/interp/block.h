@@ -21,6 +21,7 @@ struct block {
     uint16_t heat;       /* times it was entered there in a row, for a tier */
     insn_fn first;       /* the interpreter's handler of insns[0], which a tier may have exchanged */
     const uint8_t *host; /* a tier's code for it */
+    uint64_t probed;     /* a bit for each instruction whose operands a tier is not to reach by faults */
     struct translation *translation;
     struct insn insns[];
 };

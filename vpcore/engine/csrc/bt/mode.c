@@ -1,0 +1,107 @@
+/* mode.c: see mode.h.
+ *
+ * Measured on the machine of docs/engines.md: a page of a window costs 5 to 8 us to fill; an instruction is about 0.2
+ * ns faster with one than without.  One pays for the other where a page is filled per 25 to 40 thousand instructions;
+ * in between, what is stays.  How long a space will live is not known: it is taken to live once more as long as it has.
+ */
+#include "mode.h"
+#include <stdlib.h>
+
+enum {
+    SPACES = 64, /* remembered, at one privilege each */
+    TRACE = VP_MODE_CHANGES,
+    GLANCE = 1 << 14,  /* instructions between two reckonings */
+    PERIOD = 1 << 20,  /* instructions that weigh half as much as the ones of the next period */
+    ENTER = 1 << 16,   /* instructions for each page, at least, to get a window */
+    STAY = 24 << 10,   /* and to keep it */
+    PATIENCE_MOST = 6, /* doublings of the time to the next attempt, one for each that failed */
+};
+
+struct space {
+    bool known, user, window;
+    uint8_t patience;
+    uint32_t cr3;
+    uint64_t lived;        /* instructions, all */
+    uint64_t insns, pages; /* of late */
+};
+
+struct modes {
+    struct space space[SPACES], *now;
+    uint64_t insns, pages; /* of the vm, at the last reckoning */
+    uint64_t changes;
+    vp_mode_change trace[TRACE]; /* a ring */
+};
+
+struct modes *modes_create(void)
+{
+    struct modes *c = calloc(1, sizeof *c);
+
+    if (c) c->now = c->space;
+    return c;
+}
+
+void modes_destroy(struct modes *c) { free(c); }
+
+static struct space *space_for(struct modes *c, const struct vp_vm *m)
+{
+    const unsigned page = m->cpu.cr3 >> PAGE_SHIFT;
+    struct space *s = &c->space[((page ^ page >> 5) << 1 | m->user) % SPACES];
+
+    if (!s->known || s->cr3 != m->cpu.cr3) *s = (struct space){.known = true, .user = m->user, .cr3 = m->cpu.cr3};
+    return s;
+}
+
+/* Pages filled, of either mode. */
+static uint64_t pages(const struct space *s, const struct vp_vm *m)
+{
+    return s->window ? m->stats.window_faults : m->stats.tlb_fills;
+}
+
+static void change(struct modes *c, struct space *s, const struct vp_vm *m)
+{
+    c->trace[c->changes++ % TRACE] = (vp_mode_change){
+        .insns = m->insns, .ran = s->insns, .pages = s->pages, .cr3 = s->cr3, .user = s->user, .window = !s->window};
+    if (s->window && s->patience < PATIENCE_MOST) s->patience++;
+    s->window = !s->window;
+    s->insns = s->window ? s->lived / 2 : 0; /* what may be spent on filling it */
+    s->pages = 0;
+}
+
+static void consider(struct modes *c, struct space *s, const struct vp_vm *m)
+{
+    if (s->window) {
+        if (s->insns < s->pages * STAY) change(c, s, m);
+    } else if (s->insns >= (uint64_t)PERIOD << s->patience && s->insns >= s->pages * ENTER) {
+        change(c, s, m);
+    }
+    while (s->insns >= (uint64_t)2 * PERIOD << s->patience) {
+        s->insns /= 2;
+        s->pages /= 2;
+    }
+}
+
+bool modes_want_window(struct modes *c, const struct vp_vm *m)
+{
+    struct space *s = c->now;
+    bool same = s->known && s->cr3 == m->cpu.cr3 && s->user == m->user;
+    uint64_t ran = m->insns - c->insns;
+
+    if (same && ran < GLANCE) return s->window;
+    s->insns += ran;
+    s->lived += ran;
+    s->pages += pages(s, m) - c->pages;
+    if (s->known) consider(c, s, m);
+    c->now = space_for(c, m);
+    c->insns = m->insns;
+    c->pages = pages(c->now, m);
+    return c->now->window;
+}
+
+uint32_t modes_trace(const struct modes *c, vp_mode_change *out, uint32_t most)
+{
+    uint32_t count = c->changes < TRACE ? (uint32_t)c->changes : TRACE;
+
+    if (count > most) count = most;
+    for (uint32_t k = 0; k < count; k++) out[k] = c->trace[(c->changes - count + k) % TRACE];
+    return count;
+}
