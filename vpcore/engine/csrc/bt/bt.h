@@ -87,7 +87,7 @@ struct bt {
     struct windows *windows; /* NULL where there are none */
     struct modes *modes;     /* who has one; NULL: all */
     bool fsgsbase;
-    bool own_flags; /* shifts and multiplications leave flags as the interpreter's do (shift.c, muldiv.c) */
+    bool own_flags;  /* shifts and multiplications leave flags as the interpreter's do (shift.c, muldiv.c) */
     char lacks[128]; /* why there are no windows, or they cost more; empty where all is well */
     unsigned warm;
     uint8_t *start; /* of translations: what lies before are the common parts */
