@@ -44,6 +44,7 @@ RTC_IRQ: Final = 8
 UNIX_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - the chip knows no zone
 NIBBLE: Final = 4
 KILOBYTE: Final = 1024
+NS_PER_US: Final = 1000
 
 
 def _first_ram() -> bytearray:
@@ -303,7 +304,7 @@ class RtcConfig:
 
 def _start_time(config: RtcConfig, board: Board) -> datetime:
     if config.start == "host":
-        return UNIX_EPOCH + timedelta(microseconds=board.info.epoch_ns // 1000, minutes=config.utc_offset)
+        return UNIX_EPOCH + timedelta(microseconds=board.info.epoch_ns // NS_PER_US, minutes=config.utc_offset)
     try:
         return datetime.fromisoformat(config.start).replace(tzinfo=None)
     except ValueError as error:

@@ -10,6 +10,8 @@ from .regs_rtc import ANY, PM, B, Index
 TEN: Final = 10
 NOON: Final = 12
 HOURS: Final = 24
+MONTHS: Final = 12
+LONGEST_MONTH: Final = 31
 SIXTY: Final = 60
 CENTURY: Final = 100
 DEFAULT_CENTURY: Final = 19
@@ -68,8 +70,8 @@ def _within(low: int, value: int, high: int) -> int:
 def fetch(ram: bytearray, mode: int) -> datetime:
     """The date and time in the clock registers; nonsense is bent to what is possible."""
     year = from_bcd(ram[Index.CENTURY]) * CENTURY + decode(ram[Index.YEAR], mode) % CENTURY
-    first = datetime(_within(1, year, MAXYEAR - 1), _within(1, decode(ram[Index.MONTH], mode), 12), 1)  # noqa: DTZ001 - the chip knows no zone
-    day = timedelta(days=_within(1, decode(ram[Index.DATE], mode), 31) - 1)
+    first = datetime(_within(1, year, MAXYEAR - 1), _within(1, decode(ram[Index.MONTH], mode), MONTHS), 1)  # noqa: DTZ001 - the chip knows no zone
+    day = timedelta(days=_within(1, decode(ram[Index.DATE], mode), LONGEST_MONTH) - 1)
     time = timedelta(
         hours=_within(0, decode_hour(ram[Index.HOURS], mode), HOURS - 1),
         minutes=_within(0, decode(ram[Index.MINUTES], mode), SIXTY - 1),

@@ -19,6 +19,7 @@ MAX_COMMAND_LINE: Final = 0x8000
 class Header:
     """Offsets in the setup header and zero page (boot.rst 1.3, zero-page.rst)."""
 
+    ZERO_PAGE_SIZE: Final = 4096
     START: Final = 0x1F1
     SETUP_SECTS: Final = 0x1F1
     MAGIC: Final = 0x202
@@ -55,6 +56,8 @@ class Screen:
     IS_VGA: Final = 0x0F
     POINTS: Final = 0x10
     TEXT_80X25: Final = bytes((3, 80))
+    ROWS: Final = 25
+    CHARACTER_LINES: Final = 16
 
 
 SECTOR: Final = 512
@@ -121,12 +124,12 @@ class LinuxKernel:
         return Layout(parts, Registers(esi=ZERO_PAGE, eip=KERNEL))
 
     def _zero_page(self, memory_map: list[tuple[int, int, int]], initrd_at: int) -> bytes:
-        page = bytearray(4096)
+        page = bytearray(Header.ZERO_PAGE_SIZE)
         end = Header.MAGIC + self.setup[Header.END_POINTER]
         page[Header.START : end] = self.setup[Header.START : end]
         page[Screen.MODE : Screen.MODE + 2] = Screen.TEXT_80X25
-        page[Screen.LINES], page[Screen.IS_VGA] = 25, 1
-        page[Screen.POINTS] = 16
+        page[Screen.LINES], page[Screen.IS_VGA] = Screen.ROWS, 1
+        page[Screen.POINTS] = Screen.CHARACTER_LINES
         page[Header.LOADER_TYPE] = Header.UNDEFINED_LOADER
         struct.pack_into("<I", page, Header.CODE32_START, KERNEL)
         struct.pack_into("<II", page, Header.RAMDISK_IMAGE, initrd_at, len(self.initrd))

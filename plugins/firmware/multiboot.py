@@ -40,7 +40,36 @@ class InfoFlags:
     LOADER_NAME: Final = 1 << 9
 
 
-INFO_SIZE: Final = 88
+class Header:
+    """Header fields (3.1.1): the three that must be there, and the addresses behind them."""
+
+    MUST: Final = "<III"
+    FLAGS: Final = 4
+    ADDRESSES: Final = 12
+
+
+class Info:
+    """Boot information fields (3.3)."""
+
+    FLAGS: Final = 0  # and mem_lower, mem_upper
+    COMMAND_LINE: Final = 16  # and mods_count, mods_addr
+    MEMORY_MAP: Final = 44  # mmap_length, mmap_addr
+    LOADER_NAME: Final = 64
+    SIZE: Final = 88
+
+
+MAP_ENTRY_SIZE: Final = 20
+"""What an entry of the memory map says of itself: its bytes without those of this number."""
+
+
+class Elf:
+    """Offsets in the header of a 32-bit ELF file (System V ABI, figure 4-3)."""
+
+    MACHINE: Final = 18
+    ENTRY: Final = 24  # and e_phoff
+    TABLE: Final = 42  # e_phentsize, e_phnum
+
+
 MAX_COMMAND_LINE: Final = 0x8000
 ELF_MAGIC: Final = b"\x7fELF\x01\x01"
 ELF_LOAD: Final = 1
@@ -65,7 +94,7 @@ class MultibootKernel:
         """Check a kernel.  Raises `ConfigError` naming the file and what it asks for that there is not."""
         at = find_header(data)
         assert at is not None
-        flags = struct.unpack_from("<I", data, at + 4)[0]
+        flags = struct.unpack_from("<I", data, at + Header.FLAGS)[0]
         unknown = flags & HeaderFlags.MUST_UNDERSTAND & ~HeaderFlags.KNOWN
         if unknown:
             raise ConfigError(f"{where}: asks for multiboot features {unknown:#x} that are not known")
@@ -86,7 +115,7 @@ class MultibootKernel:
             return Layout.refused("not enough memory for the multiboot kernel: give the machine more")
         strings = self.append.encode() + b"\0" + LOADER_NAME
         map_at = STRINGS + len(strings)
-        entries = b"".join(struct.pack("<IQQI", 20, *entry) for entry in memory_map)
+        entries = b"".join(struct.pack("<IQQI", MAP_ENTRY_SIZE, *entry) for entry in memory_map)
         module_table = map_at + len(entries)
         flags = InfoFlags.MEMORY | InfoFlags.COMMAND_LINE | InfoFlags.MEMORY_MAP | InfoFlags.LOADER_NAME
         modules = b""
@@ -95,20 +124,22 @@ class MultibootKernel:
             flags |= InfoFlags.MODULES
             modules = struct.pack("<IIII", module_at, module_at + len(self.module), STRINGS, 0)
             parts.append(Placed(module_at, self.module))
-        info = bytearray(INFO_SIZE)
+        info = bytearray(Info.SIZE)
         low = next((length for address, length, kind in memory_map if address == 0 and kind == 1), LOW_END)
-        struct.pack_into("<III", info, 0, flags, low // KILOBYTE, (top_of_ram(memory_map) - HIGH_START) // KILOBYTE)
-        struct.pack_into("<III", info, 16, STRINGS, bool(self.module), module_table)
-        struct.pack_into("<II", info, 44, len(entries), map_at)
-        struct.pack_into("<I", info, 64, STRINGS + len(strings) - len(LOADER_NAME))
+        struct.pack_into(
+            "<III", info, Info.FLAGS, flags, low // KILOBYTE, (top_of_ram(memory_map) - HIGH_START) // KILOBYTE
+        )
+        struct.pack_into("<III", info, Info.COMMAND_LINE, STRINGS, bool(self.module), module_table)
+        struct.pack_into("<II", info, Info.MEMORY_MAP, len(entries), map_at)
+        struct.pack_into("<I", info, Info.LOADER_NAME, STRINGS + len(strings) - len(LOADER_NAME))
         parts += [Placed(INFO, bytes(info)), Placed(STRINGS, strings + entries + modules)]
         return Layout(parts, Registers(eax=BOOT_MAGIC, ebx=INFO, eip=self.entry))
 
 
 def find_header(data: bytes) -> int | None:
     """Offset of the multiboot header, or None (3.1)."""
-    for at in range(0, min(len(data), SEARCH) - 11, 4):
-        magic, flags, checksum = struct.unpack_from("<III", data, at)
+    for at in range(0, min(len(data), SEARCH) - struct.calcsize(Header.MUST) + 1, 4):
+        magic, flags, checksum = struct.unpack_from(Header.MUST, data, at)
         if magic == HEADER_MAGIC and (magic + flags + checksum) & 0xFFFF_FFFF == 0:
             return at
     return None
@@ -116,7 +147,7 @@ def find_header(data: bytes) -> int | None:
 
 def _load_addresses(data: bytes, at: int) -> tuple[list[Placed], int]:
     """The header says where the file goes (3.1.3)."""
-    header, load, load_end, bss_end, entry = struct.unpack_from("<IIIII", data, at + 12)
+    header, load, load_end, bss_end, entry = struct.unpack_from("<IIIII", data, at + Header.ADDRESSES)
     start = at - (header - load)
     size = load_end - load if load_end else len(data) - start
     if start < 0 or size < 0 or not HIGH_START <= load <= MAX_IMAGE:
@@ -128,10 +159,10 @@ def _load_addresses(data: bytes, at: int) -> tuple[list[Placed], int]:
 
 def _load_elf(data: bytes, _at: int) -> tuple[list[Placed], int]:
     """The file is a 32-bit ELF executable for the 386."""
-    if not data.startswith(ELF_MAGIC) or struct.unpack_from("<H", data, 18)[0] != EM_386:
+    if not data.startswith(ELF_MAGIC) or struct.unpack_from("<H", data, Elf.MACHINE)[0] != EM_386:
         raise ValueError("is not a 32-bit x86 ELF file")
-    entry, table = struct.unpack_from("<II", data, 24)
-    size, count = struct.unpack_from("<HH", data, 42)
+    entry, table = struct.unpack_from("<II", data, Elf.ENTRY)
+    size, count = struct.unpack_from("<HH", data, Elf.TABLE)
     segments = []
     for index in range(count):
         kind, offset, _virtual, physical, in_file, in_memory = struct.unpack_from("<IIIIII", data, table + index * size)

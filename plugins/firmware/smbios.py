@@ -14,7 +14,8 @@ VERSION: Final = (2, 5)
 """The structures have the lengths of this version (annex A)."""
 LARGEST_DEVICE: Final = 0x7FFF
 """Megabytes that the size field of a memory device can say (7.18)."""
-MEMORY_ARRAY: Final = 0x1000
+HANDLE_SHIFT: Final = 8
+"""The handle of a structure is its type, shifted."""
 NO_HANDLE: Final = 0xFFFF
 NO_ERRORS_TOLD: Final = 0xFFFE
 
@@ -33,10 +34,14 @@ class Kind:
     END: Final = 127
 
 
-def _structure(kind: int, handle: int, body: bytes, *strings: str) -> bytes:
+ARRAY_HANDLE: Final = Kind.MEMORY_ARRAY << HANDLE_SHIFT
+ANCHOR_SIZE: Final = 0x1F
+
+
+def _structure(kind: int, body: bytes, *strings: str) -> bytes:
     """One structure: header, formatted area, strings, two zeros (6.1)."""
     text = b"".join(string.encode("ascii", "replace") + b"\0" for string in strings) or b"\0"
-    return struct.pack("<BBH", kind, 4 + len(body), handle) + body + text + b"\0"
+    return struct.pack("<BBH", kind, 4 + len(body), kind << HANDLE_SHIFT) + body + text + b"\0"
 
 
 def structures(machine: str, ram: int) -> list[bytes]:
@@ -51,19 +56,19 @@ def structures(machine: str, ram: int) -> list[bytes]:
     )
     array = struct.pack("<BBBIHH", 1, 3, 3, ram // KILOBYTE, NO_ERRORS_TOLD, 1)
     device = struct.pack(
-        "<HHHHHBBBBBHHBBBB", MEMORY_ARRAY, NO_ERRORS_TOLD, 64, 64, size, 9, 0, 1, 0, 0x0F, 0x80, 0, 0, 0, 0, 0
+        "<HHHHHBBBBBHHBBBB", ARRAY_HANDLE, NO_ERRORS_TOLD, 64, 64, size, 9, 0, 1, 0, 0x0F, 0x80, 0, 0, 0, 0, 0
     )
-    mapped = struct.pack("<IIHB", 0, (ram - 1) // KILOBYTE, MEMORY_ARRAY, 1)
+    mapped = struct.pack("<IIHB", 0, (ram - 1) // KILOBYTE, ARRAY_HANDLE, 1)
     return [
-        _structure(Kind.BIOS, 0x0000, bios, "SeaBIOS", MAKER, BIOS_DATE),
-        _structure(Kind.SYSTEM, 0x0100, system, MAKER, machine, "1"),
-        _structure(Kind.CHASSIS, 0x0300, chassis, MAKER, "1"),
-        _structure(Kind.PROCESSOR, 0x0400, processor, "CPU 0", "Intel", "i686"),
-        _structure(Kind.MEMORY_ARRAY, MEMORY_ARRAY, array),
-        _structure(Kind.MEMORY_DEVICE, 0x1100, device, "DIMM 0"),
-        _structure(Kind.MAPPED_ADDRESS, 0x1300, mapped),
-        _structure(Kind.BOOT, 0x2000, bytes(7)),
-        _structure(Kind.END, 0x7F00, b""),
+        _structure(Kind.BIOS, bios, "SeaBIOS", MAKER, BIOS_DATE),
+        _structure(Kind.SYSTEM, system, MAKER, machine, "1"),
+        _structure(Kind.CHASSIS, chassis, MAKER, "1"),
+        _structure(Kind.PROCESSOR, processor, "CPU 0", "Intel", "i686"),
+        _structure(Kind.MEMORY_ARRAY, array),
+        _structure(Kind.MEMORY_DEVICE, device, "DIMM 0"),
+        _structure(Kind.MAPPED_ADDRESS, mapped),
+        _structure(Kind.BOOT, bytes(7)),
+        _structure(Kind.END, b""),
     ]
 
 
@@ -71,4 +76,4 @@ def anchor(parts: list[bytes]) -> bytes:
     """The 32-bit entry point (5.2.1); SeaBIOS fills in the address and the checksums."""
     size, largest = sum(map(len, parts)), max(map(len, parts))
     inner = struct.pack("<5sBHIHB", b"_DMI_", 0, size, 0, len(parts), VERSION[0] << 4 | VERSION[1])
-    return struct.pack("<4sBBBBHB5s", b"_SM_", 0, 0x1F, *VERSION, largest, 0, bytes(5)) + inner
+    return struct.pack("<4sBBBBHB5s", b"_SM_", 0, ANCHOR_SIZE, *VERSION, largest, 0, bytes(5)) + inner

@@ -26,9 +26,9 @@ class Word:
     CYLINDERS: Final = 1
     HEADS: Final = 3
     SECTORS: Final = 6
-    SERIAL: Final = 10
-    FIRMWARE: Final = 23
-    MODEL: Final = 27
+    SERIAL: Final = range(10, 20)
+    FIRMWARE: Final = range(23, 27)
+    MODEL: Final = range(27, 47)
     MULTIPLE: Final = 47
     CAPABILITIES: Final = 49
     MORE_CAPABILITIES: Final = 50
@@ -49,6 +49,7 @@ class Word:
 
 
 GENERAL_DISK: Final = 0x0040
+MULTIPLE_MARK: Final = 0x8000
 GENERAL_CDROM: Final = 0x85C0
 """ATAPI, CD-ROM, removable, accelerated DRQ, 12-byte packets (ATA-6 8.16.8)."""
 LBA_AND_DMA: Final = 0x0300
@@ -86,8 +87,9 @@ def _common(words: list[int], state: DriveState, model: str, serial: str) -> byt
     words[Word.CYCLES : Word.CYCLES + 4] = [CYCLE_NS] * 4
     words[Word.MAJOR] = VERSIONS
     data = bytearray(struct.pack(f"<{WORDS}H", *words))
-    for word, text, size in ((Word.SERIAL, serial, 20), (Word.FIRMWARE, FIRMWARE, 8), (Word.MODEL, model, 40)):
-        data[2 * word : 2 * word + size] = swapped(text, size)
+    for words_of, text in ((Word.SERIAL, serial), (Word.FIRMWARE, FIRMWARE), (Word.MODEL, model)):
+        field = slice(2 * words_of.start, 2 * words_of.stop)
+        data[field] = swapped(text, field.stop - field.start)
     return bytes(data)
 
 
@@ -97,7 +99,7 @@ def disk(state: DriveState, sectors: int, model: str, serial: str) -> bytes:
     cylinders, heads, track = geometry(sectors)
     words[Word.GENERAL] = GENERAL_DISK
     words[Word.CYLINDERS], words[Word.HEADS], words[Word.SECTORS] = cylinders, heads, track
-    words[Word.MULTIPLE] = 0x8000 | MAX_MULTIPLE
+    words[Word.MULTIPLE] = MULTIPLE_MARK | MAX_MULTIPLE
     now = min(max(1, sectors // (state.heads * state.sectors)), WORD)
     capacity = now * state.heads * state.sectors
     words[Word.CURRENT : Word.CURRENT + 5] = [now, state.heads, state.sectors, capacity & WORD, capacity >> 16]
@@ -108,7 +110,7 @@ def disk(state: DriveState, sectors: int, model: str, serial: str) -> bytes:
     enabled = SUPPORTED if state.write_cache else SUPPORTED & ~WRITE_CACHE
     words[Word.ENABLED : Word.ENABLED + 3] = [enabled, FLUSH_AND_48 & ~VALID_SET, VALID_SET]
     words[Word.RESET_RESULT] = RESET_PASSED
-    words[Word.LBA48 : Word.LBA48 + 4] = [sectors >> shift & WORD for shift in (0, 16, 32, 48)]
+    words[Word.LBA48 : Word.LBA48 + 4] = struct.unpack("<4H", struct.pack("<Q", sectors))
     return _common(words, state, model, serial)
 
 

@@ -28,7 +28,8 @@ PAGES: Final = {
     + struct.pack(">HHHHHH", 706, 2, 512, 706, 0, 0),
 }
 """Mode pages: error recovery, and capabilities of a 4x reader (MMC-3 5.12 tables)."""
-DATA_DISC, NO_DISC = 0x01, 0x70
+DATA_DISC: Final = 0x01
+NO_DISC: Final = 0x70
 """Medium types in a mode header."""
 MEDIA_CLASS: Final = 4
 MEDIA_CLASS_BIT: Final = 1 << MEDIA_CLASS

@@ -13,13 +13,14 @@ from vpcore_plugins.vga.state import VgaState
 WIDTH_STEP = 8
 DEFAULT_DEPTH = 8
 PLANAR_DEPTH = 4
+PADDED_DEPTH = 15
 ENABLE_BITS = Dispi.ENABLED | Dispi.GET_CAPS | Dispi.DAC_8BIT | Dispi.LFB_ENABLED | Dispi.NO_CLEAR
 MAXIMA = {Dispi.XRES: Dispi.MAX_XRES, Dispi.YRES: Dispi.MAX_YRES, Dispi.BPP: Dispi.MAX_BPP}
 
 
 def pixel_bits(bpp: int) -> int:
     """Bits of memory a pixel takes: 15 is kept in 16."""
-    return bpp + 1 if bpp == 15 else bpp  # noqa: PLR2004 - the one depth that is padded
+    return bpp + 1 if bpp == PADDED_DEPTH else bpp
 
 
 def pitch(regs: list[int]) -> int:

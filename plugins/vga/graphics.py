@@ -17,6 +17,9 @@ Pixels = npt.NDArray[np.uint8]
 SPREAD: Final = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).view("<u8")[:, 0]
 """By byte: its eight bits in the bytes of a 64-bit word, leftmost pixel first."""
 PAIR_SHIFTS: Final = np.array((6, 4, 2, 0), dtype=np.uint8)
+ROW_SCAN_BIT: Final = 13
+HIGH_COLOR: Final = {15: (5, 5, 5), 16: (5, 6, 5)}
+"""By bits a pixel: those of red, green and blue."""
 PIXELS_256: Final = 4
 """Pixels of a character clock with 256 colors."""
 
@@ -47,9 +50,9 @@ def vbe_frame(state: VgaState, memory: Pixels) -> Pixels:
         return paint(palette_colors(state), _planar(visible.reshape(rows, -1, 4)))
     if bpp == 8:  # noqa: PLR2004 - bits per pixel
         return paint(dac_colors(state), visible)
-    if bpp > 16:  # noqa: PLR2004
-        return np.ascontiguousarray(visible.reshape(rows, pixels, bpp // 8)[:, :, 2::-1])
-    return _high_color(np.ascontiguousarray(visible).view("<u2"), 6 if bpp == 16 else 5)  # noqa: PLR2004
+    if bpp in HIGH_COLOR:
+        return _high_color(np.ascontiguousarray(visible).view("<u2"), HIGH_COLOR[bpp])
+    return np.ascontiguousarray(visible.reshape(rows, pixels, bpp // 8)[:, :, 2::-1])
 
 
 def _addresses(state: VgaState, raster: Raster) -> npt.NDArray[np.int64]:
@@ -59,7 +62,7 @@ def _addresses(state: VgaState, raster: Raster) -> npt.NDArray[np.int64]:
     """
     mode = state.crtc[Crtc.MODE]
     where = raster.columns_of()
-    bank = 13 if mode & Crtc.BYTE_MODE else 12
+    bank = ROW_SCAN_BIT - (0 if mode & Crtc.BYTE_MODE else 1)
     for number, off in enumerate((Crtc.ROW_SCAN_13, Crtc.ROW_SCAN_14)):
         if not mode & off:
             bit = 1 << bank + number
@@ -82,10 +85,11 @@ def _interleaved(words: Pixels) -> Pixels:
     return pixels.reshape(len(words), -1)
 
 
-def _high_color(pixels: npt.NDArray[np.uint16], green_bits: int) -> Pixels:
-    """5:5:5 or 5:6:5 to RGB, with the high bits repeated below."""
+def _high_color(pixels: npt.NDArray[np.uint16], layout: tuple[int, int, int]) -> Pixels:
+    """Red, green and blue of so many bits to RGB, with the high bits repeated below."""
     out = np.empty((*pixels.shape, 3), dtype=np.uint8)
-    for index, (shift, bits) in enumerate(((5 + green_bits, 5), (5, green_bits), (0, 5))):
+    _, green, blue = layout
+    for index, (shift, bits) in enumerate(zip((green + blue, blue, 0), layout, strict=True)):
         level = pixels >> shift & (1 << bits) - 1
         out[:, :, index] = level << 8 - bits | level >> 2 * bits - 8
     return out

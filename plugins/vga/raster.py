@@ -12,6 +12,7 @@ from vpcore_plugins.vga.state import VgaState
 
 WORDS: Final = 0x10000
 """Addresses of a plane that the standard modes reach."""
+NINE_DOTS: Final = 9
 NINE_DOT_NO_PAN: Final = 8
 
 
@@ -49,7 +50,7 @@ def line_compare(state: VgaState) -> int:
     """The scan line after which the picture starts again at address 0."""
     crtc = state.crtc
     high = bool(crtc[Crtc.OVERFLOW] & Crtc.OVERFLOW_LINE_COMPARE) << 8
-    return crtc[Crtc.LINE_COMPARE] | high | bool(crtc[Crtc.MAX_SCAN] & Crtc.MAX_SCAN_LINE_COMPARE) << 9
+    return crtc[Crtc.LINE_COMPARE] | high | bool(crtc[Crtc.MAX_SCAN] & Crtc.MAX_SCAN_LINE_COMPARE) << Crtc.BIT_9
 
 
 def row_scan_addressed(state: VgaState) -> bool:
@@ -87,14 +88,14 @@ def raster_of(state: VgaState) -> Raster:
 def pel_pan(state: VgaState, dots: int) -> int:
     """Pixels by which the picture is shifted left (IBM VGA, horizontal PEL panning register)."""
     value = state.attr[Attr.PEL_PANNING]
-    if dots == 9:  # noqa: PLR2004 - with nine dots, 8 is no shift and 0 is one
+    if dots == NINE_DOTS:  # 8 is no shift, and 0 is one
         return 0 if value >= NINE_DOT_NO_PAN else value + 1
     return value & 7
 
 
 def dots_of(state: VgaState) -> int:
     """Width of a text character."""
-    return 8 if state.seq[Seq.CLOCKING] & Seq.EIGHT_DOTS else 9
+    return 8 if state.seq[Seq.CLOCKING] & Seq.EIGHT_DOTS else NINE_DOTS
 
 
 def shift_left(

@@ -72,6 +72,9 @@ class Seq:
 class Crtc:
     """CRT controller registers and bits (IBM VGA, CRT controller registers)."""
 
+    BIT_9: Final = 9
+    """Where the second overflow bit of a count belongs."""
+
     H_TOTAL: Final = 0x00
     H_DISPLAY_END: Final = 0x01
     OVERFLOW: Final = 0x07

@@ -57,4 +57,4 @@ class VgaState:
     def vertical(self, register: int, overflow: tuple[int, int]) -> int:
         """A vertical CRTC count with its bits 8 and 9 from the overflow register."""
         high = self.crtc[Crtc.OVERFLOW]
-        return self.crtc[register] | bool(high & overflow[0]) << 8 | bool(high & overflow[1]) << 9
+        return self.crtc[register] | bool(high & overflow[0]) << 8 | bool(high & overflow[1]) << Crtc.BIT_9

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 from vpcore_plugins.vga.colors import paint, palette_colors
-from vpcore_plugins.vga.raster import Raster, dots_of, pel_pan, raster_of, shift_left
+from vpcore_plugins.vga.raster import NINE_DOTS, Raster, dots_of, pel_pan, raster_of, shift_left
 from vpcore_plugins.vga.regs import Attr, Crtc, Seq
 from vpcore_plugins.vga.state import VgaState
 
@@ -23,6 +23,7 @@ CP437: Final = (
 GLYPHS: Final = 256
 GLYPH_SIZE: Final = 32
 FONT_PLANE: Final = 2
+FONT_PLACES: Final = (0, 0x4000, 0x8000, 0xC000, 0x2000, 0x6000, 0xA000, 0xE000)
 LINE_GRAPHICS: Final = range(0xC0, 0xE0)
 """Characters whose eighth dot is repeated as the ninth."""
 UNDERLINED: Final = 0x01
@@ -81,7 +82,7 @@ def _fonts(state: VgaState, planes: Pixels) -> tuple[Pixels, Pixels]:
     plane = planes[:, FONT_PLANE]
 
     def font(number: int) -> Pixels:
-        at = (number & 3) << 14 | (number & 4) << 11
+        at = FONT_PLACES[number]
         return plane[at : at + GLYPHS * GLYPH_SIZE].reshape(GLYPHS, GLYPH_SIZE)
 
     return font(clear), font(set_)
@@ -97,7 +98,7 @@ def _dots(state: VgaState, planes: Pixels, raster: Raster, codes: Pixels, attrib
     if state.attr[Attr.MODE] & Attr.MONO:
         at_line = scan == state.crtc[Crtc.UNDERLINE] & Crtc.SCAN_MASK
         rows = np.where(at_line & (attributes & UNDERLINE_BITS == UNDERLINED), 0xFF, rows)
-    dots = np.zeros((*rows.shape, 9), dtype=np.uint8)
+    dots = np.zeros((*rows.shape, NINE_DOTS), dtype=np.uint8)
     dots[:, :, :8] = np.unpackbits(rows.astype(np.uint8)[:, :, None], axis=2)
     if state.attr[Attr.MODE] & Attr.LINE_GRAPHICS:
         joined = (codes >= LINE_GRAPHICS.start) & (codes < LINE_GRAPHICS.stop)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Final, NamedTuple
 
+from vpcore_plugins.vga.raster import dots_of
 from vpcore_plugins.vga.regs import Crtc, Dispi, Misc, Seq, Status1
 from vpcore_plugins.vga.state import VgaState
 
@@ -16,6 +18,8 @@ V_TOTAL_EXTRA: Final = 2
 VBE_REFRESH_HZ: Final = 60
 BLANK_PART: Final = 20
 """A twentieth of the lines is blank where the registers give no sensible total."""
+ACTIVE_PART: Final = Fraction(4, 5)
+"""The part of a line that is not blank, where the registers give no sensible total."""
 CURSOR_BLINK_FRAMES: Final = 8
 TEXT_BLINK_FRAMES: Final = 16
 
@@ -59,19 +63,19 @@ def _vbe(height: int) -> Timing:
     """The Bochs registers know no timing: a usual monitor's."""
     lines = height + height // BLANK_PART + 1
     line_ns = NS_PER_SECOND // (VBE_REFRESH_HZ * lines)
-    return Timing(line_ns, line_ns * 4 // 5, lines, height, range(height, lines))
+    return Timing(line_ns, int(line_ns * ACTIVE_PART), lines, height, range(height, lines))
 
 
 def _standard(state: VgaState) -> Timing:
     crtc = state.crtc
-    dots = 8 if state.seq[Seq.CLOCKING] & Seq.EIGHT_DOTS else 9
+    dots = dots_of(state)
     if state.seq[Seq.CLOCKING] & Seq.HALF_DOT_CLOCK:
         dots *= 2
     clock = CLOCKS_HZ[state.misc >> Misc.CLOCK_SHIFT & Misc.CLOCK_MASK]
     active = crtc[Crtc.H_DISPLAY_END] + 1
     total = crtc[Crtc.H_TOTAL] + H_TOTAL_EXTRA
     if total <= active:
-        total = active * 5 // 4 + 1
+        total = int(active / ACTIVE_PART) + 1
     active_lines = state.vertical(Crtc.V_DISPLAY_END, Crtc.OVERFLOW_V_DISPLAY_END) + 1
     lines = state.vertical(Crtc.V_TOTAL, Crtc.OVERFLOW_V_TOTAL) + V_TOTAL_EXTRA
     if lines <= active_lines:
