@@ -10,8 +10,8 @@ POINTERS = (EBX, ESI, EDI)
 """Registers that the code seldom changes, so that they keep pointing into the window."""
 ALU_FORMS = tuple(op << 3 | form for op in range(8) for form in range(6))
 FLAG_BYTES = (0xF5, 0xF8, 0xF9, 0xFC, 0xFD, 0x9E, 0x9F, 0x98, 0x99, 0x90, 0x27, 0x37)
-SYSTEM = (b"\x9c", b"\x06", b"\x0e", b"\x16", b"\x1e", b"\xf3\x90", b"\x0f\xa0")
-"""PUSHF, PUSH of segment registers, PAUSE."""
+SYSTEM = (b"\x9c", b"\x06", b"\x0e", b"\x16", b"\x1e", b"\xf3\x90", b"\x0f\xa0", b"\x06\x07", b"\x16\x1f", b"\x8e\xd9")
+"""PUSHF, PUSH of segment registers, PAUSE; loads of ES, DS and, by a register with whatever it has, DS."""
 STRINGS = (0xA4, 0xA5, 0xA6, 0xA7, 0xAA, 0xAB, 0xAC, 0xAD, 0xAE, 0xAF)
 WITH_MODRM = (
     *(0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8A, 0x8B),

@@ -156,6 +156,7 @@ static void run_block(struct vp_vm *m, const struct insn *i)
 static bool still_holds(struct vp_vm *m, unsigned assumes)
 {
     if ((assumes & ASSUMES_UP) && (m->cpu.eflags & EF_DF)) return false;
+    if ((assumes & ASSUMES_FLAT) && !is_flat(m)) return false;
     return bt_x87_live(m, assumes & ASSUMES_FP);
 }
 

@@ -27,8 +27,9 @@ enum { WARM = 24 /* executions that make a block worth translating */ };
 /* Set, it is used in place of WARM; tests have 1. */
 #define WARM_ENV "VPCORE_BT_WARM"
 
-/* What a block's host code has found out and relies on: x87 state on the host (front_x87.c), DF = 0. */
-enum { ASSUMES_FP = 1, ASSUMES_UP = 2 };
+/* What a block's host code has found out and relies on: x87 state on the host (front_x87.c), DF = 0;
+ * and that segments are flat still where one was loaded. */
+enum { ASSUMES_FP = 1, ASSUMES_UP = 2, ASSUMES_FLAT = 4 };
 
 /* Instructions that host code leaves to the interpreter, with the sentinel behind them: one that host code may not be
  * able to complete, or some of which it has no translation. */

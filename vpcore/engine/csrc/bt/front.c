@@ -5,6 +5,21 @@
 
 /* -- The interpreter's part --------------------------------------------------------------------------------------- */
 
+/* Instructions after which segments may no longer be what the host code takes them for. */
+static bool loads_segment(unsigned op)
+{
+    switch (op) {
+    case OP_MOV_Sw_Ew:
+    case OP_POP_Zs:
+    case OP_LES_Gv_Mp:
+    case OP_LDS_Gv_Mp:
+    case OP_LFS_Gv_Mp:
+    case OP_LGS_Gv_Mp:
+    case OP_LSS_Gv_Mp: return true;
+    default: return false;
+    }
+}
+
 /* Of `count` instructions from the present one on. */
 static struct site *make_site(struct front *f, unsigned count)
 {
@@ -24,6 +39,8 @@ static struct site *make_site(struct front *f, unsigned count)
     s->rest = (uint16_t)(f->count - f->index);
     s->count = (uint16_t)count;
     s->assumes = (uint8_t)f->assumes;
+    for (unsigned k = 0; k < count; k++)
+        if (loads_segment(f->i[k].op)) s->assumes |= ASSUMES_FLAT;
     s->index = (uint8_t)f->index;
     s->missed = 0;
     s->note = f->note_before;
@@ -145,27 +162,12 @@ void f_branch(struct front *f, unsigned cc, uint32_t eip)
 
 /* -- The walk ----------------------------------------------------------------------------------------------------- */
 
-/* Instructions after which segments may no longer be what the host code takes them for. */
-static bool loads_segment(unsigned op)
-{
-    switch (op) {
-    case OP_MOV_Sw_Ew:
-    case OP_POP_Zs:
-    case OP_LES_Gv_Mp:
-    case OP_LDS_Gv_Mp:
-    case OP_LFS_Gv_Mp:
-    case OP_LGS_Gv_Mp:
-    case OP_LSS_Gv_Mp: return true;
-    default: return false;
-    }
-}
-
 /* How many instructions the host code has: up to the first that ends it. */
 static unsigned extent(const struct block *b)
 {
     unsigned k = 0;
 
-    while (k + 1 < b->count && !(op_info[b->insns[k].op].traits & TRAIT_END) && !loads_segment(b->insns[k].op)) k++;
+    while (k + 1 < b->count && !(op_info[b->insns[k].op].traits & TRAIT_END)) k++;
     return k + 1;
 }
 
