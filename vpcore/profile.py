@@ -48,6 +48,20 @@ class Block:
 
 
 @attrs.frozen
+class ModeDecision:
+    """An address space got, or lost, a window (docs/engines.md, memory modes)."""
+
+    insns: int
+    """Guest instructions since the measurement began."""
+    cr3: int
+    user: bool
+    window: bool
+    ran: int
+    """What it was reckoned by: instructions of late, in which it touched so many new pages."""
+    pages: int
+
+
+@attrs.frozen
 class Profile:
     """What was measured."""
 
@@ -63,6 +77,10 @@ class Profile:
     blocks: list[Block]
     elsewhere: float
     """Seconds in blocks that are not kept."""
+    modes: list[ModeDecision]
+    """The last changes of memory mode, oldest first."""
+    lacks: str
+    """What the engine has to do without on this host."""
 
     @property
     def rest(self) -> float:
@@ -199,6 +217,14 @@ class Profiler:
 
     # -- result --
 
+    def _modes(self) -> list[ModeDecision]:
+        began = self._before.insns
+        return [
+            ModeDecision(c.insns - began, c.cr3, c.user, c.window, c.ran, c.pages)
+            for c in self._machine.engine.mode_changes()
+            if c.insns >= began
+        ]
+
     def _profile(self) -> Profile:
         engine = self._machine.engine
         after = engine.stats()
@@ -221,6 +247,8 @@ class Profiler:
             devices=devices,
             blocks=[Block(p.linear, _mode(p), p.ns / NS_PER_SECOND, _head(p)) for p in places],
             elsewhere=others / NS_PER_SECOND,
+            modes=self._modes(),
+            lacks=engine.lacks,
         )
 
 

@@ -93,7 +93,19 @@ def profile(result: Profile, most: int) -> None:
     counters = _table("counter", "value", title="the engine's counters")
     for name, value in result.counters.items():
         _row(counters, name, str(value))
-    _print(parts, devices, blocks, exits, counters)
+    _print(parts, devices, blocks, exits, _decisions(result, most), counters)
+
+
+def _decisions(result: Profile, most: int) -> rich.table.Table:
+    """Of the memory mode."""
+    title = f"memory mode decisions, the last of {len(result.modes)}"
+    if result.lacks:
+        title += f" ({result.lacks})"
+    table = _table("after instructions", "CR3", "ring", "mode", "because it ran", "and touched new pages", title=title)
+    for change in result.modes[-most:]:
+        ring, mode = "user" if change.user else "kernel", "window" if change.window else "flat"
+        _row(table, str(change.insns), f"{change.cr3:08x}", ring, mode, str(change.ran), str(change.pages))
+    return table
 
 
 def profile_json(result: Profile, path: Path) -> None:

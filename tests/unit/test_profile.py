@@ -156,6 +156,7 @@ def test_the_command_prints_tables_and_writes_json(machine, tmp_path, monkeypatc
     assert shown.exit_code == 0, shown.output
     for title in (
         "guest code",
+        "memory mode decisions",
         "hot blocks",
         "left to the interpreter",
         "devices",
