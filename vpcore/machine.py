@@ -19,7 +19,15 @@ from vpcore.clock import NS_PER_SECOND, Clock
 from vpcore.config import MachineConfig
 from vpcore.device import Device
 from vpcore.engine import Engine, EngineConfig, Exit
-from vpcore.errors import BackendError, DeviceError, DiskFullError, GuestTimeoutError, PluginError, VpcoreError
+from vpcore.errors import (
+    BackendError,
+    DeviceError,
+    DiskFullError,
+    EngineError,
+    GuestTimeoutError,
+    PluginError,
+    VpcoreError,
+)
 from vpcore.host.backends import HostBackends
 from vpcore.host.loop import HostLoop
 from vpcore.memory import Memory
@@ -46,7 +54,10 @@ class Machine:
         self._reset_wanted = self._cpu_reset_wanted = False
         table = config.machine
         self.bus = Bus()
-        self.engine = Engine(EngineConfig.of(table), self.bus, self._acknowledge, self._fpu_error)
+        try:
+            self.engine = Engine(EngineConfig.of(table), self.bus, self._acknowledge, self._fpu_error)
+        except EngineError as error:
+            raise EngineError(f"{config.path}: [machine]: {error}") from error
         if self.engine.lacks:
             log.warning("engine %s: %s", self.engine.name, self.engine.lacks)
         self.loop = HostLoop()
@@ -117,6 +128,7 @@ class Machine:
         """
         end = None if timeout is None else time.monotonic() + timeout
         self._stopping = False
+        self.backends.begin()
         self.engine.pause(False)
         try:
             while not (self.is_off or self._stopping):

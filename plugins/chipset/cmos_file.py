@@ -57,7 +57,9 @@ class CmosFile:
             self._write(ram, 0)
 
     def close(self, ram: bytearray) -> None:
-        """Write all bytes, durably."""
+        """Write all bytes, durably, where the guest has written any."""
+        if self._fd is None and not self._failed:
+            return
         self.keep_all(ram)
         if self._fd is None:
             return

@@ -9,6 +9,7 @@ from vpcore_plugins.ide.ata import AtaDisk
 from vpcore_plugins.ide.atapi import CdRom
 from vpcore_plugins.ide.busmaster import IdeController
 from vpcore_plugins.ide.channel import Channel
+from vpcore_plugins.ide.disc import check_disc
 from vpcore_plugins.ide.drive import Drive
 from vpcore_plugins.ide.regs import BusMaster, Channels, Pci
 
@@ -54,7 +55,9 @@ def build(config: IdeConfig, board: Board) -> IdeController:
         reader = next((drive for drive in drives if isinstance(drive, CdRom)), None)
         if reader is None:
             raise ConfigError("cdrom needs a CD-ROM drive: set one of hda, hdb, hdc, hdd to `cdrom`")
-        reader.insert(board.disk(config.cdrom, readonly=True))
+        disc = board.disk(config.cdrom, readonly=True)
+        check_disc(disc)
+        reader.insert(disc)
     channels = []
     for index, pair in enumerate((drives[:2], drives[2:])):
         channel = Channel(pair, board.line(Channels.IRQ[index]))

@@ -6,21 +6,30 @@ from pathlib import Path
 
 import pytest
 
+from vpcore.engine import probe
 from vpcore.errors import BackendError, ConfigError, EngineError, PluginError
 from vpcore.machine import Machine
 
 CHIPSET = "".join(f'[[device]]\ntype = "{kind}"\n' for kind in ("pic", "pit", "rtc", "dma", "kbc"))
 
 
+def contents(folder):
+    """Every file with what is in it and when it was written."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+
 @pytest.fixture
 def refused(tmp_path):
-    """Try to build a machine of some tables; the message, without the folder."""
+    """Try to build a machine of some tables, which must change nothing; the message, without the folder."""
 
     def refused(text, error=ConfigError, **flags):
         path = tmp_path / "m.toml"
         path.write_text(f'[machine]\nmemory = "2M"\n{text}', encoding="utf-8")
+        before = contents(tmp_path)
         with pytest.raises(error) as caught:
             Machine.load(path, **flags).close()
+        assert contents(tmp_path) == before
         assert type(caught.value) is error
         message = str(caught.value)
         assert "\n" not in message
@@ -66,12 +75,22 @@ def test_an_image_is_free_again_after_a_machine_was_refused(refused, tmp_path):
 
 
 def test_a_refused_machine_changes_nothing(refused, tmp_path):
-    image = tmp_path / "disk.img"
-    image.write_bytes(b"precious" * 64)
-    before = image.stat().st_mtime_ns
-    refused(device("ide", hda="disk.img", hdb="gone.img"), BackendError)
+    """Neither its disk nor what an earlier run left: the log of a serial port, CMOS."""
+    for name, size in (("disk.img", 512), ("log", 99), ("cmos.bin", 256)):
+        (tmp_path / name).write_bytes(b"p" * size)
+    serial, rtc = device("serial", backend="file:log"), device("rtc", file="cmos.bin")
 
-    assert (b"precious" * 64, before) == (image.read_bytes(), image.stat().st_mtime_ns)
+    refused(serial + rtc + device("ide", hda="disk.img", hdb="gone.img"), BackendError)
+    refused(serial + device("rtc", file="new.bin") + device("serial", name="com2", backend="file:new"))
+
+
+def test_the_log_of_a_serial_port_is_begun_when_the_machine_runs(tmp_path):
+    (tmp_path / "log").write_bytes(b"of an earlier run")
+    (tmp_path / "m.toml").write_text(device("serial", backend="file:log"))
+    with Machine.load(tmp_path / "m.toml") as vm:
+        assert (tmp_path / "log").read_bytes() == b"of an earlier run"
+        vm.run(until=lambda: True)
+    assert (tmp_path / "log").read_bytes() == b""
 
 
 @pytest.mark.parametrize(("engine", "error"), [("auto", BackendError), ("warp", EngineError)])
@@ -94,6 +113,31 @@ def test_an_image_too_large_for_a_floppy_is_named(refused, tmp_path):
     assert refused(CHIPSET + device("floppy", a="big.img")) == (
         "m.toml: device 'floppy': big.img: is no floppy image: 3145728 bytes is more than 2.88 MB"
     )
+
+
+def write_disc(path, blocks):
+    """A disc whose primary volume descriptor says that it has 1000 blocks (ECMA-119 8.4)."""
+    descriptor = bytearray(2048)
+    descriptor[:6], descriptor[80:84], descriptor[128:130] = b"\x01CD001", (1000).to_bytes(4, "little"), b"\0\x08"
+    path.write_bytes(bytes(16 * 2048) + descriptor + bytes((blocks - 17) * 2048))
+
+
+@pytest.mark.parametrize("blocks", [17, 300, 849])
+def test_a_disc_that_is_cut_short_is_named(refused, tmp_path, blocks):
+    write_disc(tmp_path / "x.iso", blocks)
+
+    assert refused(device("ide", cdrom="x.iso")) == (
+        f"m.toml: device 'ide': x.iso: is cut short: {blocks * 2048} of its 2048000 bytes are there: get it again"
+    )
+
+
+@pytest.mark.parametrize("blocks", [850, 1000, 2000])
+def test_a_disc_may_lack_its_run_out_or_have_more(tmp_path, blocks):
+    """Of 150 blocks: two seconds."""
+    write_disc(tmp_path / "x.iso", blocks)
+    (tmp_path / "m.toml").write_text(device("ide", cdrom="x.iso"))
+
+    Machine.load(tmp_path / "m.toml").close()
 
 
 def test_a_disc_needs_a_drive(refused, tmp_path):
@@ -182,9 +226,11 @@ def test_an_unknown_backend_lists_the_known_ones(refused):
     )
 
 
-def test_an_unknown_engine_is_named(refused):
-    assert refused("", EngineError, engine="warp").startswith(
-        "engine 'warp' cannot be used: there is no engine of that name"
+def test_an_unknown_engine_lists_those_that_there_are(refused):
+    engines = ", ".join(probe())
+
+    assert refused("", EngineError, engine="warp") == (
+        f"m.toml: [machine]: engine must be auto or one of {engines} (got 'warp')"
     )
 
 

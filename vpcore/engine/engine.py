@@ -202,6 +202,9 @@ class Engine:
         """Let the engine *name* (or the best one, for `auto`) execute from here on; the name chosen."""
         if name == "auto":
             return self._select_best()
+        known = probe(self._vm)
+        if name not in known:
+            raise EngineError(f"engine must be auto or one of {', '.join(known)} (got {name!r})")
         if lib.vp_engine_select(self._vm, name.encode()) < 0:
             raise EngineError(f"engine {name!r} cannot be used: {self._error()}")
         self.name = name

@@ -9,7 +9,7 @@ from pathlib import Path
 from vpcore.config import FileText
 from vpcore.errors import DiskFullError
 from vpcore.host.block import RawDisk
-from vpcore.host.chardev import open_char
+from vpcore.host.chardev import FileChar, open_char
 from vpcore.host.ends import BlockDevice, BufferChar, CharDevice
 from vpcore.host.loop import HostLoop
 
@@ -54,6 +54,12 @@ class HostBackends:
 
     def _folder(self, text: str) -> Path:
         return text.folder if isinstance(text, FileText) else self._base
+
+    def begin(self) -> None:
+        """The machine runs: before that nothing on the host may be changed."""
+        for end in self._open:
+            if isinstance(end, FileChar):
+                end.begin()
 
     def close(self) -> None:
         """Close all, last opened first, whatever one of them raises."""

@@ -240,17 +240,39 @@ class PtyChar(FdChar):
 
 
 class FileChar(NullChar):
-    """Output goes to a file, from its beginning; input never comes.  On a full host *stall* is called, as for disks."""
+    """Output goes to a file, from its beginning; input never comes.  On a full host *stall* is called, as for disks.
+
+    What is in the file stays there until the machine begins to run.
+    """
 
     def __init__(self, path: Path, stall: Callable[[DiskFullError], None] | None = None) -> None:
         self._path, self._stall = path, stall
+        self._fd = -1
+        code = self._obstacle()
+        if code:
+            raise BackendError(f"{path}: cannot write serial output there: {os.strerror(code)}")
+
+    def _obstacle(self) -> int:
+        """The errno that opening the file would give, or 0."""
+        target = self._path if self._path.exists() else self._path.parent
+        if self._path.is_dir():
+            return errno.EISDIR
+        if not target.exists():
+            return errno.ENOENT
+        return 0 if os.access(target, os.W_OK) else errno.EACCES
+
+    def begin(self) -> None:
+        """The machine runs: empty the file."""
+        if self._fd >= 0:
+            return
         try:
-            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+            self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise BackendError(f"{path}: cannot write serial output there: {error.strerror}") from error
+            raise BackendError(f"{self._path}: cannot write serial output there: {error.strerror}") from error
 
     def write(self, data: bytes) -> None:
         """Append to the file."""
+        self.begin()
         rest = memoryview(data)
         while rest:
             try:
@@ -260,7 +282,8 @@ class FileChar(NullChar):
 
     def close(self) -> None:
         """Close the file."""
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
 
 
 class TcpChar(FdChar):
