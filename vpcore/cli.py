@@ -73,7 +73,9 @@ class Group(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command line."""
         keep_standard_fds()
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # else numpy starts a thread a core, for algebra we do not do
+        os.environ.setdefault(
+            "OPENBLAS_NUM_THREADS", "1"
+        )  # else numpy starts a thread a core, for algebra we do not do
         try:
             return super().main(*args, **kwargs)
         except Exception as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import collections
+import contextlib
+import importlib.util
 import logging
 import os
 import signal
@@ -41,12 +43,12 @@ def start_logging(verbose: int, *, tracing: bool) -> None:
 
 
 class Held(logging.Handler):
-    """Keeps messages while the screen has the terminal; *show* gets each, the last ones are printed at the end."""
+    """Keeps messages while the screen has the terminal, and prints the last ones at the end."""
 
-    def __init__(self, show: Callable[[str], None]) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.setFormatter(logging.Formatter(FORMAT))
-        self._show = show
+        self._show: Callable[[str], object] = bool
         self._others: list[logging.Handler] = []
         self._lines: collections.deque[str] = collections.deque(maxlen=MOST_HELD)
 
@@ -55,6 +57,12 @@ class Held(logging.Handler):
         line = self.format(record)
         self._lines.append(line)
         self._show(line)
+
+    def follow(self, show: Callable[[str], object]) -> None:
+        """Have *show* called with the latest message, and with each that comes."""
+        self._show = show
+        if self._lines:
+            show(self._lines[-1])
 
     def __enter__(self) -> Self:
         root = logging.getLogger()
@@ -126,19 +134,25 @@ class Leaving:
 
 def run(path: Path, overrides: dict[str, Any], display: str | None, trace: tuple[str, ...]) -> None:
     """Run a machine file until the guest is off or the user leaves."""
-    with Leaving() as leaving:
-        vm, shown = _make(configs.load(path, overrides), display)
-        with vm:
-            for name in trace:
-                vm.trace(name)
-            leaving.running(vm.stop)
-            try:
-                if shown == "terminal":
-                    _show(vm, lambda: leaving.wanted)
-                else:
-                    vm.run(lambda: leaving.wanted)
-            finally:
-                leaving.stopped()
+    with Leaving() as leaving, contextlib.ExitStack() as stack:
+        config = configs.load(path, overrides)
+        shown = choose_display(config, display, terminal=os.isatty(STDIN) and os.isatty(STDOUT))
+        held = stack.enter_context(Held()) if shown == "terminal" and os.isatty(STDERR) else None
+        vm = stack.enter_context(Machine(config))
+        if shown == "terminal" and display is None and not vm.board.services(Screen):  # type: ignore[type-abstract]
+            stack.close()  # nothing to show: begin again without
+            run(path, overrides, "none", trace)
+            return
+        for name in trace:
+            vm.trace(name)
+        leaving.running(vm.stop)
+        try:
+            if shown == "terminal":
+                _show(vm, held, lambda: leaving.wanted)
+            else:
+                vm.run(lambda: leaving.wanted)
+        finally:
+            leaving.stopped()
 
 
 def profile(path: Path, overrides: dict[str, Any], seconds: float | None) -> Profile:
@@ -146,8 +160,9 @@ def profile(path: Path, overrides: dict[str, Any], seconds: float | None) -> Pro
     from vpcore.profile import Profiler  # noqa: PLC0415 - only where wanted
 
     with Leaving() as leaving:
-        vm, _ = _make(configs.load(path, overrides), "none")
-        with vm, Profiler(vm) as profiler:
+        config = configs.load(path, overrides)
+        choose_display(config, "none", terminal=False)
+        with Machine(config) as vm, Profiler(vm) as profiler:
             leaving.running(vm.stop)
             end = None if seconds is None else time.monotonic() + seconds
             try:
@@ -158,26 +173,13 @@ def profile(path: Path, overrides: dict[str, Any], seconds: float | None) -> Pro
     return profiler.result
 
 
-def _make(config: MachineConfig, display: str | None) -> tuple[Machine, str]:
-    """The machine, and where its screen goes."""
-    shown = choose_display(config, display, terminal=os.isatty(STDIN) and os.isatty(STDOUT))
-    vm = Machine(config)
-    if shown == "terminal" and display is None and not vm.board.services(Screen):  # type: ignore[type-abstract]
-        vm.close()
-        shown = choose_display(config, "none", terminal=True)
-        vm = Machine(config)
-    return vm, shown
-
-
-def _show(vm: Machine, until: Callable[[], bool]) -> None:
-    from vpcore.display.terminal import TerminalDisplay  # noqa: PLC0415 - only where wanted
+def _show(vm: Machine, held: Held | None, until: Callable[[], bool]) -> None:
+    from vpcore.display.terminal import TerminalDisplay  # noqa: PLC0415 - an extra, only where wanted
 
     display = TerminalDisplay(vm)
-    if not os.isatty(STDERR):
-        display.run(until)
-        return
-    with Held(display.say):
-        display.run(until)
+    if held is not None:
+        held.follow(display.say)
+    display.run(until)
 
 
 def choose_display(config: MachineConfig, wanted: str | None, *, terminal: bool) -> str:
@@ -193,7 +195,10 @@ def choose_display(config: MachineConfig, wanted: str | None, *, terminal: bool)
         raise ConfigError(
             f"the terminal cannot show both the screen and device {on_stdio!r}: use --display none, or --serial pty"
         )
-    if wanted == "none" or not terminal or on_stdio is not None:
+    able = importlib.util.find_spec("blessed") is not None
+    if wanted == "terminal" and not able:
+        raise ConfigError("--display terminal needs blessed: pip install 'vpcore[terminal]', or use --display none")
+    if wanted == "none" or not terminal or not able or on_stdio is not None:
         if on_stdio is None:
             _serial_on_stdio(config)
         return "none"

@@ -1,101 +1,64 @@
-"""What a terminal sends when keys are pressed, as messages to the machine (wire.py).
-
-The sequences are those of xterm (ctlseqs, "PC-Style Function Keys") and of the terminals that follow it, and the Linux
-console's F1 to F5 (console_codes(4)).  What is not known is left out.
-"""
+"""What was typed in a terminal, as messages to the machine (wire.py).  What terminals send for a key, blessed knows."""
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
-ESC: Final = 0x1B
-LEAVE: Final = 0x1D
+from blessed import Terminal
+from blessed.keyboard import Keystroke
+
+LEAVE: Final = "\x1d"
 """Ctrl-] leaves, as on the serial console."""
-FIRST_PRINTABLE: Final = 0x20
-SEQUENCE: Final = re.compile(
-    rb"\x1b(?:\[\[(?P<linux>[A-E])|\[(?P<numbers>[0-9;]*)(?P<end>[@-Z\\^-~])|O(?P<ss3>[A-Za-z]))"
-)
-UNFINISHED: Final = re.compile(rb"\x1b+(?:\[\[?[0-9;]*|O)?")
-ENDS: Final = {
-    "A": "up", "B": "down", "C": "right", "D": "left", "H": "home", "F": "end", "M": "keypad-enter",
-    "P": "f1", "Q": "f2", "R": "f3", "S": "f4",
+PREFIX: Final = "KEY_"
+MODIFIERS: Final = {"CTRL_": "left-ctrl", "ALT_": "left-alt", "SHIFT_": "left-shift"}
+KEYS: Final = {
+    "UP": "up", "DOWN": "down", "LEFT": "left", "RIGHT": "right", "HOME": "home", "END": "end",
+    "INSERT": "insert", "DELETE": "delete", "PGUP": "page-up", "PGDOWN": "page-down", "BACKSPACE": "backspace",
+    "TAB": "tab", "ENTER": "enter", "ESCAPE": "esc", "SPACE": "space", "KP_ENTER": "keypad-enter",
+    **{f"F{number}": f"f{number}" for number in range(1, 13)},
+    "^": "6", "_": "-", "@": "2",
 }  # fmt: skip
-NUMBERS: Final = {
-    1: "home", 2: "insert", 3: "delete", 4: "end", 5: "page-up", 6: "page-down", 7: "home", 8: "end",
-    11: "f1", 12: "f2", 13: "f3", 14: "f4", 15: "f5", 17: "f6", 18: "f7", 19: "f8", 20: "f9", 21: "f10", 23: "f11", 24: "f12",
-}  # fmt: skip
-LINUX: Final = {"A": "f1", "B": "f2", "C": "f3", "D": "f4", "E": "f5"}
-MODIFIERS: Final = ((1, "left-shift"), (2, "left-alt"), (4, "left-ctrl"))
-"""Bits of a sequence's second number, less one."""
-CONTROLS: Final = {
-    0x00: ("left-ctrl", "space"), 0x1B: ("esc",), 0x1C: ("left-ctrl", "\\"), 0x1E: ("left-ctrl", "6"),
-    0x1F: ("left-ctrl", "-"), 0x7F: ("backspace",),
-}  # fmt: skip
-ALT: Final = "left-alt"
+"""Names of the guest's keyboard; the last three are what a US keyboard presses for a terminal's control characters."""
 
 Message = list[str]
 
 
-def decode(data: bytes, *, final: bool = False) -> tuple[list[Message], bytes]:
-    """The messages of what was typed, and the bytes of a sequence that is not complete; *final*: no more will come."""
-    messages: list[Message] = []
-    while data:
-        if not final and UNFINISHED.fullmatch(data):
-            break
-        message, size = _next(data)
-        data = data[size:]
-        if not message:
-            continue
-        if messages and message[0] == messages[-1][0] == "text":
-            messages[-1][1] += message[1]
-        else:
-            messages.append(message)
-    return messages, data
-
-
-def _next(data: bytes) -> tuple[Message, int]:
-    """One key and its length in bytes."""
-    byte = data[0]
-    if byte == LEAVE:
-        return ["quit"], 1
-    if byte == ESC and len(data) > 1:
-        match = SEQUENCE.match(data)
-        if match is not None:
-            return _sequence(match), match.end()
-        message, size = _next(data[1:])
-        return _with_alt(message), size + 1
-    if byte in CONTROLS:
-        return ["chord", *CONTROLS[byte]], 1
-    size = _utf8_size(byte)
-    return ["text", data[:size].decode(errors="ignore")], size
-
-
-def _with_alt(message: Message) -> Message:
-    if message[:1] == ["quit"] or not message:
-        return message
-    return ["chord", ALT, *message[1:]]
-
-
-def _sequence(match: re.Match[bytes]) -> Message:
-    groups = {name: value.decode() for name, value in match.groupdict().items() if value is not None}
-    if "linux" in groups:
-        return ["chord", LINUX[groups["linux"]]]
-    if "ss3" in groups:
-        return _chord(ENDS.get(groups["ss3"]), 0)
-    end = groups["end"]
-    first, second = ([int(number or 1) for number in groups["numbers"].split(";")] + [1, 1])[:2]
-    if end == "Z":
+def message(key: Keystroke) -> Message:
+    """The message for one key; empty where the guest's keyboard has nothing like it."""
+    if str(key) == LEAVE:
+        return ["quit"]
+    if not key.name:
+        return [] if key.is_sequence else ["text", str(key)]
+    if key.name == "KEY_BTAB":
         return ["chord", "left-shift", "tab"]
-    return _chord(NUMBERS.get(first) if end == "~" else ENDS.get(end), second - 1)
+    modifiers, name = [], key.name.removeprefix(PREFIX)
+    for prefix, modifier in MODIFIERS.items():
+        if len(name) > len(prefix) and name.startswith(prefix):
+            modifiers.append(modifier)
+            name = name.removeprefix(prefix)
+    pressed = KEYS.get(name, name.lower() if len(name) == 1 else None)
+    return ["chord", *modifiers, pressed] if pressed else []
 
 
-def _chord(key: str | None, modifiers: int) -> Message:
-    if key is None:
-        return []
-    return ["chord", *(name for bit, name in MODIFIERS if modifiers & bit), key]
+def read(term: Terminal, escape_s: float) -> list[Message]:
+    """Messages for all that was typed by now; an ESC waits *escape_s* seconds for the rest of a sequence."""
+    messages: list[Message] = []
+    while True:
+        try:
+            key = term.inkey(timeout=0, esc_delay=escape_s)
+        except UnicodeDecodeError:  # no character of the terminal's encoding
+            continue
+        if not key:
+            return joined(messages)
+        messages.append(message(key))
 
 
-def _utf8_size(first: int) -> int:
-    """Bytes of the character that begins with this one (RFC 3629, section 3)."""
-    return next((size for size, lead in ((4, 0xF0), (3, 0xE0), (2, 0xC0)) if first >= lead), 1)
+def joined(messages: list[Message]) -> list[Message]:
+    """The same with neighbouring texts in one, and nothing empty."""
+    out: list[Message] = []
+    for each in filter(None, messages):
+        if out and each[0] == out[-1][0] == "text":
+            out[-1] = ["text", out[-1][1] + each[1]]
+        else:
+            out.append(each)
+    return out

@@ -1,50 +1,41 @@
 """Turning frames into what a terminal is sent: text cell by cell, pictures as half blocks, only what changed.
 
-Escape sequences are those of ECMA-48 and xterm.  Nothing here touches a terminal.
+blessed knows what a terminal understands and shows the nearest of its colours.  Nothing here touches a terminal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from blessed import Terminal
 
 from vpcore.display.wire import STATUS, TEXT, Frame
 
 Cells = npt.NDArray[np.uint8]
 Style = Callable[[Cells], str]
 
-TRUE_COLOR: Final = 1 << 24
-INDEXED: Final = 256
 BRIGHT: Final = 8
 CGA_TO_ANSI: Final = (0, 4, 2, 6, 1, 5, 3, 7)
 CONTROL_PICTURES: Final = " ☺☻♥♦♣♠•◘○◙♂♀♪♫☼►◄↕‼¶§▬↨↑↓→←∟↔▲▼"
 CP437: Final = (
     CONTROL_PICTURES + bytes(range(32, 127)).decode("ascii") + "⌂" + bytes(range(128, 255)).decode("cp437") + "\u00a0"
 )
-CLEAR: Final = "\x1b[0m\x1b[2J"
-HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
-PLAIN: Final = "\x1b[0m"
-DIM: Final = "\x1b[0;2m"
-CLEAR_LINE: Final = "\x1b[K"
-CUBE: Final = 6
-"""Levels of a primary in xterm's 256 colours."""
-CUBE_FIRST: Final = 16
-
-
-def move(row: int, column: int) -> str:
-    """Put the cursor there, from 0."""
-    return f"\x1b[{row + 1};{column + 1}H"
+STYLES_KEPT: Final = 1 << 14
+"""Escape sequences of colours that are remembered."""
 
 
 class Painter:
     """Knows what the terminal shows, and sends only what differs."""
 
-    def __init__(self, rows: int, columns: int, colors: int) -> None:
-        self._colors = colors
+    def __init__(self, rows: int, columns: int, term: Terminal) -> None:
+        self._term = term
         self._status = ""
+        self._text_style = lru_cache(STYLES_KEPT)(self._make_text_style)
+        self._pair_style = lru_cache(STYLES_KEPT)(self._make_pair_style)
         self.resize(rows, columns)
 
     def resize(self, rows: int, columns: int) -> None:
@@ -60,11 +51,14 @@ class Painter:
             self._status = frame.pixels.tobytes().decode()
             return self._status_line(len(self._old))
         if frame.kind == TEXT:
-            out = self._update(frame, self._window(frame), self._text_style(), lambda cell: CP437[cell[0]])
+            out = self._update(
+                frame, self._window(frame), lambda cell: self._text_style(int(cell[1])), lambda cell: CP437[cell[0]]
+            )
         else:
             pairs = np.concatenate((frame.pixels[0::2], frame.pixels[1::2]), axis=2)
-            out = self._update(frame, pairs[: self._rows, : self._columns], self._pair_style(), lambda _: "▀")
-        return HIDE_CURSOR + out + self._cursor(frame)
+            pairs = pairs[: self._rows, : self._columns]
+            out = self._update(frame, pairs, lambda cell: self._pair_style(*cell.tolist()), lambda _: "▀")
+        return self._term.hide_cursor + out + self._cursor(frame)
 
     def _window(self, frame: Frame) -> Cells:
         """The part of a text screen that there is room for: the part with the cursor."""
@@ -76,17 +70,18 @@ class Painter:
         return frame.pixels[self._top : self._top + self._rows, : self._columns]
 
     def _cursor(self, frame: Frame) -> str:
+        term = self._term
         if frame.cursor is None:
-            return PLAIN
+            return term.normal
         row, column = frame.cursor[0] - self._top, frame.cursor[1]
         if not (0 <= row < self._rows and 0 <= column < self._columns):
-            return PLAIN
-        return PLAIN + move(row, column) + SHOW_CURSOR
+            return term.normal
+        return term.normal + term.move_yx(row, column) + term.normal_cursor
 
     def _update(self, frame: Frame, cells: Cells, style: Style, character: Callable[[Cells], str]) -> str:
         out = []
         if cells.shape != self._old.shape or frame.kind != self._kind:
-            out += [CLEAR, self._status_line(len(cells))]
+            out += [self._term.normal, self._term.clear, self._status_line(len(cells))]
             changed = np.ones(cells.shape[:2], bool)
         else:
             changed = (cells != self._old).any(axis=2)
@@ -96,7 +91,7 @@ class Painter:
             cell = cells[row, column]
             wanted = style(cell)
             if (row, column) != at:
-                out.append(move(row, column))
+                out.append(self._term.move_yx(row, column))
             if wanted != last:
                 out.append(wanted)
             text = character(cell)
@@ -110,35 +105,20 @@ class Painter:
         if not self._status or rows >= self._rows or self._kind == -1 == rows:
             return ""
         text = "".join(letter if letter.isprintable() else " " for letter in self._status)
-        return "\x1b7" + move(self._rows - 1, 0) + DIM + text[: self._columns] + PLAIN + CLEAR_LINE + "\x1b8"
+        term = self._term
+        line = term.dim + text[: self._columns] + term.normal + term.clear_eol
+        return term.save + term.move_yx(self._rows - 1, 0) + line + term.restore
 
-    def _text_style(self) -> Style:
+    def _make_text_style(self, attribute: int) -> str:
         """Foreground in bits 0 to 3 of the attribute, background in 4 to 6."""
+        term = self._term
+        fore, back = CGA_TO_ANSI[attribute & 7], term.on_color(CGA_TO_ANSI[attribute >> 4 & 7])
+        if not attribute & BRIGHT:
+            return f"{term.normal}{term.color(fore)}{back}"
+        if term.number_of_colors <= BRIGHT:
+            return f"{term.normal}{term.bold}{term.color(fore)}{back}"
+        return f"{term.normal}{term.color(fore | BRIGHT)}{back}"
 
-        def style(cell: Cells) -> str:
-            attribute = int(cell[1])
-            fore, back = CGA_TO_ANSI[attribute & 7], CGA_TO_ANSI[attribute >> 4 & 7]
-            if not attribute & BRIGHT:
-                return f"\x1b[0;{30 + fore};{40 + back}m"
-            return f"\x1b[0;{90 + fore};{40 + back}m" if self._colors > BRIGHT else f"\x1b[0;1;{30 + fore};{40 + back}m"
-
-        return style
-
-    def _pair_style(self) -> Style:
+    def _make_pair_style(self, *colors: int) -> str:
         """The upper pixel is the foreground of a half block, the lower its background."""
-        if self._colors >= TRUE_COLOR:
-            return lambda cell: "\x1b[38;2;{};{};{};48;2;{};{};{}m".format(*cell.tolist())
-        if self._colors >= INDEXED:
-            return lambda cell: f"\x1b[38;5;{_indexed(cell[:3])};48;5;{_indexed(cell[3:])}m"
-        return lambda cell: f"\x1b[{30 + _primary(cell[:3])};{40 + _primary(cell[3:])}m"
-
-
-def _indexed(color: Cells) -> int:
-    """The nearest of the colour cube."""
-    red, green, blue = ((int(value) * (CUBE - 1) + 127) // 255 for value in color)
-    return CUBE_FIRST + (red * CUBE + green) * CUBE + blue
-
-
-def _primary(color: Cells) -> int:
-    """One of eight: each primary on or off."""
-    return sum(1 << bit for bit, value in enumerate(color) if value >= 128)  # noqa: PLR2004 - half of a byte
+        return f"{self._term.color_rgb(*colors[:3])}{self._term.on_color_rgb(*colors[3:])}"

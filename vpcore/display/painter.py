@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import curses
 import json
 import os
 import select
 import signal
 import sys
 import termios
-import tty
-from collections.abc import Iterator
 from typing import Final
 
-from vpcore.display.keys import decode
-from vpcore.display.paint import HIDE_CURSOR, TRUE_COLOR, Painter
-from vpcore.display.terminal import LEAVE_SCREEN
+from blessed import Terminal
+
+from vpcore.display.keys import read
+from vpcore.display.paint import Painter
 from vpcore.display.wire import unpack
 from vpcore.errors import BackendError
 
@@ -24,38 +22,18 @@ STDIN, STDOUT = 0, 1
 READ_SIZE: Final = 1 << 16
 ESCAPE_S: Final = 0.05
 """How long an ESC waits for the rest of a sequence."""
-ENTER_SCREEN: Final = "\x1b[?1049h\x1b[2J" + HIDE_CURSOR
-FEW_COLORS: Final = 8
+END_OF_INPUT: Final = 3
+"""How often input may be there and be no key (a part of a character) before that means its end."""
 IGNORED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The machine takes these and closes the pipe of frames, which ends this process."""
 
 
-def number_of_colors() -> int:
-    """What the terminal can show.  Raises `BackendError` where it cannot move its cursor."""
-    if os.environ.get("COLORTERM") in ("truecolor", "24bit"):
-        return TRUE_COLOR
-    kind = os.environ.get("TERM", "")
-    try:
-        curses.setupterm(kind, STDOUT)
-    except curses.error:
-        return FEW_COLORS  # a terminal that nobody has described; nearly all are like xterm
-    if curses.tigetstr("cup") is None:
-        raise BackendError(f"a terminal of type {kind!r} (TERM) cannot show a screen")
-    return curses.tigetnum("colors")
-
-
-@contextlib.contextmanager
-def full_screen() -> Iterator[None]:
-    """Have the terminal to ourselves."""
-    mode = termios.tcgetattr(STDIN)
-    tty.setraw(STDIN)
-    _send(ENTER_SCREEN)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError, termios.error):  # the terminal is gone
-            _send(LEAVE_SCREEN)
-            termios.tcsetattr(STDIN, termios.TCSADRAIN, mode)
+def open_terminal() -> Terminal:
+    """The terminal of this process.  Raises `BackendError` where it cannot move its cursor."""
+    term = Terminal()
+    if not term.move_yx(0, 0):
+        raise BackendError(f"a terminal of type {term.kind!r} (TERM) cannot show a screen")
+    return term
 
 
 def _send(text: str) -> None:
@@ -70,10 +48,11 @@ def _send(text: str) -> None:
 class PaintingProcess:
     """Paints frames and sends keys until the machine closes its end."""
 
-    def __init__(self, frames: int, keys: int) -> None:
-        self._frames, self._keys = frames, keys
-        self._painter = Painter(1, 1, number_of_colors())
-        self._typed = self._unpainted = b""
+    def __init__(self, term: Terminal, frames: int, keys: int) -> None:
+        self._term, self._frames, self._keys = term, frames, keys
+        self._painter = Painter(1, 1, term)
+        self._unpainted = b""
+        self._nothing = 0
         self._resized, wake = os.pipe()
         for fd in (self._resized, wake):
             os.set_blocking(fd, False)
@@ -89,12 +68,12 @@ class PaintingProcess:
         self._resize()
         sources = [self._frames, STDIN, self._resized]
         while True:
-            ready, _, _ = select.select(sources, (), (), ESCAPE_S if self._typed else None)
+            ready, _, _ = select.select(sources, (), ())
             if self._resized in ready:
                 os.read(self._resized, READ_SIZE)
                 self._resize()
-            if STDIN in ready or self._typed:
-                self._read_keys(waiting=STDIN in ready)
+            if STDIN in ready:
+                self._read_keys()
             if self._frames in ready and not self._paint():
                 return
 
@@ -112,13 +91,13 @@ class PaintingProcess:
                 return bool(data)
             _send(self._painter.paint(frame))
 
-    def _read_keys(self, *, waiting: bool) -> None:
-        data = os.read(STDIN, READ_SIZE) if waiting else b""
-        if waiting and not data:
+    def _read_keys(self) -> None:
+        typed = read(self._term, ESCAPE_S)
+        self._nothing = 0 if typed else self._nothing + 1
+        if self._nothing > END_OF_INPUT:
             raise BackendError("the terminal was closed")
-        messages, self._typed = decode(self._typed + data, final=not waiting)
-        for message in messages:
-            self.tell(*message)
+        for each in typed:
+            self.tell(*each)
 
 
 def main() -> int:
@@ -127,9 +106,9 @@ def main() -> int:
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
     try:
-        process = PaintingProcess(frames, keys)
-        with full_screen():
-            process.run()
+        term = open_terminal()
+        with contextlib.suppress(termios.error), term.fullscreen(), term.raw(), term.hidden_cursor():
+            PaintingProcess(term, frames, keys).run()
     except BrokenPipeError:
         return 0  # the machine is gone
     except Exception as error:  # noqa: BLE001 - told by the machine, in one line

@@ -12,6 +12,8 @@ import termios
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from blessed import Terminal
+
 from vpcore.display.wire import PICTURE, TEXT, Frame, shrink
 from vpcore.errors import BackendError
 from vpcore.wires import Keyboard, Screen
@@ -25,8 +27,6 @@ PATIENCE_S: Final = 2.0
 """Seconds that the painter has to restore the terminal."""
 NEVER_SHOWN: Final = -1
 PAINTER: Final = (sys.executable, "-m", "vpcore.display.painter")
-LEAVE_SCREEN: Final = "\x1b[0m\x1b[?25h\x1b[?1049l"
-"""Plain text, a cursor, the screen that was there before (xterm ctlseqs)."""
 
 
 class TerminalDisplay:
@@ -165,5 +165,5 @@ def _restore_terminal(mode: list[Any] | None) -> None:
     if mode is not None:
         with contextlib.suppress(termios.error, OSError):
             termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, mode)
-            sys.stdout.write(LEAVE_SCREEN)
-            sys.stdout.flush()
+            term = Terminal()
+            print(term.normal + term.normal_cursor + term.exit_fullscreen, end="", flush=True)  # noqa: T201

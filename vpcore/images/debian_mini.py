@@ -194,9 +194,7 @@ def _entries(append: str) -> list[grub.Entry]:
     return [
         grub.Entry("Debian mini", commands(also=" quiet")),
         grub.Entry("Debian mini, all messages", commands()),
-        grub.Entry(
-            "Debian mini, graphics 1024x768", commands("insmod vbe", "set gfxpayload=1024x768x16,1024x768")
-        ),
+        grub.Entry("Debian mini, graphics 1024x768", commands("insmod vbe", "set gfxpayload=1024x768x16,1024x768")),
     ]
 
 

@@ -1,11 +1,13 @@
 """What a terminal shows after the painter's bytes: a terminal of a few lines (ECMA-48) is the judge."""
 
+import io
 import re
 
+import blessed
 import numpy as np
 import pytest
 
-from vpcore.display.paint import CP437, INDEXED, TRUE_COLOR, Painter
+from vpcore.display.paint import CP437, Painter
 from vpcore.display.wire import PICTURE, TEXT, Frame
 
 TOKEN = re.compile(r"\x1b\[(\??)([0-9;]*)([A-Za-z])|\x1b([78])|(.)", re.DOTALL)
@@ -31,16 +33,22 @@ class Terminal:
             elif private:
                 self.cursor = self.at if end == "h" else None
             elif end == "H":
-                row, column = map(int, numbers.split(";"))
+                row, column = map(int, (numbers or "1;1").split(";"))
                 self.at = (row - 1, column - 1)
             elif end == "J":
                 self.lines = [[(" ", "")] * len(line) for line in self.lines]
             elif end == "m":
-                self.style = numbers
+                self.style = f"{self.style};{numbers}".strip(";") if numbers else ""
 
     @property
     def text(self):
         return ["".join(character for character, _ in line).rstrip() for line in self.lines]
+
+
+def terminal_of(colors):
+    term = blessed.Terminal(kind="xterm-256color", stream=io.StringIO(), force_styling=True)
+    term.number_of_colors = colors
+    return term
 
 
 def screen(*lines, attribute=7, cursor=None, rows=25, columns=80):
@@ -52,7 +60,7 @@ def screen(*lines, attribute=7, cursor=None, rows=25, columns=80):
 
 
 def test_text_appears_where_it_is_with_the_cursor():
-    terminal, painter = Terminal(30, 100), Painter(30, 100, 256)
+    terminal, painter = Terminal(30, 100), Painter(30, 100, terminal_of(256))
 
     terminal.feed(painter.paint(screen("hello", " box ─┼", cursor=(1, 7))))
 
@@ -61,7 +69,7 @@ def test_text_appears_where_it_is_with_the_cursor():
 
 
 def test_a_frame_without_cursor_hides_it():
-    terminal, painter = Terminal(25, 80), Painter(25, 80, 256)
+    terminal, painter = Terminal(25, 80), Painter(25, 80, terminal_of(256))
     terminal.feed(painter.paint(screen("x", cursor=(0, 0))))
 
     terminal.feed(painter.paint(screen("x")))
@@ -70,7 +78,7 @@ def test_a_frame_without_cursor_hides_it():
 
 
 def test_only_what_changed_is_sent():
-    terminal, painter = Terminal(25, 80), Painter(25, 80, 256)
+    terminal, painter = Terminal(25, 80), Painter(25, 80, terminal_of(256))
     terminal.feed(painter.paint(screen("hello")))
     terminal.written = 0
 
@@ -83,15 +91,15 @@ def test_only_what_changed_is_sent():
 @pytest.mark.parametrize(
     ("attribute", "colors", "style"),
     [
-        (0x07, 256, "0;37;40"),
-        (0x1F, 256, "0;97;44"),
-        (0x4E, 16, "0;93;41"),
-        (0x1F, 8, "0;1;37;44"),
-        (0x02, 8, "0;32;40"),
+        (0x07, 256, "37;40"),
+        (0x1F, 256, "97;44"),
+        (0x4E, 16, "93;41"),
+        (0x1F, 8, "1;37;44"),
+        (0x02, 8, "32;40"),
     ],
 )
 def test_attributes_are_colours_in_the_terminals_order(attribute, colors, style):
-    terminal, painter = Terminal(25, 80), Painter(25, 80, colors)
+    terminal, painter = Terminal(25, 80), Painter(25, 80, terminal_of(colors))
 
     terminal.feed(painter.paint(screen("x", attribute=attribute)))
 
@@ -100,7 +108,7 @@ def test_attributes_are_colours_in_the_terminals_order(attribute, colors, style)
 
 def test_a_small_terminal_shows_the_lines_with_the_cursor():
     lines = [f"line {number}" for number in range(25)]
-    terminal, painter = Terminal(10, 6), Painter(10, 6, 256)
+    terminal, painter = Terminal(10, 6), Painter(10, 6, terminal_of(256))
 
     terminal.feed(painter.paint(screen(*lines, cursor=(24, 3))))
 
@@ -110,7 +118,7 @@ def test_a_small_terminal_shows_the_lines_with_the_cursor():
 
 def test_a_small_terminal_follows_the_cursor_back_up():
     lines = [f"line {number}" for number in range(25)]
-    terminal, painter = Terminal(10, 80), Painter(10, 80, 256)
+    terminal, painter = Terminal(10, 80), Painter(10, 80, terminal_of(256))
     terminal.feed(painter.paint(screen(*lines, cursor=(24, 0))))
 
     terminal.feed(painter.paint(screen(*lines, cursor=(2, 0))))
@@ -120,7 +128,7 @@ def test_a_small_terminal_follows_the_cursor_back_up():
 
 
 def test_a_resized_terminal_is_painted_as_a_whole():
-    painter = Painter(25, 80, 256)
+    painter = Painter(25, 80, terminal_of(256))
     painter.paint(screen("hello", cursor=(0, 5)))
     terminal = Terminal(40, 120)
 
@@ -131,7 +139,7 @@ def test_a_resized_terminal_is_painted_as_a_whole():
 
 
 def test_the_status_is_below_the_screen_and_leaves_the_cursor():
-    terminal, painter = Terminal(27, 80), Painter(27, 80, 256)
+    terminal, painter = Terminal(27, 80), Painter(27, 80, terminal_of(256))
     terminal.feed(painter.paint(screen("x", cursor=(3, 4))))
 
     terminal.feed(painter.paint(Frame.status("pc99: \x1b[2JCtrl-] leaves")))
@@ -142,7 +150,7 @@ def test_the_status_is_below_the_screen_and_leaves_the_cursor():
 
 
 def test_the_status_of_a_full_terminal_is_not_shown():
-    terminal, painter = Terminal(25, 80), Painter(25, 80, 256)
+    terminal, painter = Terminal(25, 80), Painter(25, 80, terminal_of(256))
     terminal.feed(painter.paint(Frame.status("status")))
 
     terminal.feed(painter.paint(screen("x")))
@@ -153,7 +161,7 @@ def test_the_status_of_a_full_terminal_is_not_shown():
 def test_a_picture_is_half_blocks_of_two_pixels():
     pixels = np.zeros((4, 2, 3), np.uint8)
     pixels[0, 0], pixels[1, 0] = (255, 0, 0), (0, 0, 255)
-    terminal, painter = Terminal(25, 80), Painter(25, 80, TRUE_COLOR)
+    terminal, painter = Terminal(25, 80), Painter(25, 80, terminal_of(1 << 24))
 
     terminal.feed(painter.paint(Frame(PICTURE, pixels)))
 
@@ -161,10 +169,10 @@ def test_a_picture_is_half_blocks_of_two_pixels():
     assert terminal.lines[0][0] == ("▀", "38;2;255;0;0;48;2;0;0;255")
 
 
-@pytest.mark.parametrize(("colors", "style"), [(INDEXED, "38;5;196;48;5;21"), (8, "31;44")])
+@pytest.mark.parametrize(("colors", "style"), [(256, "38;5;196;48;5;21"), (8, "31;44")])
 def test_a_picture_on_fewer_colours_takes_the_nearest(colors, style):
     pixels = np.array([[[250, 3, 9]], [[0, 0, 255]]], np.uint8)
-    terminal, painter = Terminal(25, 80), Painter(25, 80, colors)
+    terminal, painter = Terminal(25, 80), Painter(25, 80, terminal_of(colors))
 
     terminal.feed(painter.paint(Frame(PICTURE, pixels)))
 
@@ -172,7 +180,7 @@ def test_a_picture_on_fewer_colours_takes_the_nearest(colors, style):
 
 
 def test_between_text_and_picture_nothing_of_the_other_stays():
-    terminal, painter = Terminal(25, 80), Painter(25, 80, 256)
+    terminal, painter = Terminal(25, 80), Painter(25, 80, terminal_of(256))
     terminal.feed(painter.paint(screen(*["x" * 80] * 25)))
 
     terminal.feed(painter.paint(Frame(PICTURE, np.zeros((4, 4, 3), np.uint8))))
@@ -184,7 +192,7 @@ def test_between_text_and_picture_nothing_of_the_other_stays():
 
 def test_random_frames_leave_the_terminal_as_the_last_one():
     random = np.random.default_rng(1)
-    terminal, painter = Terminal(25, 40), Painter(25, 40, 256)
+    terminal, painter = Terminal(25, 40), Painter(25, 40, terminal_of(256))
     for _ in range(20):
         cells = random.integers(0, 256, (25, 40, 2)).astype(np.uint8)
         cells[:, 5:] = 32
