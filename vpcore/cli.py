@@ -233,7 +233,9 @@ def check(machine: Path, settings: tuple[str, ...], **flags: Any) -> None:
 
 @main.command(epilog=DEVICES_EXAMPLES, short_help="List the device types, or the keys of one.")
 @click.argument("name", metavar="[TYPE]", required=False)
-@click.option("--machine", type=click.Path(path_type=Path), help="list the types too that this machine file has in files")
+@click.option(
+    "--machine", type=click.Path(path_type=Path), help="list the types too that this machine file has in files"
+)
 def devices(name: str | None, machine: Path | None) -> None:
     """List the device types, or the keys of one TYPE (a name, or path/to/file.py:Class)."""
     from vpcore import report  # noqa: PLC0415
