@@ -231,7 +231,9 @@ def test_a_serial_port_in_the_terminal_takes_keys_and_gives_the_terminal_back(tm
 
     tmux.keys("echo $((6*7))", "Enter")
     tmux.wait("\n42")
-    tmux.keys("sleep 1000", "Enter", "C-c")
+    tmux.keys("echo $((5*5)); sleep 1000", "Enter")
+    tmux.wait("\n25")  # by now the shell has left its line editor, which would take the Ctrl-C
+    tmux.keys("C-c")
     tmux.keys("echo $((7*7))", "Enter")
     tmux.wait("\n49")
     tmux.keys("C-]")
