@@ -333,7 +333,7 @@ def test_outs_without_blocks_writes_each_element():
 
 
 def test_ports_are_refused_to_user_code_without_permission():
-    """SDM 1, 19.5.2: no bitmap in the TSS, so #GP(0), before the port is touched."""
+    """SDM 1, 18.5.2: no bitmap in the TSS, so #GP(0), before the port is touched."""
     box = Box()
     box.user()
 

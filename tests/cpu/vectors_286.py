@@ -27,7 +27,7 @@ FIRST_SHIFT: Final = 4
 """Rows 0 to 3 of the group are rotates."""
 STRINGS: Final = frozenset({*range(0x6C, 0x70), *range(0xA4, 0xA8), *range(0xAA, 0xB0)})
 FLAGS_286: Final = 0x0FFF
-"""The flags compared: a 286 in real mode holds the others at 0, an i686 does not (SDM 3B 23.2)."""
+"""The flags compared: a 286 in real mode holds the others at 0, an i686 does not (SDM 3B 22.16)."""
 HALTS: Final = 0x400
 """Where the vectors of exceptions go that a test does not provide for: HLT number n lies at HALTS + n."""
 EXCEPTIONS: Final = 32
@@ -198,7 +198,7 @@ EXCUSES: Final = (
     ),
     Excuse(
         "lock",
-        "LOCK is #UD but with a memory destination that is modified (SDM 3B 23.22.2)",
+        "LOCK is #UD but with a memory destination that is modified (SDM 2, LOCK)",
         lambda _form, vector, outcome: outcome.raised == 6 and 0xF0 in opcode(vector)[0],
     ),
     Excuse(
@@ -215,7 +215,7 @@ EXCUSES: Final = (
     ),
     Excuse(
         "length",
-        "instructions may have 15 bytes, on a 286 ten (SDM 3B 23.2)",
+        "instructions may have 15 bytes, on a 286 ten (SDM 3A 6.15, interrupt 13)",
         lambda _form, vector, _outcome: fault(vector) == 13 and len(bytes.fromhex(vector["bytes"])) > 10 + 1,
     ),
     Excuse(

@@ -1,5 +1,5 @@
 ; title: with the A20 gate closed addresses above 1 MB wrap
-; manual: SDM 3A 9.7 (A20M#)
+; manual: SDM 3A 8.7.13.4 (A20M#)
 ; a20: closed
 ; expect: eax = 0x600d
 

@@ -1,5 +1,5 @@
 ; title: with the A20 gate open addresses above 1 MB are their own
-; manual: SDM 3A 9.7 (A20M#)
+; manual: SDM 3A 8.7.13.4 (A20M#)
 ; expect: eax = 0x600d
 ; expect: [0x100500] = 0x00002222
 

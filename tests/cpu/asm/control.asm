@@ -1,5 +1,5 @@
 ; title: control registers and MSRs: legal values, reserved bits, CPUID, TSC, LMSW, SMSW, SGDT
-; manual: SDM 3A 2.5, 4.1, 9.1; SDM 2, MOV CR, CPUID, LMSW, RDTSC; SDM 4, P6 family
+; manual: SDM 3A 2.5, 4.1, 9.1; SDM 2, MOV CR, CPUID, LMSW, RDTSC; SDM 3C 35, P6 family
 ; expect: eax = 0x600d
 
 %include "cpu.inc"

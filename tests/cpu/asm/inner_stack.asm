@@ -1,5 +1,5 @@
 ; title: a TSS too short for the inner stack is #TS with its selector; without any stack the processor shuts down
-; manual: SDM 3A 5.8.5, 8.2.1; interrupt 10
+; manual: SDM 3A 5.8.5, 7.2.1; interrupt 10
 ; exit: shutdown
 ; expect: [0x10000] = 0x00000048
 ; expect: [0x10004] = 0x00000001

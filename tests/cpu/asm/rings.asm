@@ -1,5 +1,5 @@
 ; title: ring 3: privileged instructions, IOPL, POPF, far returns and IRET outward, dropped segments
-; manual: SDM 3A 5.9, 5.8.6; SDM 1 19.5; SDM 2, POPF, IRET, RET
+; manual: SDM 3A 5.9, 5.8.6; SDM 1 18.5; SDM 2, POPF, IRET, RET
 ; expect: eax = 0x600d
 
 %include "cpu.inc"

@@ -1,5 +1,5 @@
 ; title: faults of the second half of a task switch: LDT, SS, CS, data segments, in that order, in the new task; a V86 task
-; manual: SDM 3A table 8-1, 8.3; 3B 21.2.6
+; manual: SDM 3A table 7-1, 7.3; 3B 20.2.6
 ; expect: eax = 0x600d
 
 %include "cpu.inc"

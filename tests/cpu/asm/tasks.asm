@@ -1,5 +1,5 @@
 ; title: 32-bit task switches by JMP, CALL, IRET, task gate and interrupt; what is saved, loaded, checked
-; manual: SDM 3A 8.2 to 8.4, tables 8-1 and 8-2
+; manual: SDM 3A 7.2 to 7.4, tables 7-1 and 7-2
 ; expect: eax = 0x600d
 
 %include "cpu.inc"

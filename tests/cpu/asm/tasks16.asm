@@ -1,5 +1,5 @@
 ; title: 16-bit tasks: switches between 16-bit and 32-bit TSS, 16-bit segments, inner stacks of a 16-bit TSS
-; manual: SDM 3A 8.6
+; manual: SDM 3A 7.6
 ; expect: eax = 0x600d
 
 %include "cpu.inc"

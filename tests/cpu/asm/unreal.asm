@@ -1,5 +1,5 @@
 ; title: unreal mode: limits and attributes loaded in protected mode stay after the return to real mode
-; manual: SDM 3A 10.9.2
+; manual: SDM 3A 9.9.2
 ; expect: eax = 0x600d
 ; expect: [0x123456] = 0x600df00d
 

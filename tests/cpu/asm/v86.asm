@@ -1,5 +1,5 @@
 ; title: virtual-8086 mode: entry by IRET, interrupts out of it, IOPL, the I/O bitmap, its 64 KB segments
-; manual: SDM 3B 21.2, 21.3
+; manual: SDM 3B 20.2, 20.3
 ; intr: 40
 ; expect: eax = 0x600d
 

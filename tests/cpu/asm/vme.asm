@@ -1,5 +1,5 @@
 ; title: CR4.VME: redirected INT n, virtual interrupt flag in virtual-8086 mode; CR4.PVI at ring 3
-; manual: SDM 3B 21.3.3, 21.4, table 21-2
+; manual: SDM 3B 20.3.3, 20.4, table 20-2
 ; expect: eax = 0x600d
 
 %include "cpu.inc"

@@ -142,7 +142,7 @@ static void deliver_real(struct vp_vm *m, const struct event *e)
     event_set_eflags(m, 0, EF_IF | EF_TF | EF_RF | EF_AC);
 }
 
-/* INT n in virtual-8086 mode by way of the 8086 program's own vectors (SDM 3B table 21-2, methods 5 and 6). */
+/* INT n in virtual-8086 mode by way of the 8086 program's own vectors (SDM 3B table 20-2, methods 5 and 6). */
 static void deliver_redirected(struct vp_vm *m, const struct event *e)
 {
     bool virtual_if = iopl(m) < 3;
@@ -171,7 +171,7 @@ static void fetch_handler(struct vp_vm *m, const struct desc *gate, struct desc 
     unsigned attr = desc_attr(cs), dpl = attr_dpl(attr);
     if (!attr_is_code(attr) || dpl > m->cpl) raise_err(m, EXC_GP, sel_err(sel));
     if (!attr_present(attr)) raise_err(m, EXC_NP, sel_err(sel));
-    /* from virtual-8086 mode to privilege 0 only (SDM 3B 21.3.1) */
+    /* from virtual-8086 mode to privilege 0 only (SDM 3B 20.3.1) */
     if ((m->cpu.eflags & EF_VM) && (attr_is_conforming(attr) || dpl)) raise_err(m, EXC_GP, sel_err(sel));
     code_check_eip(m, cs, gate_offset(gate));
     desc_set_type_bits(m, cs, 1);
@@ -258,7 +258,7 @@ static void deliver(struct vp_vm *m, const struct event *e)
 
 /* -- Software interrupts ------------------------------------------------------------------------------------------ */
 
-/* The 8086 program's own handler is to be used (SDM 3B 21.3.3). */
+/* The 8086 program's own handler is to be used (SDM 3B 20.3.3). */
 static bool v86_redirects(struct vp_vm *m, unsigned vector)
 {
     enum { MAP_BYTES = 32 };

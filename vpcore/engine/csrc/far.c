@@ -294,7 +294,7 @@ static void iret_real(struct vp_vm *m, bool os32)
     event_set_eflags(m, flags, mask);
 }
 
-/* V86 mode with IOPL < 3 and CR4.VME: 16-bit IRET moves IF to VIF (SDM 3B 21.3.3.4). */
+/* V86 mode with IOPL < 3 and CR4.VME: 16-bit IRET moves IF to VIF (SDM 3B 20.3.3.4). */
 static void iret_vme(struct vp_vm *m)
 {
     uint32_t eip = stack_peek(m, false, 0), flags = stack_peek(m, false, 4);
@@ -316,7 +316,7 @@ static void iret_v86(struct vp_vm *m, bool os32)
         raise_gp0(m);
 }
 
-/* From privilege 0 into virtual-8086 mode: the frame has nine doublewords (SDM 3B 21.2.5). */
+/* From privilege 0 into virtual-8086 mode: the frame has nine doublewords (SDM 3B 20.2.5). */
 static void iret_to_v86(struct vp_vm *m, uint32_t flags)
 {
     static const uint8_t order[] = {VP_SS, VP_ES, VP_DS, VP_FS, VP_GS};

@@ -1,7 +1,7 @@
 /* msr.c: model-specific registers, see msr.h.
  *
  * One table: index, the CPUID bit that brings the register, and how it is read and written.  Registers without storage
- * read a constant and swallow writes, as P6 does for the ones named (SDM 4, 2.21 "MSRs in the P6 family").
+ * read a constant and swallow writes, as P6 does for the ones named (SDM 3C 35, MSRs in the P6 family).
  */
 #include "msr.h"
 #include "cpuid.h"
@@ -47,7 +47,7 @@ enum {
 enum { APIC_BASE_BSP = 0x100 };
 #define APIC_DEFAULT_BASE 0xfee00000u
 #define PHYS_MASK 0xfffffffffu /* 36 address bits */
-/* 8 variable ranges, fixed ranges, write-combining: SDM 3A 12.11.1 */
+/* 8 variable ranges, fixed ranges, write-combining: SDM 3A 11.11.1 */
 #define MTRRCAP_VALUE 0x508u
 #define MICROCODE_REVISION 1ull
 #define PAT_RESET 0x0007040600070406ull
@@ -73,7 +73,7 @@ static bool write_mtrr_fixed(uint64_t *field, uint64_t value)
     return true;
 }
 
-/* Even entries are bases, odd ones masks (SDM 3A 12.11.2.3). */
+/* Even entries are bases, odd ones masks (SDM 3A 11.11.2.3). */
 static bool write_mtrr_variable(struct vp_vm *m, unsigned n, uint64_t value)
 {
     bool mask = n & 1;
@@ -169,7 +169,7 @@ static const struct plain registers[] = {
     {MSR_EBL_CR_POWERON, CPUID_CMOV, 0, 0, 0, 0, false},
     {MSR_TEST_CTL, CPUID_CMOV, 0, 0, 0, 0, false},
     {MSR_BBL_CR_CTL3, CPUID_CMOV, 0, 0, 0, 0, false},
-    /* an update is refused in silence, and the signature does not change (SDM 3A 10.11.7) */
+    /* an update is refused in silence, and the signature does not change (SDM 3A 9.11.7) */
     {MSR_BIOS_UPDT_TRIG, CPUID_CMOV, 0, 0, 0, 0, false},
     {MSR_BIOS_SIGN, CPUID_CMOV, FIELD(microcode), 0, 0, false},
     {MSR_APIC_BASE, CPUID_CMOV, FIELD(apic_base), PHYS_MASK & ~0xfffull, 0,
@@ -230,7 +230,7 @@ bool msr_write(struct vp_vm *m, uint32_t index, uint64_t value)
 
     if (p) return plain_write(m, p, value);
     if (index == MSR_TSC && (cpuid_bits(m) & CPUID_TSC)) {
-        /* P6 writes the low half and clears the high one (SDM 3B 17.17.3) */
+        /* P6 writes the low half and clears the high one (SDM 3B 17, time-stamp counter adjustment) */
         m->cpu.tsc_offset = (uint32_t)value - tsc_raw(m);
         return true;
     }

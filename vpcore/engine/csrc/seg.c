@@ -130,7 +130,7 @@ bool seg_tss_map_word(struct vp_vm *m, int32_t offset, uint32_t *word)
     enum { IO_MAP_BASE = 0x66 };
     const struct vp_seg *tr = &m->cpu.seg[VP_TR];
 
-    /* only a 32-bit TSS has the maps (SDM 1, 19.5.2) */
+    /* only a 32-bit TSS has the maps (SDM 1, 18.5.2) */
     if ((tr->attr & 0x1d) != SYS_TSS32 || (tr->attr & VP_SEG_NULL) || tr->limit < IO_MAP_BASE + 1) return false;
     int64_t at = (int64_t)(mmu_sys_ld(m, tr->base + IO_MAP_BASE, 2)) + offset;
     if (at < 0 || at + 1 > tr->limit) return false;
@@ -234,7 +234,7 @@ void seg_load_ldt(struct vp_vm *m, uint16_t sel, unsigned vector)
         return;
     }
     if ((sel & SEL_TI) || !desc_read(m, sel, &d) || desc_kind(&d) != SYS_LDT) raise_err(m, vector, sel_err(sel));
-    /* a task switch reports an absent LDT as #TS (SDM 3A table 8-1), LLDT as #NP */
+    /* a task switch reports an absent LDT as #TS (SDM 3A table 7-1), LLDT as #NP */
     if (!attr_present(desc_attr(&d))) raise_err(m, vector == EXC_TS ? EXC_TS : EXC_NP, sel_err(sel));
     m->cpu.seg[VP_LDTR] = desc_seg(&d, sel);
 }

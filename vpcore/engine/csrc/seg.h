@@ -2,7 +2,7 @@
  *
  * Owns: reading the GDT and LDT, the checks that each kind of segment load makes (SDM 3A 5), the fields of vp_vm that
  * follow from segment registers, and the I/O permission check.  Knows nothing of gates, tasks or instructions.
- * CPL is SS.DPL (SDM 3C 25.4.1), 0 in real mode, 3 in virtual-8086 mode.
+ * CPL is SS.DPL (SDM 3C 24.4.1), 0 in real mode, 3 in virtual-8086 mode.
  */
 #ifndef VP_SEG_H
 #define VP_SEG_H
@@ -111,10 +111,10 @@ void seg_derive_all(struct vp_vm *m);
 /* [ea, ea + size) lies inside the limit of `s`. */
 bool seg_in_limit(const struct vp_seg *s, uint32_t ea, unsigned size);
 
-/* #GP(0) where IOPL and the TSS bitmap forbid a port access (SDM 1, 19.5). */
+/* #GP(0) where IOPL and the TSS bitmap forbid a port access (SDM 1, 18.5). */
 void seg_io_check(struct vp_vm *m, uint32_t port, unsigned size);
 /* The 16-bit word at byte `offset` of the TSS's I/O bitmap; false where the TSS has none.  The 32 bytes below it are
- * the interrupt redirection bitmap (SDM 3B 21.3.3). */
+ * the interrupt redirection bitmap (SDM 3B 20.3.3). */
 bool seg_tss_map_word(struct vp_vm *m, int32_t offset, uint32_t *word);
 
 static inline unsigned iopl(const struct vp_vm *m) { return m->cpu.eflags >> 12 & 3; }

@@ -1,6 +1,6 @@
 /* task.c: hardware task switches, see task.h.
  *
- * A switch has two halves (SDM 3A 8.3).  The first reads the whole new TSS, then saves the old task and moves the busy
+ * A switch has two halves (SDM 3A 7.3).  The first reads the whole new TSS, then saves the old task and moves the busy
  * bits: what faults there does so in the old task.  The second loads segment registers, whose faults belong to the new
  * task: by then vp_vm.new_task is set and every selector is in place with an unusable descriptor.
  */
@@ -160,7 +160,7 @@ static void load_data(struct vp_vm *m, unsigned seg, uint16_t sel)
     seg_set(m, seg, sel, &d);
 }
 
-/* In the order of SDM 3A table 8-1. */
+/* In the order of SDM 3A table 7-1. */
 static void load_segments(struct vp_vm *m, const struct task_state *t)
 {
     struct desc ss;

@@ -22,7 +22,7 @@
 #define VP_LDTR 6
 #define VP_TR 7
 
-/* vp_seg.attr: bits 40-47 and 52-55 of the descriptor, closed up (the layout of SDM 3C, 25.4.1, without its gap). */
+/* vp_seg.attr: bits 40-47 and 52-55 of the descriptor, closed up (the layout of SDM 3C, 24.4.1, without its gap). */
 #define VP_SEG_TYPE 0x000f
 #define VP_SEG_S 0x0010
 #define VP_SEG_DPL 0x0060

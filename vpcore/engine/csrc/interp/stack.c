@@ -167,7 +167,7 @@ ALL_REGISTERS(32)
 
 /* -- Flags -------------------------------------------------------------------------------------------------------- */
 
-/* Virtual-8086 mode below IOPL 3 may not, or (16-bit only, CR4.VME) sees VIF in place of IF (SDM 3B 21.3.3.4). */
+/* Virtual-8086 mode below IOPL 3 may not, or (16-bit only, CR4.VME) sees VIF in place of IF (SDM 3B 20.3.3.4). */
 static bool flags_virtual(struct vp_vm *m, bool wide)
 {
     if (!(m->cpu.eflags & EF_VM) || iopl(m) == 3) return false;

@@ -163,7 +163,7 @@ CACHE(WBINVD)
 /* -- Interrupt flag and HLT --------------------------------------------------------------------------------------- */
 
 /* The flag that CLI and STI act on: IF, or VIF for virtual-8086 mode with CR4.VME and for privilege 3 with CR4.PVI
- * (SDM 3B 21.3.3 and 21.4). */
+ * (SDM 3B 20.3.3 and 20.4). */
 static uint32_t interrupt_flag(struct vp_vm *m)
 {
     if (m->cpl <= iopl(m)) return EF_IF;

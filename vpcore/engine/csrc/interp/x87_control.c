@@ -56,7 +56,7 @@ HANDLER(FNCLEX)
     NEXT;
 }
 
-/* FNENI, FNDISI, FNSETPM: of the 8087 and 80287 only, yet not waiting (SDM 3B 22.18.9). */
+/* FNENI, FNDISI, FNSETPM: of the 8087 and 80287 only, yet not waiting (SDM 1, 8.3.13). */
 HANDLER(FNENI)
 {
     x87_begin_nowait(m);
