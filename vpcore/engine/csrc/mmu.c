@@ -54,7 +54,8 @@ bool mmu_is_plain(const struct vp_vm *m) { return !m->watch && !(m->align && m->
 
 unsigned mmu_peek(struct vp_vm *m, uint32_t lin, bool user, uint32_t *page)
 {
-    unsigned uses = space_plain(m, walk_uses(m, lin, page), *page) >> (user ? FLAT_UR : FLAT_SR);
+    unsigned allowed = walk_uses(m, lin, page);
+    unsigned uses = space_plain(m, allowed, *page) >> (user ? FLAT_UR : FLAT_SR);
 
     return (uses & USE_SR ? PLAIN_READ : 0) | (uses & USE_SW ? PLAIN_WRITE : 0);
 }
