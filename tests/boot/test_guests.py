@@ -5,6 +5,7 @@ import shutil
 import time
 
 import pytest
+from conftest import ROOT
 
 pytestmark = pytest.mark.boot
 
@@ -182,3 +183,14 @@ def test_debian_boots_from_disk_writes_a_file_powers_off_and_finds_it_again(pc, 
     at = serial.wait_for(PROMPT, timeout=200)
     serial.write("cat /root/file\n")
     serial.wait_for("written by the guest\r\n", timeout=20, after=at)
+
+
+def test_the_example_of_the_readme_runs_as_it_is_written(debian_image, tmp_path, monkeypatch):
+    shutil.copy(debian_image, tmp_path / "disk.img")
+    (tmp_path / "machines").symlink_to(ROOT / "machines")
+    monkeypatch.chdir(tmp_path)
+    example = (ROOT / "README.md").read_text().split("```python\n")[1].split("```")[0]
+
+    exec(compile(example, "README.md", "exec"), {})
+
+    assert (tmp_path / "screen.png").read_bytes().startswith(b"\x89PNG")

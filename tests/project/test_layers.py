@@ -1,6 +1,7 @@
 """Who may import whom, and that what users can call is documented."""
 
 import ast
+import re
 from pathlib import Path
 
 import click
@@ -85,6 +86,39 @@ def test_the_example_of_writing_a_device_works_as_written(tmp_path):
 
     assert len(device.strip().splitlines()) <= 12
     assert names["latch"].save().value == 0x5A
+
+
+PAGES = (
+    "README.md",
+    "docs/cli.md",
+    "docs/writing-a-device.md",
+    "docs/engines.md",
+    "docs/performance.md",
+    "docs/hooks.md",
+)
+
+
+def shown_commands():
+    """Lines `vpcore ...` of code blocks, and of the examples that --help shows; comments cut off."""
+    texts = [(ROOT / page).read_text() for page in PAGES]
+    blocks = [block for text in texts for block in text.split("```")[1::2]]
+    examples = [value for name, value in vars(cli).items() if name.endswith("_EXAMPLES")]
+    for line in "\n".join(blocks + examples).splitlines():
+        words = re.split(r"\s#|\s{3,}|[<>|]|\s2>", line.strip())[0].split()
+        if words[:1] == ["vpcore"] and "..." not in words:
+            yield words
+
+
+@pytest.mark.parametrize("words", list(shown_commands()), ids=" ".join)
+def test_a_command_that_is_shown_is_one(words):
+    """It is parsed; nothing runs."""
+    command, arguments = cli.main, words[1:]
+    context = click.Context(command)
+    while isinstance(command, click.Group):
+        name, *arguments = arguments
+        command = command.get_command(context, name)
+        assert command is not None, name
+    command.make_context(words[1], arguments)
 
 
 def commands(command, path):
