@@ -1,0 +1,316 @@
+"""Memory mode `window` of `bt`: what the guest's page tables say holds there too, and hosts and signals of all kinds."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from box import CODE, EAX, EBX, ECX, EDX, PAGE, WP, P, U, W
+from box import Box as Processor
+
+from vpcore.engine import Exit
+from vpcore.engine.engine import probe
+
+DATA, OTHER, LIN = 0x200000, 0x201000, 0x500000
+ROUNDS = 1000
+PF = 14
+ERR_P, ERR_W = 1, 2
+
+pytestmark = pytest.mark.skipif(bool(probe()["bt"]), reason=probe()["bt"])
+
+
+@pytest.fixture
+def box(monkeypatch):
+    monkeypatch.setenv("VPCORE_BT_MODE", "window")
+    made = Processor(engine="bt")
+    made.page_32()
+    made.set(cr0=made.cpu.cr0 | WP)
+    return made
+
+
+def loop(body, rounds=ROUNDS):
+    return f"mov ecx, {rounds}\nagain:\n{body}\ndec ecx\njnz near again\nhlt"
+
+
+def test_a_page_is_mapped_once_and_then_costs_no_fault(box):
+    assert box.run(loop(f"inc dword [{DATA}]"), budget=0) == Exit.HALT
+
+    stats = box.engine.stats()
+    assert box.get(DATA) == ROUNDS
+    assert stats.window_pages > 0
+    assert stats.window_faults <= 2
+    assert stats.window_probes == 0
+
+
+@pytest.mark.parametrize("flush", ["invlpg [ebx]", "mov eax, cr3\nmov cr3, eax"], ids=["invlpg", "cr3"])
+def test_another_page_at_the_same_address_is_seen_after_a_flush(box, flush):
+    """SDM 3A 4.10.4: the entry is changed to and fro between two pages, each of which counts."""
+    box.map_32(LIN, DATA)
+    pte = box.pte(LIN)
+    code = loop(f"inc dword [ebx]\nxor dword [{pte}], {DATA ^ OTHER}\n{flush}")
+
+    assert box.run(code, budget=0, ebx=LIN) == Exit.HALT
+
+    assert (box.get(DATA), box.get(OTHER)) == (ROUNDS // 2, ROUNDS // 2)
+
+
+def test_a_page_made_read_only_faults_and_is_written_again_when_it_is_not(box):
+    """SDM 3A 4.10.4 and 4.7; the first store has to fill the window."""
+    box.map_32(LIN, DATA)
+    entry = box.get(box.pte(LIN))
+    store = f"mov dword [{LIN}], eax\nmov dword [{LIN}], eax\nhlt"
+    box.run(store, eax=1)
+
+    box.put(box.pte(LIN), entry & ~W)
+    box.run("mov eax, cr3\nmov cr3, eax\n" + store, eax=2)
+    refused = box.fault, box.get(DATA)
+    box.put(box.pte(LIN), entry)
+    box.run("mov eax, cr3\nmov cr3, eax\nmov eax, 3\n" + store)
+
+    assert refused == ((PF, ERR_P | ERR_W), 1)
+    assert (box.fault, box.get(DATA)) == (None, 3)
+
+
+def test_each_address_space_sees_its_own_page(box):
+    """More spaces than windows are kept for, round and round."""
+    spaces = []
+    for k in range(12):
+        box.page_32()
+        box.map_32(LIN, DATA + k * PAGE)
+        box.map_32(LIN + PAGE, DATA + k * PAGE, P | U)
+        spaces.append(box.directory)
+    switches = "\n".join(f"mov eax, {at}\nmov cr3, eax\ninc dword [{LIN}]\nadd edx, [{LIN + PAGE}]" for at in spaces)
+
+    assert box.run(loop(switches, 20), budget=0, edx=0) == Exit.HALT
+
+    assert [box.get(DATA + k * PAGE) for k in range(12)] == [20] * 12
+    assert box.cpu.gpr[EDX] == 12 * sum(range(1, 21))
+
+
+def test_a_store_through_the_window_into_code_takes_effect(box):
+    """SDM 3A 11.6: the page was data, written through the window, before its code was made."""
+    # mov eax, imm32; ret
+    box.load(b"\xb8\x00\x00\x00\x00\xc3", DATA)
+    code = loop(f"mov [{DATA + 1}], ecx\ncall ebx\nadd edx, eax")
+
+    end = box.run(f"mov dword [{DATA + 64}], 1\nmov dword [{DATA + 64}], 2\n" + code, budget=0, ebx=DATA, edx=0)
+
+    assert end == Exit.HALT
+    assert box.cpu.gpr[EDX] == sum(range(1, ROUNDS + 1))
+    assert box.get(DATA + 64) == 2
+
+
+def test_data_beside_code_costs_a_few_faults_not_one_an_access(box):
+    """The counter lies on the page of the loop: windows cannot have it writable."""
+    assert box.run(loop(f"inc dword [{CODE + 0x800}]\nadd [{CODE + 0x900}], ecx"), budget=0) == Exit.HALT
+
+    stats = box.engine.stats()
+    assert box.get(CODE + 0x800) == ROUNDS
+    assert box.get(CODE + 0x900) == sum(range(1, ROUNDS + 1))
+    assert stats.window_probes == 2
+    assert stats.window_faults < 20
+
+
+def test_a_devices_memory_is_accessed_each_time_without_faults(box):
+    box.engine.map(DATA, PAGE, None, None)
+    box.bus.answers[DATA + 8] = 5
+
+    assert box.run(loop(f"mov [{DATA}], ecx\nadd ebx, [{DATA + 8}]", 100), budget=0, ebx=0) == Exit.HALT
+
+    writes = [entry[3] for entry in box.bus.log if entry[0] == "write"]
+    assert writes == list(range(100, 0, -1))
+    assert box.cpu.gpr[EBX] == 500
+    assert box.engine.stats().window_faults < 20
+
+
+def test_memory_that_is_not_the_guests_ram_is_reached_without_faults(box):
+    """A frame buffer is memory of its own."""
+    frame = bytearray(PAGE)
+    box.engine.map(DATA, PAGE, memoryview(frame), memoryview(frame))
+
+    assert box.run(loop(f"inc dword [{DATA + 4}]"), budget=0) == Exit.HALT
+
+    assert int.from_bytes(frame[4:8], "little") == ROUNDS
+    assert box.engine.stats().window_faults < 10
+
+
+def test_dirty_tracking_sees_writes_through_a_window(box):
+    """VP_MAP_DIRTY: each clear is followed by one fault, not by silence."""
+    window = memoryview(box.ram)[DATA : DATA + PAGE]
+    box.engine.map(DATA, PAGE, window, window, 1)
+    store = f"mov [{DATA}], ecx\nmov [{DATA}], ecx\nhlt"
+
+    seen = []
+    for _ in range(4):
+        box.run(store)
+        seen.append((box.engine.dirty(DATA, PAGE, clear=True), box.engine.dirty(DATA, PAGE, clear=True)))
+
+    assert seen == [(b"\x01", b"\x00")] * 4
+
+
+@pytest.mark.parametrize("at", [LIN + PAGE - 2, 0xFFFFFFFE, LIN + 2 * PAGE - 3])
+def test_accesses_that_cross_pages_or_the_end_of_the_address_space_are_whole(box, at):
+    box.map_32(LIN, DATA)
+    box.map_32(LIN + PAGE, OTHER + 2 * PAGE)
+    box.map_32(LIN + 2 * PAGE, OTHER)
+    box.map_32(0xFFFFF000, DATA)
+    box.map_32(0, OTHER)
+
+    end = box.run(loop(f"mov [{at}], ecx\nadd edx, [{at}]\ninc word [{at + 2 & 0xFFFFFFFF}]"), budget=0, edx=0)
+
+    assert end == Exit.HALT
+    assert box.cpu.gpr[EDX] == sum(range(1, ROUNDS + 1))
+
+
+def test_two_processors_in_turn_and_one_within_a_call_of_the_other_keep_their_windows(box):
+    inner = Processor(engine="bt")
+    inner.page_32()
+    inner.load(loop(f"inc dword [{DATA}]", 50))
+
+    def hook(*_entry):
+        inner.run(eip=CODE, budget=0)
+
+    box.bus.hook = hook
+    body = f"inc dword [{DATA}]\nout 0x80, al\ninc dword [{DATA}]"
+
+    assert box.run(loop(body, 30), budget=0) == Exit.HALT
+
+    assert (box.get(DATA), inner.get(DATA)) == (60, 30 * 50)
+
+
+# -- hosts with little to give --
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [
+        ("reserve", "no windows: the host gives no 4 GB of addresses"),
+        ("memfd", "no windows: guest memory is no file"),
+        ("fsgsbase", "windows cost more: the host has no FSGSBASE"),
+    ],
+)
+def test_what_a_host_lacks_is_told_and_code_runs_all_the_same(monkeypatch, step, reason):
+    monkeypatch.setenv("VPCORE_BT_MODE", "window")
+    monkeypatch.setenv("VPCORE_WINDOW_FAIL", step)
+    box = Processor(engine="bt")
+    box.page_32()
+
+    assert box.run(loop(f"inc dword [{DATA}]"), budget=0) == Exit.HALT
+
+    assert box.engine.lacks == reason
+    assert box.get(DATA) == ROUNDS
+    assert (box.engine.stats().window_fills > 0) == (step == "fsgsbase")
+
+
+def test_a_host_that_maps_nothing_runs_all_code_by_probes(monkeypatch, box):
+    monkeypatch.setenv("VPCORE_WINDOW_FAIL", "map")
+
+    assert box.run(loop(f"inc dword [{DATA}]"), budget=0) == Exit.HALT
+
+    assert box.get(DATA) == ROUNDS
+    assert box.engine.stats().window_pages == 0
+    assert box.engine.stats().window_faults < 10
+
+
+def test_few_mappings_are_shared_out_among_many_pages(monkeypatch):
+    """vm.max_map_count: when all that may be had are mapped, they all go."""
+    monkeypatch.setenv("VPCORE_BT_MODE", "window")
+    monkeypatch.setenv("VPCORE_MAX_MAP_COUNT", str(8192 + 2 * 20))
+    box = Processor(engine="bt")
+    box.page_32()
+    for page in range(0, 256):
+        box.map_32(LIN + page * PAGE, DATA + (page ^ 1) * PAGE)
+
+    walk = f"mov ebx, {LIN}\nnext: inc dword [ebx]\nadd ebx, 4096\ncmp ebx, {LIN + 256 * PAGE}\njb next"
+
+    assert box.run(loop(walk, 10), budget=0) == Exit.HALT
+
+    assert [box.get(DATA + page * PAGE) for page in range(256)] == [10] * 256
+    assert 0 < box.engine.stats().window_pages <= 20
+
+
+def test_a_host_without_mappings_to_spare_has_no_windows(monkeypatch):
+    monkeypatch.setenv("VPCORE_BT_MODE", "window")
+    monkeypatch.setenv("VPCORE_MAX_MAP_COUNT", "8192")
+
+    box = Processor(engine="bt")
+
+    assert box.engine.lacks == "no windows: /proc/sys/vm/max_map_count is too small"
+
+
+# -- the choice --
+
+
+def test_code_that_stays_on_its_pages_gets_a_window(monkeypatch):
+    monkeypatch.delenv("VPCORE_BT_MODE", raising=False)
+    box = Processor(engine="bt")
+    box.page_32()
+
+    box.run(loop(f"inc dword [{DATA}]", 1_000_000), budget=0)
+
+    assert [(change.cr3, change.user, change.window) for change in box.engine.mode_changes()] == [
+        (box.directory, False, True)
+    ]
+    assert box.engine.stats().window_pages > 0
+
+
+def test_code_that_touches_new_pages_all_the_time_gets_none(monkeypatch):
+    """Each round uses an address for the first time since a flush."""
+    monkeypatch.delenv("VPCORE_BT_MODE", raising=False)
+    box = Processor(engine="bt")
+    box.page_32()
+
+    body = "mov eax, ecx\nshl eax, 12\nand eax, 0x1ff000\ninvlpg [eax + 0x200000]\nmov edx, [eax + 0x200000]"
+    box.run(loop(body, 1_000_000), budget=0)
+
+    assert box.engine.mode_changes() == []
+
+
+def test_a_window_that_does_not_pay_is_given_up(monkeypatch):
+    monkeypatch.delenv("VPCORE_BT_MODE", raising=False)
+    box = Processor(engine="bt")
+    box.page_32()
+    steady = f"mov ecx, 1000000\na: inc dword [{DATA}]\ndec ecx\njnz a"
+    body = "mov eax, ecx\nshl eax, 12\nand eax, 0x1ff000\ninvlpg [eax + 0x200000]\nmov edx, [eax + 0x200000]"
+
+    box.run(steady + "\n" + loop(body, 100_000), budget=0)
+
+    assert [change.window for change in box.engine.mode_changes()][:2] == [True, False]
+
+
+# -- signals that are not ours --
+
+CHILD = """
+import ctypes, faulthandler, os, sys
+sys.path.insert(0, {tests!r})
+os.environ["VPCORE_BT_MODE"] = "window"
+os.environ["VPCORE_BT_WARM"] = "1"
+from box import Box
+def run():
+    box = Box(engine="bt")
+    box.page_32()
+    box.run(b"\\xb9\\x40\\x00\\x00\\x00\\xff\\x05\\x00\\x00\\x20\\x00\\x49\\x75\\xf7\\xf4")
+    assert box.get(0x200000) == 64, box.get(0x200000)
+    assert box.engine.stats().window_fills
+    return box
+{order}
+print("still here", flush=True)
+ctypes.string_at(8)
+"""
+
+
+@pytest.mark.parametrize(
+    "order",
+    ["faulthandler.enable()\nbox = run()", "box = run()\nfaulthandler.enable()\nbox = run()", "box = run()"],
+    ids=["enabled before", "enabled after", "not enabled"],
+)
+def test_a_fault_of_python_goes_to_faulthandler_and_ends_the_process(order):
+    tests = os.path.dirname(__file__)
+    script = textwrap.dedent(CHILD).format(tests=tests, order=order)
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.stdout == "still here\n", done.stderr
+    assert done.returncode == -11
+    assert ("Fatal Python error: Segmentation fault" in done.stderr) == ("faulthandler" in order)
