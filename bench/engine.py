@@ -24,7 +24,7 @@ TABLES: Final = 0x10000
 RAM: Final = 16 << 20
 PAGE: Final = 4096
 PRESENT_WRITABLE_USER: Final = 7
-KERNELS: Final = ("fib", "sieve", "sha", "sort", "matmul", "divide", "copy")
+KERNELS: Final = ("fib", "sieve", "sha", "sort", "matmul", "divide", "copy", "vectors")
 CFLAGS: Final = (
     "-m32", "-no-pie", "-march=i686", "-O2", "-ffreestanding", "-fno-pic", "-fno-stack-protector", "-fcf-protection=none",
     "-nostdlib",
@@ -32,6 +32,7 @@ CFLAGS: Final = (
 FLAT_CODE: Final = {"sel": 8, "base": 0, "limit": 0xFFFFFFFF, "attr": 0xC9B}
 FLAT_DATA: Final = {"sel": 16, "base": 0, "limit": 0xFFFFFFFF, "attr": 0xC93}
 CR0_PG_PE: Final = 0x80000011
+CR4_OSFXSR: Final = 0x200
 
 
 class NoBus:
@@ -89,7 +90,7 @@ def make(name: str, image: bytes, kernel: int) -> Engine:
     state["seg"][1] = FLAT_CODE
     for seg in (0, 2, 3, 4, 5):
         state["seg"][seg] = FLAT_DATA
-    state.update(eip=ENTRY, cr0=CR0_PG_PE, cr3=TABLES)
+    state.update(eip=ENTRY, cr0=CR0_PG_PE, cr3=TABLES, cr4=CR4_OSFXSR)
     state["gpr"][4] = CODE - 16
     engine.set_state(state)
     return engine

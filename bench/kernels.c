@@ -121,3 +121,16 @@ __attribute__((noipa)) u32 run_copy(void)
     }
     return sum;
 }
+
+typedef float four __attribute__((vector_size(16)));
+static four left[1 << 8], right[1 << 8];
+/* singles by SSE: dot products */
+__attribute__((noipa, target("sse"))) u32 run_vectors(void)
+{
+    four sum = {0, 0, 0, 0};
+
+    for (u32 k = 0; k < sizeof left / sizeof *left; k++) left[k] = (four){1, 2, 3, 4}, right[k] = (four){4, 3, 2, 1};
+    for (u32 round = 0; round < 4000; round++)
+        for (u32 k = 0; k < sizeof left / sizeof *left; k++) sum += left[k] * right[k];
+    return (u32)(int)(sum[0] / 1024) + (u32)(int)(sum[3] / 1024);
+}

@@ -24,6 +24,14 @@ WITH_MODRM = (
 )
 GROUPS = ((0xF6, (0, 2, 3, 4, 5)), (0xF7, (0, 2, 3, 4, 5)), (0xFE, (0, 1)), (0xFF, (0, 1, 6)))
 OPERAND_SIZE, LOCK, FS, GS, CS, REP, REPNE = 0x66, 0xF0, 0x64, 0x65, 0x2E, 0xF3, 0xF2
+SSE_IMMEDIATE = (0x70, 0x71, 0x72, 0x73, 0xC2, 0xC4, 0xC5, 0xC6)
+SSE_INTEGER = (*range(0x60, 0x74), 0x74, 0x75, 0x76, 0xC4, 0xC5, *range(0xD1, 0xFF))
+SSE_RARE = (0x77, 0xAE)
+"""EMMS; FXSAVE and its kin, fences."""
+SSE_OPCODES = tuple(
+    code
+    for code in (*range(0x10, 0x18), *range(0x28, 0x30), *range(0x50, 0x60), *SSE_INTEGER, 0x7E, 0x7F, 0xC2, 0xC3, 0xC6)
+)
 X87_IMAGES = ((0xD9, 4), (0xD9, 5), (0xD9, 6), (0xDD, 4), (0xDD, 6))
 """FLDENV, FLDCW, FNSTENV, FRSTOR, FNSAVE."""
 X87_RESETS = (b"\xdb\xe3", b"\xdb\xe2")
@@ -176,11 +184,25 @@ class Writer:
     def _x87_run(self, _wide: bool) -> bytes:
         return b"".join(self.x87() for _ in range(self._rng.randrange(1, 5)))
 
+    def sse(self) -> bytes:
+        """One instruction on XMM or MMX registers, with any mandatory prefix."""
+        rng = self._rng
+        opcode = rng.choice(SSE_OPCODES if rng.random() < 0.95 else SSE_RARE)
+        prefix = rng.choice((b"", b"\x66", b"\xf2", b"\xf3", b"\x66"))
+        if opcode in SSE_INTEGER:
+            prefix = b"\x66" if rng.random() < 0.85 else b""
+        code = prefix + bytes([0x0F, opcode]) + self.modrm(rng.randrange(8), memory=0.4)
+        return code + bytes([rng.choice((0, 2, 7, 0x1B, 0xE4, rng.getrandbits(8)))] * (opcode in SSE_IMMEDIATE))
+
+    def _sse_run(self, _wide: bool) -> bytes:
+        return b"".join(self.sse() for _ in range(self._rng.randrange(1, 5)))
+
     def instruction(self) -> bytes:
         """One instruction, with prefixes now and then."""
         rng = self._rng
-        if rng.random() < 0.08:
-            return self._x87_run(True)
+        unit = rng.random()
+        if unit < 0.12:
+            return self._x87_run(True) if unit < 0.06 else self._sse_run(True)
         kinds = (self._alu, self._immediate, self._shift, self._two, self._bits, self._group, self._register)
         rare = (
             self._stack,

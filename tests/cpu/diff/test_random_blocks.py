@@ -18,6 +18,7 @@ ROUNDS, LENGTH, REPEATS, BUDGET = 250, 14, 3, 400
 COUNTER = 0xF000
 STATUS = 0x8D5
 EM, TS, NE = 4, 8, 0x20
+OSFXSR = 0x200
 ALL_MASKED = 0x3F
 LOOP_END = b"\x83\x2d" + COUNTER.to_bytes(4, "little") + b"\x01\x0f\x85"
 COMPARED = ((0x7000, 0x2000), (CODE, 0x1000), (WINDOW, WINDOW_SIZE))
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.skipif(bool(probe()["bt"]), reason=probe()["bt"])
 
 
 def make(engine, *, user):
-    box = Processor(engine=engine, icount_ns=1)
+    box = Processor(engine=engine, cpu="host", icount_ns=1)
     box.page_32(P | W | U)
     box.map_32(WINDOW - PAGE, WINDOW - PAGE, 0)
     box.map_32(WINDOW + WINDOW_SIZE - PAGE, WINDOW + WINDOW_SIZE - PAGE, P | U)
@@ -43,7 +44,8 @@ def make(engine, *, user):
 
 
 def odd_modes(rng, state):
-    """x87 registers, some of them empty; now and then the unit may not be used, or has an exception unmasked."""
+    """x87 registers, some of them empty, and XMM registers; now and then the units may not be used, or have an exception
+    unmasked."""
     cr0 = state["cr0"] | (rng.choice((TS, EM)) if rng.random() < 0.04 else 0)
     masks = ALL_MASKED if rng.random() < 0.9 else rng.getrandbits(6)
     control = masks | 0x40 | rng.choice((3, 3, 0, 2)) << 8 | rng.getrandbits(2) << 10
@@ -52,7 +54,13 @@ def odd_modes(rng, state):
     for slot in range(32, 160, 16):
         fx[slot : slot + 10] = rng.randbytes(8) + rng.choice((0x3FFF, 0x4001, 0, 0x7FFF, 0xC000)).to_bytes(2, "little")
         fx[slot + 7] |= 0x80 if rng.random() < 0.8 else 0
-    return {**state, "cr0": cr0, "fx": bytes(fx)}
+    mxcsr = (0x1F80 if rng.random() < 0.9 else rng.getrandbits(6) << 7) | rng.getrandbits(2) << 13
+    fx[24:28] = mxcsr.to_bytes(4, "little")
+    for word in range(160, 288, 4):
+        fx[word : word + 4] = rng.choice((rng.getrandbits(32), 0x3F800000, 0x3FF00000, 0x40490FDB, 0, 7)).to_bytes(
+            4, "little"
+        )
+    return {**state, "cr0": cr0, "cr4": state["cr4"] | OSFXSR * (rng.random() < 0.97), "fx": bytes(fx)}
 
 
 def loop(body):

@@ -13,6 +13,8 @@ struct op_info {
     /* EFLAGS bits; with TRAIT_MAYBE a zero count writes none */
     uint16_t flags_read, flags_written, flags_undefined;
     uint8_t regs_read, regs_written; /* implicit ones, bit n for register n */
+    uint32_t code;                   /* of its first encoding: opcode, behind 0F plus 0xf00, mandatory prefix << 12 */
+    uint8_t digit;                   /* and ModRM.reg, where that belongs to the opcode */
 };
 extern const struct op_info op_info[OP_COUNT];
 

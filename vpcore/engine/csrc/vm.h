@@ -100,6 +100,7 @@ struct vp_vm {
     uint8_t fp_masks;    /* the guest's exception masks while FP_HIDDEN */
 
     /* x87 in host code, see bt/front_x87.c */
+    uint8_t sse_off;     /* nor SSE (bt/front_sse.c) */
     uint8_t fp_off;      /* it may not run there at present */
     uint8_t fp_note_seg; /* segment register, plus 1, that FDS is to come from */
     uint32_t fp_note;    /* where in the translator's records FOP and FIP are, 0: in cpu.fx */

@@ -192,13 +192,20 @@ def _mask(numbers: Iterable[int]) -> int:
     return sum(1 << number for number in numbers)
 
 
+def _code(row: Row) -> int:
+    """The first opcode with its map and mandatory prefix, as op_info.code has them."""
+    encoding = row.encodings[0]
+    prefix = 0 if encoding.prefix in {None, "NP"} else int(str(encoding.prefix), 16)
+    return prefix << 12 | (0xF00 if encoding.map0f else 0) | encoding.opcode
+
+
 def _info(row: Row) -> str:
     bits = " | ".join(f"TRAIT_{trait.upper()}" for trait in traits(row)) or "0"
     operands = ", ".join(f"OPD_{operand}" for operand in row.operands) or "0"
     return (
         f'    [OP_{row.id}] = {{{{"{row.text[0]}", "{row.text[1]}"}}, FEAT_{row.feature}, {bits}, IMM_{immediate(row)}, '
         f"{{{operands}}}, {row.flags.read:#x}, {row.flags.written:#x}, {row.flags.undefined:#x}, "
-        f"{_mask(row.regs_read):#x}, {_mask(row.regs_written):#x}}},\n"
+        f"{_mask(row.regs_read):#x}, {_mask(row.regs_written):#x}, {_code(row):#x}, {row.encodings[0].digit or 0}}},\n"
     )
 
 

@@ -140,6 +140,7 @@ static void run_block(struct vp_vm *m, const struct insn *i)
     bt->base = m->insns + (uint64_t)m->budget;
     bt->key = jump_key(m, 0);
     bt_x87_live(m, false);
+    bt_sse_live(m, false);
     struct leave out = bt->enter(m, t->entry, (uint64_t)m->budget, flags_raw(fl_get(m)), bt->key);
     bt_x87_notes(m, NULL);
     if (out.budget >= 0) {
@@ -157,7 +158,7 @@ static bool still_holds(struct vp_vm *m, unsigned assumes)
 {
     if ((assumes & ASSUMES_UP) && (m->cpu.eflags & EF_DF)) return false;
     if ((assumes & ASSUMES_FLAT) && !is_flat(m)) return false;
-    return bt_x87_live(m, assumes & ASSUMES_FP);
+    return bt_x87_live(m, assumes & ASSUMES_FP) && bt_sse_live(m, assumes & ASSUMES_SSE);
 }
 
 /* An access of the site has gone the long way round: the next time it does not have to, or does not by a fault.  Data

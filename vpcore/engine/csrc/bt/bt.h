@@ -27,9 +27,10 @@ enum { WARM = 24 /* executions that make a block worth translating */ };
 /* Set, it is used in place of WARM; tests have 1. */
 #define WARM_ENV "VPCORE_BT_WARM"
 
-/* What a block's host code has found out and relies on: x87 state on the host (front_x87.c), DF = 0;
+/* What a block's host code has found out and relies on: x87 state on the host (front_x87.c), its MXCSR the guest's
+ * (front_sse.c), DF = 0;
  * and that segments are flat still where one was loaded. */
-enum { ASSUMES_FP = 1, ASSUMES_UP = 2, ASSUMES_FLAT = 4 };
+enum { ASSUMES_FP = 1, ASSUMES_UP = 2, ASSUMES_FLAT = 4, ASSUMES_SSE = 8 };
 
 /* Instructions that host code leaves to the interpreter, with the sentinel behind them: one that host code may not be
  * able to complete, or some of which it has no translation. */
@@ -122,6 +123,8 @@ struct leave bt_interpret(struct vp_vm *m, struct site *s, uint64_t budget, uint
 void bt_x87_notes(struct vp_vm *m, const struct fp_note *last);
 /* Set fp_off; with `wanted` bring the state onto the host; false where it is wanted and cannot be used there. */
 bool bt_x87_live(struct vp_vm *m, bool wanted);
+/* The same for MXCSR and sse_off. */
+bool bt_sse_live(struct vp_vm *m, bool wanted);
 bool bt_x87_compare_clears(void); /* for struct bt.fcomi_clears; the guest's state must not be on the host */
 
 /* Status flags between EFLAGS and what host code keeps. */

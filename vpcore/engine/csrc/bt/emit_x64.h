@@ -1,7 +1,8 @@
 /* emit_x64.h: bytes of x86-64 instructions, and nothing else (SDM 2, chapter 2).
  *
  * Operand sizes are in bits.  Byte registers 4 to 7 without a register over 7 beside them are AH, CH, DH and BH: the
- * translator uses no SPL, BPL, SIL, DIL.  An opcode over 0xff has the escape 0F.
+ * translator uses no SPL, BPL, SIL, DIL.  An opcode over 0xff has the escape 0F, one over 0xfff a mandatory prefix in
+ * the bits above these.
  */
 #ifndef VP_EMIT_X64_H
 #define VP_EMIT_X64_H

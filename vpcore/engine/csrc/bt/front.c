@@ -66,7 +66,7 @@ void f_cold(struct front *f, uint8_t *from, struct site *site, uint32_t eip)
     if (f->cold_count == COLD_MOST)
         f->full = true;
     else
-        f->cold[f->cold_count++] = (struct cold){.from = from, .site = site, .eip = eip};
+        f->cold[f->cold_count++] = (struct cold){.from = from, .site = site, .eip = eip, .spill = f->xmm_before};
 }
 
 /* Cold code for the present instruction's accesses to the window, each of which may fault. */
@@ -96,7 +96,9 @@ static void leave_to_interp(struct front *f, unsigned count)
 
     if (!s) return;
     f_save(f);
+    f_xmm_flush(f);
     emit_call_slow(f, s);
+    f->xmm_loaded = 0;
     f->note = NULL;
     f->flags = IN_HOST | IN_RBX;
     f->closed = s->rest == s->count;
@@ -189,9 +191,13 @@ static bool emit_insn(struct front *f)
     f->cold_mark = f->cold_count;
     f->e->touch_count = 0;
     f->note_before = f->note;
+    f->xmm_before = f->xmm_dirty;
     if (!plain || !(front_insn(f) || front_flow(f))) return false;
     cold_touches(f);
-    for (unsigned k = f->cold_mark; k < f->cold_count; k++) f->cold[k].back = x_runs_at(f->e);
+    for (unsigned k = f->cold_mark; k < f->cold_count; k++) {
+        f->cold[k].back = x_runs_at(f->e);
+        f->cold[k].reload = f->xmm_loaded;
+    }
     return true;
 }
 
@@ -200,6 +206,7 @@ static unsigned count_foreign(struct front *f)
 {
     const unsigned index = f->index, flags = f->flags, cold_count = f->cold_count;
     const unsigned assumes = f->assumes;
+    const uint8_t loaded = f->xmm_loaded, dirty = f->xmm_dirty;
     const struct fp_note *note = f->note;
     const struct emit e = *f->e;
     uint64_t used = f->bt->arena_used;
@@ -209,6 +216,7 @@ static unsigned count_foreign(struct front *f)
         native = emit_insn(f);
         f->flags = flags, f->cold_count = cold_count;
         f->assumes = assumes, f->note = note;
+        f->xmm_loaded = loaded, f->xmm_dirty = dirty;
         f->full = f->closed = false;
         *f->e = e;
         f->bt->arena_used = used;
@@ -232,7 +240,9 @@ static void emit_cold(struct front *f, const struct cold *c)
     if (c->from) x_land(f->e, c->from);
     if (c->site) {
         if (!c->from) begin_fault(f, c);
+        f_xmm_spill(f, c->spill);
         emit_call_slow(f, c->site);
+        f_xmm_load(f, c->reload);
         uint8_t *jump = x_jmp(f->e);
         if (!f->e->full) x_aim(jump, f->e->run, c->back);
     } else if (same_page(f, c->eip)) {
@@ -273,10 +283,12 @@ static void emit_block(struct front *f, struct translation *t)
     f->flags = IN_RBX;
     while (f->index < f->count && !f->full && !f->e->full) {
         unsigned count = 1;
+        if (f->index + 1 == f->count) f_xmm_flush(f);
         if (!emit_insn(f)) leave_to_interp(f, count = count_foreign(f));
         f->index += count;
     }
     f->i = &f->b->insns[f->count - 1];
+    f_xmm_flush(f);
     if (!f->closed) f_goto(f, f_next_eip(f));
     for (unsigned k = 0; k < f->cold_count && !f->full; k++) emit_cold(f, &f->cold[k]);
     x_land(f->e, poor);
@@ -296,7 +308,7 @@ bool bt_translate(struct vp_vm *m, struct block *b)
     f.m = m, f.bt = bt, f.e = &bt->e, f.b = b, f.eip = m->block_eip;
     bt->e.state = &f.flags;
     f.index = 0, f.count = extent(b), f.cold_count = 0, f.full = f.closed = false, f.assumes = 0;
-    f.note = NULL;
+    f.note = NULL, f.xmm_loaded = f.xmm_dirty = 0;
     emit_block(&f, t);
     if (f.full || bt->e.full) {
         b->host = others;

@@ -16,7 +16,8 @@ struct cold {
     const uint8_t *back; /* where to go on, NULL for an exit */
     struct site *site;
     uint32_t eip;
-    struct touch touch; /* with the flags' state there */
+    struct touch touch;    /* with the flags' state there */
+    uint8_t spill, reload; /* XMM registers, a bit each */
 };
 
 struct front {
@@ -28,13 +29,14 @@ struct front {
     struct site *site;    /* of i; made when first needed */
     uint32_t eip;         /* of the block */
     unsigned index, count;
-    unsigned flags;                    /* IN_ bits */
-    unsigned cold_count, cold_mark;    /* entries from cold_mark on belong to i and have no `back` yet */
-    unsigned assumes;                  /* ASSUMES_ bits */
-    const struct fp_note *note;        /* of the instruction before, where nothing has stored it */
-    const struct fp_note *note_before; /* the same when the one under translation began */
-    bool window;                       /* memory mode */
-    bool full, closed;                 /* closed: i has ended the host code */
+    unsigned flags;                            /* IN_ bits */
+    unsigned cold_count, cold_mark;            /* entries from cold_mark on belong to i and have no `back` yet */
+    unsigned assumes;                          /* ASSUMES_ bits */
+    const struct fp_note *note;                /* of the instruction before, where nothing has stored it */
+    const struct fp_note *note_before;         /* the same when the one under translation began */
+    uint8_t xmm_loaded, xmm_dirty, xmm_before; /* in the host's; not in cpu.fx; that when i began */
+    bool window;                               /* memory mode */
+    bool full, closed;                         /* closed: i has ended the host code */
     struct cold cold[COLD_MOST];
 };
 
@@ -85,9 +87,15 @@ void f_goto_eax(struct front *f);                          /* indirect */
 bool front_insn(struct front *f);
 /* The same, each for what its file says. */
 bool front_mul(struct front *f);
+bool front_sse(struct front *f);
 bool front_string(struct front *f);
 bool front_system(struct front *f);
 bool front_x87(struct front *f);
+/* front_sse.c: XMM registers of the host to and from cpu.fx, with no change of flags. */
+void f_xmm_spill(struct front *f, unsigned registers);
+void f_xmm_load(struct front *f, unsigned registers);
+/* All that are dirty. */
+void f_xmm_flush(struct front *f);
 /* front_flow.c: the same for control transfers and the stack. */
 bool front_flow(struct front *f);
 

@@ -1,0 +1,180 @@
+/* front_sse.c: SSE and SSE2 on XMM registers, each instruction as the same one of the host on the same register.
+ *
+ * A block loads the host's register where it first names it and stores those it has changed at its end, so between
+ * blocks all are in vp_cpu.fx; so they are for the interpreter, by cold code.  A block's first instruction asks whether
+ * SSE may be used and MXCSR masks every exception (vp_vm.sse_off): the host has the guest's MXCSR then (sse.h).
+ */
+#include "../sse.h"
+#include "front.h"
+
+enum { X_MOVAPS_LOAD = 0xf28, X_MOVAPS_STORE = 0xf29, XMM_COUNT = 8 };
+
+static bool is_mem(const struct insn *i) { return i->form & FORM_MEM; }
+
+/* -- Registers ---------------------------------------------------------------------------------------------------- */
+
+static void move_each(struct front *f, unsigned opcode, unsigned registers)
+{
+    for (int n = 0; n < XMM_COUNT; n++)
+        if (registers >> n & 1)
+            x_rm(f->e, 32, opcode, n, vm_at(offsetof(struct vp_vm, cpu.fx) + FX_XMM + FX_SLOT * (unsigned)n));
+}
+
+void f_xmm_spill(struct front *f, unsigned registers) { move_each(f, X_MOVAPS_STORE, registers); }
+void f_xmm_load(struct front *f, unsigned registers) { move_each(f, X_MOVAPS_LOAD, registers); }
+
+void f_xmm_flush(struct front *f)
+{
+    f_xmm_spill(f, f->xmm_dirty);
+    f->xmm_dirty = 0;
+}
+
+static void need(struct front *f, unsigned n)
+{
+    unsigned missing = 1u << n & ~f->xmm_loaded;
+
+    f_xmm_load(f, missing);
+    f->xmm_loaded |= (uint8_t)missing;
+}
+
+/* -- The guard ---------------------------------------------------------------------------------------------------- */
+
+bool bt_sse_live(struct vp_vm *m, bool wanted)
+{
+    bool usable = !(m->cpu.cr0 & (CR0_EM | CR0_TS)) && (m->cpu.cr4 & CR4_OSFXSR);
+
+    if (wanted && usable) sse_begin(m);
+    m->sse_off = !usable || m->sse_state != SSE_MASKED;
+    return !wanted || !m->sse_off;
+}
+
+/* Where the host does not have the guest's MXCSR yet, the interpreter's turn brings it. */
+static void guard(struct front *f)
+{
+    if (f->assumes & ASSUMES_SSE) return;
+    f_clobber(f);
+    f->assumes |= ASSUMES_SSE; /* after its site too */
+    x_alu_mem_imm(f->e, 8, X_CMP, vm_at(offsetof(struct vp_vm, sse_off)), 0);
+    f_site_if(f, X_CC_NE);
+}
+
+/* -- Operands ----------------------------------------------------------------------------------------------------- */
+
+enum place { NOWHERE, GENERAL_REG, GENERAL_RM, XMM_REG, XMM_RM };
+
+static enum place place_of(unsigned operand)
+{
+    if (operand >= OPD_Vdq && operand <= OPD_Vss) return XMM_REG;
+    if (operand >= OPD_Udq && operand <= OPD_Uq) return XMM_RM;
+    if (operand >= OPD_Wdq && operand <= OPD_Wss) return XMM_RM;
+    if (operand == OPD_Gd) return GENERAL_REG;
+    return operand == OPD_Ed || operand == OPD_Ew ? GENERAL_RM : NOWHERE;
+}
+
+/* Bits of the memory operand. */
+static unsigned memory_bits(const struct insn *i)
+{
+    for (unsigned k = 0; k < 2; k++) switch (op_info[i->op].operand[k]) {
+        case OPD_Ew: return 16;
+        case OPD_Ed:
+        case OPD_Wss: return 32;
+        case OPD_Mq:
+        case OPD_Wq:
+        case OPD_Wsd: return 64;
+        }
+    return 128;
+}
+
+static bool may_be_unaligned(const struct insn *i)
+{
+    switch (i->op) {
+    case OP_MOVUPS_Vps_Wps:
+    case OP_MOVUPS_Wps_Vps:
+    case OP_MOVUPD_Vpd_Wpd:
+    case OP_MOVUPD_Wpd_Vpd:
+    case OP_MOVDQU_Vdq_Wdq:
+    case OP_MOVDQU_Wdq_Vdq: return true;
+    default: return false;
+    }
+}
+
+/* #GP for what is not aligned is the interpreter's. */
+static struct x_mem operand(struct front *f)
+{
+    const struct insn *i = f->i;
+    bool writes = op_info[i->op].traits & TRAIT_MEM_WRITE;
+    unsigned bits = memory_bits(i);
+
+    if (bits != 128 || may_be_unaligned(i)) return f_operand(f, bits, writes);
+    struct x_mem at = f_operand_low(f, bits, writes); /* whose linear address is in ESI */
+    f_clobber(f);
+    x_rr(f->e, 32, X_GROUP3, 0, RSI);
+    x_u32(f->e, bits / 8 - 1);
+    f_site_if(f, X_CC_NE);
+    return at;
+}
+
+/* -- Instructions ------------------------------------------------------------------------------------------------- */
+
+/* Which register field a row's operand is in, loaded if it is an XMM register. */
+static void load_registers(struct front *f, int *reg, int *rm)
+{
+    const struct insn *i = f->i;
+
+    for (unsigned k = 0; k < 2; k++) switch (place_of(op_info[i->op].operand[k])) {
+        case XMM_REG: need(f, i->reg), *reg = i->reg; break;
+        case GENERAL_REG: *reg = guest(i->reg); break;
+        case XMM_RM:
+            if (!is_mem(i)) need(f, i->rm), *rm = i->rm;
+            break;
+        case GENERAL_RM: *rm = guest(i->rm); break;
+        default: break;
+        }
+}
+
+/* The first operand is what an instruction writes, if it writes any. */
+static void mark_written(struct front *f)
+{
+    const struct insn *i = f->i;
+    enum place to = place_of(op_info[i->op].operand[0]);
+
+    if (to == XMM_REG) f->xmm_dirty |= (uint8_t)(1u << i->reg);
+    if (to == XMM_RM && !is_mem(i)) f->xmm_dirty |= (uint8_t)(1u << i->rm);
+}
+
+static void emit_same(struct front *f)
+{
+    const struct insn *i = f->i;
+    const struct op_info *info = &op_info[i->op];
+    int reg = info->digit, rm = 0;
+
+    guard(f);
+    struct x_mem at = {0};
+    if (is_mem(i)) at = operand(f);
+    load_registers(f, &reg, &rm);
+    if (is_mem(i))
+        x_rm(f->e, 32, info->code, reg, at);
+    else
+        x_rr(f->e, 32, info->code, reg, rm);
+    if (info->imm == IMM_IB) x_byte(f->e, i->imm);
+    mark_written(f);
+    if (info->flags_written) f_made(f);
+}
+
+bool front_sse(struct front *f)
+{
+    const struct op_info *info = &op_info[f->i->op];
+
+    switch (f->i->op) {
+    case OP_SFENCE:
+    case OP_LFENCE:
+    case OP_MFENCE: return true; /* one thread, and memory that is always coherent */
+    case OP_LDMXCSR_Md:
+    case OP_STMXCSR_Md:
+    case OP_MASKMOVDQU_Vdq_Udq: return false;
+    default: break;
+    }
+    if (!(info->traits & TRAIT_SSE) || (info->traits & TRAIT_MMX)) return false;
+    emit_same(f);
+    return true;
+}
