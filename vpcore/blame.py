@@ -28,10 +28,15 @@ def refusal(error: OSError) -> str:
     return what if error.filename is None else f"{error.filename}: {what}"
 
 
-def device_error(error: Exception, devices: Table[str, Device[Any]], ports: Table[int, Mapping]) -> DeviceError:
-    """Wrap an exception that came out of a running machine; *ports* tells who answers which port."""
+def device_error(
+    error: Exception, devices: Table[str, Device[Any]], ports: Table[int, Mapping], port: int = -1
+) -> DeviceError:
+    """Wrap an exception that came out of a running machine.
+
+    *ports* tells who answers which port, *port* is the one that the guest accessed, where that is known.
+    """
     names = {id(device): name for name, device in devices.items()}
-    name = None
+    name = ports[port].owner if port in ports else None
     for frame, _ in traceback.walk_tb(error.__traceback__):
         name = names.get(id(frame.f_locals.get("self"))) or _port_owner(frame, ports) or name
     whose = "the machine" if name is None else f"device {name!r}"

@@ -6,8 +6,8 @@ The clock owns no thread and reads no host time: the engine (or a test) supplies
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable
+from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Final
 
@@ -18,27 +18,18 @@ FEW: Final = 256
 class Timer:
     """One deadline of one device.  Setting a new one replaces the old."""
 
-    __slots__ = ("_callback", "_clock", "_deadline")
+    __slots__ = ("_clock", "callback", "deadline")
 
     def __init__(self, clock: Clock, callback: Callable[[], None]) -> None:
         self._clock = clock
-        self._callback = callback
-        self._deadline: int | None = None
-
-    @property
-    def deadline(self) -> int | None:
-        """Virtual ns at which the callback runs, or None."""
-        return self._deadline
-
-    @property
-    def callback(self) -> Callable[[], None]:
-        """What it runs."""
-        return self._callback
+        self.callback = callback
+        self.deadline: int | None = None
+        """Virtual ns at which the callback runs, or None; set by `at`."""
 
     def at(self, deadline: int | None) -> None:
         """Run the callback once when virtual time reaches *deadline*; None cancels.  The past means at once."""
-        if deadline != self._deadline:
-            self._deadline = deadline
+        if deadline != self.deadline:
+            self.deadline = deadline
             if deadline is not None:
                 self._clock.enqueue(deadline, self)
 
@@ -48,15 +39,7 @@ class Timer:
 
     def cancel(self) -> None:
         """Forget the deadline."""
-        self._deadline = None
-
-    def due(self, deadline: int) -> bool:
-        """Run if *deadline* is still the one set; for Clock only."""
-        if self._deadline != deadline:
-            return False
-        self._deadline = None
-        self._callback()
-        return True
+        self.deadline = None
 
 
 class Clock:
@@ -108,17 +91,19 @@ class Clock:
 
     def enqueue(self, deadline: int, timer: Timer) -> None:
         """Put a timer in the queue; for Timer only."""
-        if len(self._queue) >= self._most:
+        queue = self._queue
+        if len(queue) >= self._most:
             self._forget_stale()
-        heapq.heappush(self._queue, (deadline, next(self._order), timer))
-        if self._on_earliest is not None and self._queue[0][2] is timer and self._queue[0][0] == deadline:
+        entry = (deadline, next(self._order), timer)
+        heappush(queue, entry)
+        if queue[0] is entry and self._on_earliest is not None:
             self._on_earliest(deadline)
 
     def _forget_stale(self) -> None:
         """Drop deadlines that were replaced: a guest may set a far one again and again."""
         live = {id(entry[2]): entry for entry in sorted(self._queue, reverse=True) if entry[2].deadline == entry[0]}
         self._queue[:] = live.values()
-        heapq.heapify(self._queue)
+        heapify(self._queue)
         self._most = max(FEW, 2 * len(self._queue))
 
     @property
@@ -126,7 +111,7 @@ class Clock:
         """The earliest deadline still set, or None."""
         queue = self._queue
         while queue and queue[0][2].deadline != queue[0][0]:
-            heapq.heappop(queue)
+            heappop(queue)
         return queue[0][0] if queue else None
 
     def deadlines(self) -> list[int]:
@@ -134,12 +119,22 @@ class Clock:
         timers = {id(timer): deadline for deadline, _, timer in self._queue if timer.deadline == deadline}
         return sorted(timers.values())
 
-    def run_due(self, limit: int = 1000, due: Callable[[Timer, int], bool] = Timer.due) -> int:
-        """Run what is due, in order of deadline, at most *limit* callbacks, each by *due*; return how many ran."""
+    def run_due(self, limit: int = 1000, due: Callable[[Timer], None] | None = None) -> int:
+        """Run what is due, in order of deadline, at most *limit* callbacks, by *due* if given; return how many ran."""
+        queue = self._queue
         ran = 0
-        while ran < limit:
-            deadline = self.next_deadline
-            if deadline is None or deadline > self.now:
-                break
-            ran += due(heapq.heappop(self._queue)[2], deadline)
+        while queue and ran < limit:
+            deadline, _, timer = queue[0]
+            if timer.deadline == deadline:
+                if deadline > self._source():
+                    break
+                timer.deadline = None
+                heappop(queue)
+                if due is None:
+                    timer.callback()
+                else:
+                    due(timer)
+                ran += 1
+            else:
+                heappop(queue)
         return ran

@@ -22,9 +22,20 @@ class LineInput:
 
     def set(self, level: bool) -> None:
         """Drive the line high or let go of it."""
-        if level is not self._level:
-            self._level = level
-            self._line.changed(level)
+        if level is self._level:
+            return
+        self._level = level
+        line = self._line
+        if level:
+            line.high += 1
+            if line.high > 1:
+                return
+        else:
+            line.high -= 1
+            if line.high:
+                return
+        for callback in line.listeners:
+            callback(level)
 
     def pulse(self) -> None:
         """Give one edge: high, then low."""
@@ -35,18 +46,19 @@ class LineInput:
 class Line:
     """A named wire.  Receivers keep their own edge memory; the line knows its level only."""
 
-    __slots__ = ("_high", "_listeners", "inputs", "name")
+    __slots__ = ("high", "inputs", "listeners", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.inputs: list[LineInput] = []
-        self._high = 0
-        self._listeners: list[Callable[[bool], None]] = []
+        self.high = 0
+        """How many inputs are; theirs to count."""
+        self.listeners: list[Callable[[bool], None]] = []
 
     @property
     def level(self) -> bool:
         """True while any input is high."""
-        return self._high > 0
+        return self.high > 0
 
     def input(self, owner: str) -> LineInput:
         """Attach one more driver, low at first."""
@@ -56,14 +68,6 @@ class Line:
 
     def listen(self, callback: Callable[[bool], None]) -> None:
         """Call *callback(level)* at each change of the wired-OR level, and once now if it is high."""
-        self._listeners.append(callback)
+        self.listeners.append(callback)
         if self.level:
             callback(True)
-
-    def changed(self, rising: bool) -> None:
-        """Count an input's change; for LineInput only."""
-        before = self._high
-        self._high += 1 if rising else -1
-        if (before == 0) is rising and (before == 0 or self._high == 0):
-            for callback in self._listeners:
-                callback(rising)

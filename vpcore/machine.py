@@ -55,15 +55,18 @@ class Machine:
         table = config.machine
         self.bus = Bus()
         try:
-            self.engine = Engine(EngineConfig.of(table), self.bus, self._acknowledge, self._fpu_error)
+            self.engine = Engine(EngineConfig.of(table), self.bus, self._no_controller, self._fpu_error)
         except EngineError as error:
             raise EngineError(f"{config.path}: [machine]: {error}") from error
         if self.engine.lacks:
             log.warning("engine %s: %s", self.engine.name, self.engine.lacks)
+        self._counts = table.clock == "icount"
         self.loop = HostLoop()
         self.backends = HostBackends(self.loop, config.path.parent, leave=self.stop, stall=self._wait_for_space)
+        self.set_intr = self.engine.set_intr
         self.clock = Clock(self.engine.now, self._sooner)
         self._limit = INFINITE
+        """What the engine runs to; devices that set earlier deadlines meanwhile make it stop sooner."""
         self.parts = Parts(
             bus=self.bus,
             clock=self.clock,
@@ -112,7 +115,7 @@ class Machine:
                 raise type(error)(f"{self.config.path}: {error}") from error
         controllers = self.board.services(InterruptController)  # type: ignore[type-abstract]
         if controllers:
-            self._interrupts = controllers[0]
+            self.engine.connect(controllers[0].acknowledge)
 
     # -- running --
 
@@ -153,16 +156,21 @@ class Machine:
         except VpcoreError:
             raise
         except Exception as error:
-            raise device_error(error, self.devices, self.bus.ports.owners) from error
+            port = self.engine.port_of(error)
+            raise device_error(error, self.devices, self.bus.ports.owners, port) from error
 
     def _slice(self) -> None:
         """Run what is due, then guest code up to the next deadline, then serve the host, waiting if the guest halts."""
-        self.clock.run_due()
+        engine, clock = self.engine, self.clock
+        self._limit = 0
+        clock.run_due()
         if self._reset_wanted or self._cpu_reset_wanted:
             self._do_reset()
-        self._limit = self.engine.now() + SLICE_NS
-        self.engine.set_deadline(min(self._limit, self._next_deadline()))
-        reason = self.engine.run()
+        limit = engine.now() + SLICE_NS
+        earliest = clock.next_deadline
+        self._limit = limit if earliest is None or earliest > limit else earliest
+        engine.set_deadline(self._limit)
+        reason = engine.run()
         if reason is Exit.SHUTDOWN:
             log.info("triple fault: the machine resets")
             self._reset_wanted = True
@@ -171,28 +179,25 @@ class Machine:
         else:
             self.loop.poll()
 
-    def _next_deadline(self) -> int:
-        deadline = self.clock.next_deadline
-        return INFINITE if deadline is None else deadline
-
     def _idle(self) -> None:
         """The processor halts: sleep until something is due, or let counted time jump there."""
-        deadline = self._next_deadline()
-        now = self.engine.now()
-        if self.config.machine.clock == "icount":
-            if deadline != INFINITE:
-                self.engine.set_now(max(deadline, now))
-            self.loop.wait(0 if deadline != INFINITE else SLICE_NS / NS_PER_SECOND)
+        deadline = self.clock.next_deadline
+        if not self._counts:
+            if self.engine.sleep(self.loop.fd, INFINITE if deadline is None else deadline, NS_PER_SECOND):
+                self.loop.poll()
+        elif deadline is None:
+            self.loop.wait(SLICE_NS / NS_PER_SECOND)
         else:
-            wait = min(max(deadline - now, 0), NS_PER_SECOND) / NS_PER_SECOND
-            self.loop.wait(wait)
+            self.engine.set_now(max(deadline, self.engine.now()))
+            self.loop.poll()
 
     def _sooner(self, deadline: int | None) -> None:
         if deadline is not None and deadline < self._limit:
+            self._limit = deadline
             self.engine.set_deadline(deadline)
 
-    def _acknowledge(self) -> int:
-        return self._interrupts.acknowledge()
+    def _no_controller(self) -> int:
+        raise PluginError(f"{self.config.path}: an interrupt, but no device is an interrupt controller: add one")
 
     def _fpu_error(self, level: bool) -> None:
         """FERR# goes to IRQ 13, as on every AT."""
@@ -215,10 +220,6 @@ class Machine:
         self.bus.trace(name)
 
     # -- Power and Processor (vpcore.wires) --
-
-    def set_intr(self, level: bool) -> None:
-        """Drive INTR."""
-        self.engine.set_intr(level)
 
     def nmi(self) -> None:
         """Give an edge on NMI."""

@@ -19,6 +19,7 @@ import attrs
 from vpcore.clock import NS_PER_SECOND, Timer
 from vpcore.engine.engine import Place, disassemble
 from vpcore.machine import Machine
+from vpcore.wires import InterruptController
 
 HEAD: Final = 4
 """Instructions shown of a block."""
@@ -114,6 +115,7 @@ class Profiler:
         self._plain: dict[str, Callable[..., Any]] = {}
         machine.engine.wrap_calls(self._timed_call)
         self._exchange(machine.engine, "run", self._guest)
+        self._exchange(machine.engine, "sleep", partial(self._timed, "halted"))
         self._exchange(machine.loop, "wait", partial(self._timed, "halted"))
         self._exchange(machine.loop, "poll", partial(self._timed, "host"))
         self._exchange(machine.clock, "run_due", lambda run_due: partial(run_due, due=self._due))
@@ -127,14 +129,15 @@ class Profiler:
         self.result = self._profile()
         for undo in self._undo:
             undo()
-        self._machine.engine.wrap_calls(lambda name, _call: self._plain[name])
+        self._machine.engine.wrap_calls(lambda name, _call: self._plain[name], direct=True)
         self._machine.engine.profile(on=False)
 
     # -- exchanged for the time of the measurement --
 
     def _exchange(self, owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
+        undo = partial(setattr, owner, name, getattr(owner, name)) if name in vars(owner) else partial(delattr, owner, name)
         setattr(owner, name, wrap(getattr(owner, name)))
-        self._undo.append(partial(delattr, owner, name))
+        self._undo.append(undo)
 
     def _timed(self, part: str, call: Callable[..., Any]) -> Callable[..., Any]:
         parts = self._parts
@@ -195,13 +198,14 @@ class Profiler:
             return of_port
         if name.startswith("mmio"):
             return of_memory
-        controller = self._names.get(id(getattr(self._machine, "_interrupts", None)), "interrupt acknowledge")
+        controllers = self._machine.board.services(InterruptController)  # type: ignore[type-abstract]
+        controller = self._names.get(id(controllers[0]) if controllers else 0, "interrupt acknowledge")
         return lambda: controller
 
-    def _due(self, timer: Timer, deadline: int) -> bool:
+    def _due(self, timer: Timer) -> None:
         start = time.perf_counter_ns()
         try:
-            return timer.due(deadline)
+            timer.callback()
         finally:
             took = time.perf_counter_ns() - start
             who = self._name_of(timer.callback)

@@ -14,6 +14,8 @@ TRIGGERED = (Mode.ONE_SHOT, Mode.HARD_STROBE)
 GATED = (Mode.TERMINAL_COUNT, Mode.SOFT_STROBE)
 """Modes in which a low GATE only suspends counting."""
 POWERS = (1, 10, 100, 1000)
+MODES = bytes(Mode.ALIASES[control >> Control.MODE_SHIFT & Control.MODE] for control in range(Control.STATUS_MASK + 1))
+"""Mode by control word."""
 
 
 @attrs.define
@@ -45,7 +47,7 @@ class Counter:
     @property
     def mode(self) -> int:
         """Counter mode 0 to 5."""
-        return Mode.ALIASES[self.control >> Control.MODE_SHIFT & Control.MODE]
+        return MODES[self.control]
 
     @property
     def range(self) -> int:
@@ -59,30 +61,30 @@ class Counter:
         return Counter(control=control, gate=self.gate)
 
     def write(self, value: int, now: int) -> bool:
-        """A byte of the count; True when the count is complete."""
-        access = self.control >> Control.RW_SHIFT & Control.RW
-        if access == RW.BOTH and self.low_byte is None:
+        """A byte of the count; True when that changed what OUT will do."""
+        control, low = self.control, self.low_byte
+        access = control >> Control.RW_SHIFT & Control.RW
+        if access == RW.BOTH and low is None:
             self.low_byte = value
-            if self.mode == Mode.TERMINAL_COUNT:  # the first byte stops counting and OUT stays low (mode 0)
-                self.start = self.held = None
-                self.count = 0
-            return False
+            if MODES[control] != Mode.TERMINAL_COUNT:
+                return False
+            self.start = self.held = None  # the first byte stops counting and OUT stays low (mode 0)
+            self.count = 0
+            return True
         if access == RW.BOTH:
-            raw = value << 8 | (self.low_byte or 0)
+            raw = value << 8 | (low or 0)
             self.low_byte = None
         else:
             raw = value << 8 if access == RW.MSB else value
-        self._set_count(self._decode(raw) or self.range, now)
+        if control & Control.BCD:
+            raw = sum((raw >> 4 * digit & 0xF) * power for digit, power in enumerate(POWERS)) % BCD_RANGE
+        self._set_count(raw or self.range, now)
         return True
 
-    def _decode(self, raw: int) -> int:
-        if not self.control & Control.BCD:
-            return raw
-        return sum((raw >> 4 * digit & 0xF) * power for digit, power in enumerate(POWERS)) % BCD_RANGE
-
     def _set_count(self, count: int, now: int) -> None:
-        self.settle(now)
-        mode = self.mode
+        if self.next_count is not None:
+            self.settle(now)
+        mode = MODES[self.control]
         if mode in TRIGGERED:
             self.next_count = count
         elif mode in PERIODIC and self.start is not None and self.held is None:
@@ -179,16 +181,17 @@ class Counter:
 
     def next_rise(self, now: int) -> int | None:
         """The first tick after *now* at which OUT rises, None if it stays as it is."""
-        elapsed = self.elapsed(now)
-        if elapsed is None or self.held is not None or self.start is None:
+        if self.next_count is not None:
+            self.settle(now)
+        start, count, mode = self.start, self.count, MODES[self.control]
+        if start is None or self.held is not None:
             return None
-        mode, count = self.mode, self.count
         if mode in PERIODIC:
-            rise = self.start + (max(now - self.start, 0) // count + 1) * count
+            rise = start + (max(now - start, 0) // count + 1) * count
             if self.next_count is not None and rise >= self.next_at:  # the next count gives the rises from there on
                 rise = self.next_start + (0 if self.next_start >= self.next_at else self.next_count)
             return rise
-        once = self.start + count + (0 if mode in (Mode.TERMINAL_COUNT, Mode.ONE_SHOT) else 1)
+        once = start + count + (0 if mode in (Mode.TERMINAL_COUNT, Mode.ONE_SHOT) else 1)
         return once if once > now else None
 
     # -- reading --

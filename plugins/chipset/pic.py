@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import attrs
@@ -52,25 +53,26 @@ class ChipState:
     poll: bool = False
 
 
-class Chip:
-    """One 8259A: priority resolver and registers.  *on_int* is told of each change of the INT output."""
+class Chip(Device[ChipState]):
+    """One 8259A: priority resolver and registers.  `on_int` is told of each change of the INT output."""
 
-    def __init__(self, *, cascade: int, on_int: Callable[[bool], None]) -> None:
+    ports = PortMap(size=2)
+
+    def __init__(self, *, cascade: int) -> None:
         self._cascade = cascade
-        self._on_int = on_int
-        self.s = ChipState()
-        self.int = False
+        self.on_int: Callable[[bool], None] = bool
+        self.load(ChipState())
 
     def load(self, state: ChipState) -> None:
         """Become *state* without telling anybody."""
-        self.s = state
+        self.state = state
         self.int = self.pending() != NONE
 
     # -- requests --
 
     def set_input(self, level: int, high: bool) -> None:
         """An IR input changed.  A request that is withdrawn before its acknowledge is lost (figure 10, note 1)."""
-        s = self.s
+        s = self.state
         bit = 1 << level
         if high:
             if not s.inputs & bit:
@@ -79,11 +81,12 @@ class Chip:
         else:
             s.inputs &= ~bit
             s.irr &= ~bit
-        self.update()
+        if not s.imr & bit:
+            self.update()
 
     def pending(self) -> int:
         """The level that INT asks for, or NONE."""
-        s = self.s
+        s = self.state
         requests = (s.irr | s.inputs & s.elcr) & ~s.imr
         if not requests:
             return NONE
@@ -99,14 +102,15 @@ class Chip:
 
     def update(self) -> None:
         """Drive INT from the state."""
-        now = self.pending() != NONE
+        s = self.state
+        now = bool((s.irr | s.inputs & s.elcr) & ~s.imr) and self.pending() != NONE
         if now is not self.int:
             self.int = now
-            self._on_int(now)
+            self.on_int(now)
 
     def acknowledge(self) -> int:
         """The INTA sequence as this chip sees it; return the level."""
-        s = self.s
+        s = self.state
         level = self.pending()
         if level == NONE:
             return SPURIOUS
@@ -118,13 +122,14 @@ class Chip:
             s.lowest = level
         if self.int:  # INT falls during INTA: what is still pending gives a new edge
             self.int = False
-            self._on_int(False)
+            self.on_int(False)
         self.update()
         return level
 
     # -- registers --
 
-    def write_command(self, value: int) -> None:
+    @ports.write(Reg.COMMAND)
+    def _write_command(self, value: int) -> None:
         """A0=0: ICW1, OCW2 or OCW3."""
         if value & ICW1.SELECT:
             self._initialize(value)
@@ -134,32 +139,36 @@ class Chip:
             self._write_ocw2(value)
         self.update()
 
-    def write_data(self, value: int) -> None:
+    @ports.write(Reg.DATA)
+    def _write_data(self, value: int) -> None:
         """A0=1: the interrupt mask, or the ICW that is expected."""
-        s = self.s
+        s = self.state
         if s.expect:
             self._write_icw(value)
         else:
             s.imr = value
         self.update()
 
-    def read_command(self) -> int:
+    @ports.read(Reg.COMMAND)
+    def _read_command(self) -> int:
         """A0=0: IRR, ISR or the poll word."""
-        s = self.s
+        s = self.state
         if s.poll:
             return self._poll()
         return s.isr if s.read_isr else s.irr | s.inputs & s.elcr
 
-    def read_data(self) -> int:
+    @ports.read(Reg.DATA)
+    def _read_data(self) -> int:
         """A0=1: the mask, or the poll word."""
-        return self._poll() if self.s.poll else self.s.imr
+        return self._poll() if self.state.poll else self.state.imr
 
     def _initialize(self, value: int) -> None:
         """ICW1 resets the chip; an input that is high must fall and rise again to ask (ICW1, a to f)."""
-        self.s = ChipState(inputs=self.s.inputs, elcr=self.s.elcr, icw1=value, expect=Expect.ICW2)
+        s = self.state
+        self.state = ChipState(inputs=s.inputs, elcr=s.elcr, icw1=value, expect=Expect.ICW2)
 
     def _write_icw(self, value: int) -> None:
-        s = self.s
+        s = self.state
         last = Expect.ICW4 if s.icw1 & ICW1.IC4 else Expect.OCW1
         if s.expect == Expect.ICW2:
             s.vector = value & ICW2.VECTOR
@@ -172,7 +181,7 @@ class Chip:
             s.expect = Expect.OCW1
 
     def _write_ocw2(self, value: int) -> None:
-        s = self.s
+        s = self.state
         action = value & OCW2.ACTION
         level = value & OCW2.LEVEL
         if action == OCW2.EOI:
@@ -193,15 +202,15 @@ class Chip:
 
     def _in_service(self) -> int:
         """The most urgent level in service; in special mask mode a masked one is left alone."""
-        s = self.s
+        s = self.state
         rank = RANKS[s.lowest][s.isr & ~s.imr if s.special_mask else s.isr]
         return NONE if rank == NONE else (s.lowest + 1 + rank) % INPUTS
 
     def _end(self, level: int) -> None:
-        self.s.isr &= ~(1 << level)
+        self.state.isr &= ~(1 << level)
 
     def _write_ocw3(self, value: int) -> None:
-        s = self.s
+        s = self.state
         if value & OCW3.ESMM:
             s.special_mask = bool(value & OCW3.SMM)
         if value & OCW3.POLL:
@@ -211,7 +220,7 @@ class Chip:
 
     def _poll(self) -> int:
         """The read after a poll command acknowledges the most urgent request (Poll command)."""
-        self.s.poll = False
+        self.state.poll = False
         if self.pending() == NONE:
             return 0
         return Poll.INTERRUPT | self.acknowledge()
@@ -226,117 +235,73 @@ class PicState:
 
 
 class Pic(Device[PicState]):
-    """The pair of 8259A, the master answering at `ports`, the slave at `slave_ports`, the ELCR at `elcr_ports`."""
+    """The pair of 8259A, each answering at ports of its own, and the ELCR."""
 
     ports = PortMap(size=2)
-    slave_ports = PortMap(size=2)
-    elcr_ports = PortMap(size=2)
 
     def __init__(self, *, lines: list[Line]) -> None:
-        self._set_intr: Callable[[bool], None] = lambda _level: None
-        self._master = Chip(cascade=1 << CASCADE, on_int=self._master_int)
-        self._slave = Chip(cascade=0, on_int=self._slave_int)
+        self.master = Chip(cascade=1 << CASCADE)
+        self.slave = Chip(cascade=0)
+        self.slave.on_int = partial(self.master.set_input, CASCADE)
         self.load(PicState())
         for number, line in enumerate(lines):
             if number != CASCADE:  # the pin of IRQ 2 does not reach the bus
-                line.listen(self._listener(number))
+                chip = self.master if number < INPUTS else self.slave
+                line.listen(partial(chip.set_input, number % INPUTS))
 
     def connect(self, processor: Processor) -> None:
         """Wire INT to the processor."""
-        self._set_intr = processor.set_intr
+        self.master.on_int = processor.set_intr
         self.drive()
 
     def acknowledge(self) -> int:
         """Run the interrupt acknowledge cycle; return the vector."""
-        master, slave = self._master, self._slave
+        master, slave = self.master, self.slave
         level = master.acknowledge()
         if level == CASCADE:
             level = slave.acknowledge()
-            return slave.s.vector | level
-        return master.s.vector | level
+            return slave.state.vector | level
+        return master.state.vector | level
 
     def load(self, state: PicState) -> None:
         """Become *state*; the chips share its parts."""
-        self._master.load(state.master)
-        self._slave.load(state.slave)
+        self.master.load(state.master)
+        self.slave.load(state.slave)
         super().load(state)
 
     def save(self) -> PicState:
         """Return the state; ICW1 makes a chip a new one."""
-        self.state = PicState(self._master.s, self._slave.s)
+        self.state = PicState(self.master.state, self.slave.state)
         return self.state
 
     def reset(self) -> None:
         """Return to power-on; what the wires say stays."""
-        master, slave = self._master.s.inputs & ~(1 << CASCADE), self._slave.s.inputs
+        master, slave = self.master.state.inputs & ~(1 << CASCADE), self.slave.state.inputs
         self.load(PicState(ChipState(inputs=master), ChipState(inputs=slave)))
 
     def drive(self) -> None:
         """Set INTR."""
-        self._set_intr(self._master.int)
+        self.master.on_int(self.master.int)
 
-    def _listener(self, number: int) -> Callable[[bool], None]:
-        chip = self._master if number < INPUTS else self._slave
-        level = number % INPUTS
-        return lambda high: chip.set_input(level, high)
-
-    def _master_int(self, level: bool) -> None:
-        self._set_intr(level)
-
-    def _slave_int(self, level: bool) -> None:
-        self._master.set_input(CASCADE, level)
-
-    @ports.read(Reg.COMMAND)
-    def _read_master_command(self) -> int:
-        return self._master.read_command()
-
-    @ports.write(Reg.COMMAND)
-    def _write_master_command(self, value: int) -> None:
-        self._master.write_command(value)
-
-    @ports.read(Reg.DATA)
-    def _read_master_data(self) -> int:
-        return self._master.read_data()
-
-    @ports.write(Reg.DATA)
-    def _write_master_data(self, value: int) -> None:
-        self._master.write_data(value)
-
-    @slave_ports.read(Reg.COMMAND)
-    def _read_slave_command(self) -> int:
-        return self._slave.read_command()
-
-    @slave_ports.write(Reg.COMMAND)
-    def _write_slave_command(self, value: int) -> None:
-        self._slave.write_command(value)
-
-    @slave_ports.read(Reg.DATA)
-    def _read_slave_data(self) -> int:
-        return self._slave.read_data()
-
-    @slave_ports.write(Reg.DATA)
-    def _write_slave_data(self, value: int) -> None:
-        self._slave.write_data(value)
-
-    @elcr_ports.read(0)
+    @ports.read(0)
     def _read_elcr1(self) -> int:
-        return self._master.s.elcr
+        return self.master.state.elcr
 
-    @elcr_ports.write(0)
+    @ports.write(0)
     def _write_elcr1(self, value: int) -> None:
-        self._set_elcr(self._master, value & ELCR.MASTER)
+        self._set_elcr(self.master, value & ELCR.MASTER)
 
-    @elcr_ports.read(1)
+    @ports.read(1)
     def _read_elcr2(self) -> int:
-        return self._slave.s.elcr
+        return self.slave.state.elcr
 
-    @elcr_ports.write(1)
+    @ports.write(1)
     def _write_elcr2(self, value: int) -> None:
-        self._set_elcr(self._slave, value & ELCR.SLAVE)
+        self._set_elcr(self.slave, value & ELCR.SLAVE)
 
     def _set_elcr(self, chip: Chip, value: int) -> None:
-        chip.s.elcr = value
-        chip.s.irr &= ~value
+        chip.state.elcr = value
+        chip.state.irr &= ~value
         chip.update()
 
 
@@ -350,9 +315,9 @@ class PicConfig:
 def build(config: PicConfig, board: Board) -> Pic:  # noqa: ARG001 - nothing to configure
     """Wire the pair between the ISA lines and the processor."""
     pic = Pic(lines=board.lines)
-    board.map_ports(Port.MASTER, pic)
-    board.map_ports(Port.SLAVE, pic, pic.slave_ports)
-    board.map_ports(Port.ELCR, pic, pic.elcr_ports)
+    board.map_ports(Port.MASTER, pic.master)
+    board.map_ports(Port.SLAVE, pic.slave)
+    board.map_ports(Port.ELCR, pic)
     board.provide(InterruptController, pic)  # type: ignore[type-abstract]
     board.when_built(lambda: pic.connect(board.service(Processor)))  # type: ignore[type-abstract]
     return pic

@@ -14,7 +14,7 @@ from vpcore.irq import LineInput
 from vpcore.ports import PortMap
 from vpcore.wires import Speaker
 
-from .counter import PERIODIC, Counter
+from .counter import MODES, PERIODIC, Counter
 from .regs_pit import CHANNELS, RW, Clk, Control, Mode, NmiStatus, Port, ReadBack, Reg
 
 TIMER_IRQ: Final = 0
@@ -70,10 +70,14 @@ class Pit(Device[PitState]):
 
     def drive(self) -> None:
         """IRQ 0 is high but for the moment before an edge; the timer waits for the next one."""
-        s = self.state
-        self._irq.set(s.irq)
-        self._timer.at(None if s.edge is None else max(nanoseconds(s.edge), s.not_before))
+        self._show_edge()
         self._sound()
+
+    def _show_edge(self) -> None:
+        s = self.state
+        edge = s.edge
+        self._irq.set(s.irq)
+        self._timer.at(None if edge is None else max(nanoseconds(edge), s.not_before))
 
     def _now(self) -> int:
         return ticks(self._clock.now)
@@ -87,27 +91,31 @@ class Pit(Device[PitState]):
         assert edge is not None
         self._irq.set(False)
         s.irq = True
+        s.edge = following = s.counters[0].next_rise(edge)
+        if following is not None:
+            self._catch_up(following)
+        self._show_edge()
+
+    def _catch_up(self, following: int) -> None:
+        """Ticks that are over by now still come, but not all and not at once."""
+        s = self.state
         now_ns = self._clock.now
-        now = ticks(now_ns)
-        counter = s.counters[0]
-        following = counter.next_rise(edge)
+        late = ticks(now_ns) - following
         s.not_before = now_ns + SHORTEST_NS
-        if following is not None and following <= now:
-            period = counter.count
-            if now - following > MOST_OWED * period:
-                following += (now - following - MOST_OWED * period) // period * period
+        if late >= 0:
+            period = s.counters[0].count
+            if late > MOST_OWED * period:
+                s.edge = following + (late - MOST_OWED * period) // period * period
             s.not_before = now_ns + max(SHORTEST_NS, nanoseconds(period) // CATCH_UP)
-        s.edge = following
-        self.drive()
 
     def _channel0_programmed(self, now: int) -> None:
         """From the very tick of the write on: an edge that is over by the time the host gets here is still to come."""
         s = self.state
         counter = s.counters[0]
-        s.irq = counter.mode != Mode.TERMINAL_COUNT or counter.out(now)
+        s.irq = MODES[counter.control] != Mode.TERMINAL_COUNT or counter.out(now)
         s.edge = counter.next_rise(now)
         s.not_before = 0
-        self.drive()
+        self._show_edge()
 
     # -- registers --
 
@@ -117,10 +125,8 @@ class Pit(Device[PitState]):
 
     @ports.write(range(CHANNELS))
     def _write_counter(self, channel: int, value: int) -> None:
-        counter = self.state.counters[channel]
         now = self._now()
-        complete = counter.write(value, now)
-        if complete or counter.mode == Mode.TERMINAL_COUNT:
+        if self.state.counters[channel].write(value, now):
             self._programmed(channel, now)
 
     @ports.write(Reg.CONTROL)

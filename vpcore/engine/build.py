@@ -43,9 +43,11 @@ LINK_FLAGS = ["-shared", "-pthread", *(SAN_FLAGS if SANITIZE else [])]
 GLUE = HERE / "glue.c"
 GLUE_CDEF = """
 enum vp_py_call { VP_PY_IN, VP_PY_OUT, VP_PY_IN_BLOCK, VP_PY_OUT_BLOCK, VP_PY_MMIO_READ, VP_PY_MMIO_WRITE, VP_PY_INTA,
-                  VP_PY_WARN, VP_PY_FERR, VP_PY_KEEP, VP_PY_CALLS };
+                  VP_PY_WARN, VP_PY_FERR, VP_PY_KEEP,
+                  VP_PY_READS1, VP_PY_READS2, VP_PY_READS4, VP_PY_WRITES1, VP_PY_WRITES2, VP_PY_WRITES4, VP_PY_CALLS };
 void vp_py_calls(vp_calls *calls);
 int vp_py_run(vp_vm *vm, uint64_t max_insns);
+int vp_sleep(vp_vm *vm, int fd, int64_t until, int64_t most);
 """
 
 

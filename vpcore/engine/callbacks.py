@@ -11,6 +11,9 @@ from typing import Any, Final
 
 from vpcore.engine.library import ffi, lib
 
+WIDTHS: Final = (1, 2, 4)
+NO_PORT: Final = -1
+
 log = logging.getLogger("vpcore.engine")
 
 
@@ -30,8 +33,11 @@ class Callbacks:
 
     def __init__(self, bus: Any, inta: Callable[[], int], ferr: Callable[[bool], Any] | None) -> None:
         self.stop: Callable[[], Any] = bool
-        self._failed: BaseException | None = None
-        self._callables: list[Callable[..., Any] | None] = [None] * lib.VP_PY_CALLS
+        self.failed: BaseException | None = None
+        """What a callable raised first since `take_failure`."""
+        self._failed_at: tuple[BaseException | None, int] = (None, NO_PORT)
+        """The last of them, and the port whose handler it was where one was called without the bus in between."""
+        self._callables: list[Any] = [None] * lib.VP_PY_CALLS
         for which, callee in (
             (lib.VP_PY_IN, bus.port_in),
             (lib.VP_PY_OUT, bus.port_out),
@@ -45,10 +51,20 @@ class Callbacks:
             (lib.VP_PY_KEEP, self._keep),
         ):
             self._callables[which] = callee
-        self._host = ffi.new("uintptr_t[]", [id(callee) for callee in self._callables])
+        ports = getattr(bus, "ports", None)
+        if hasattr(ports, "reads"):
+            for first, tables in ((lib.VP_PY_READS1, ports.reads), (lib.VP_PY_WRITES1, ports.writes)):
+                self._callables[first : first + len(WIDTHS)] = [tables[width] for width in WIDTHS]
+        self._host = ffi.new("uintptr_t[]", [0 if callee is None else id(callee) for callee in self._callables])
 
-    def wrap(self, wrap: Callable[[str, Callable[..., Any]], Callable[..., Any]]) -> None:
-        """Replace each callable of the bus (by its name in `GuestBus`, and `inta`) by what *wrap* makes of it."""
+    def wrap(self, wrap: Callable[[str, Callable[..., Any]], Callable[..., Any]], *, direct: bool) -> None:
+        """Replace each callable of the bus (by its name in `GuestBus`, and `inta`) by what *wrap* makes of it.
+
+        With *direct* the handlers of ports are called without the bus in between.
+        """
+        for which in range(lib.VP_PY_READS1, lib.VP_PY_CALLS):
+            table = self._callables[which]
+            self._host[which] = id(table) if direct and table is not None else 0
         for name, which in NAMES.items():
             callee = self._callables[which]
             assert callee is not None
@@ -60,12 +76,24 @@ class Callbacks:
         """`vp_config.host`; valid as long as this object lives."""
         return ffi.cast("void *", self._host)
 
-    def _keep(self, error: BaseException) -> None:
-        if self._failed is None:
-            self._failed = error
+    def connect(self, inta: Callable[[], int]) -> None:
+        """Let somebody else answer the interrupt acknowledge cycle."""
+        self._callables[lib.VP_PY_INTA] = inta
+        self._host[lib.VP_PY_INTA] = id(inta)
+
+    def _keep(self, error: BaseException, port: int) -> None:
+        if self.failed is None:
+            self.failed = error
+            self._failed_at = (error, port)
         self.stop()
 
-    def take_failure(self) -> BaseException | None:
-        """The exception that a callable raised since the last time."""
-        failed, self._failed = self._failed, None
+    def port_of(self, error: BaseException) -> int:
+        """The port whose handler raised *error*; NO_PORT where that is not known."""
+        failed, port = self._failed_at
+        return port if failed is error else NO_PORT
+
+    def take_failure(self) -> BaseException:
+        """What `failed` holds, once."""
+        failed, self.failed = self.failed, None
+        assert failed is not None
         return failed

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from enum import IntEnum
+from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
 import attrs
@@ -52,7 +53,8 @@ class GuestBus(Protocol):
     """What answers the guest's ports and memory-mapped registers; `vpcore.bus.Bus` is one.
 
     Sizes are bytes.  A bus may also have an attribute `ports` with two 65536-byte buffers `cells` and `cell_kind`:
-    a port whose kind is not 0 is then answered from its cell without a call.
+    a port whose kind is not 0 is then answered from its cell without a call.  Where that has `reads` and `writes` too,
+    lists by width and port, a callable found there is called in place of `port_in` and `port_out`.
     """
 
     def port_in(self, port: int, size: int) -> int:
@@ -188,13 +190,31 @@ class Engine:
         if ports is not None:
             settings.cells = self._keep(ports.cells, writable=True)
             settings.cell_kind = self._keep(ports.cell_kind, writable=False)
-        self._vm = lib.vp_create(settings)
-        if self._vm == ffi.NULL:
+        created = lib.vp_create(settings)
+        if created == ffi.NULL:
             raise EngineError(_text(lib.vp_error(ffi.NULL)))
+        self._vm = ffi.gc(created, lib.vp_destroy)
         self._callbacks.stop = self.stop
         self._cpu = lib.vp_cpu(self._vm)
         self._ram = _owned_ram(self._vm)
+        self._connect()
         self.name = self.select(config.engine)
+
+    def _connect(self) -> None:
+        """Make the calls of each tick: C functions with their first argument, so that no Python comes in between."""
+        vm = self._vm
+        self.now: Callable[[], int] = partial(lib.vp_now, vm)
+        """Virtual ns."""
+        self.set_deadline: Callable[[int], None] = partial(lib.vp_set_deadline, vm)
+        """Make `run` return when virtual time reaches that many ns; allowed from bus methods."""
+        self.set_intr: Callable[[bool], None] = partial(lib.vp_set_intr, vm)
+        """Drive INTR."""
+        self.sleep: Callable[[int, int, int], int] = partial(lib.vp_sleep, vm)
+        """Sleep until a descriptor is readable (True), virtual time reaches a deadline, or for some ns at most."""
+
+    def connect(self, inta: Callable[[], int]) -> None:
+        """Let *inta* answer the interrupt acknowledge cycle from here on."""
+        self._callbacks.connect(inta)
 
     # -- engines --
 
@@ -230,9 +250,8 @@ class Engine:
         Raises what a bus method raised meanwhile.
         """
         code = lib.vp_py_run(self._vm, max_insns)
-        failed = self._callbacks.take_failure()
-        if failed is not None:
-            raise failed
+        if self._callbacks.failed is not None:
+            raise self._callbacks.take_failure()
         if code < 0:
             raise EngineError(f"engine {self.name!r} cannot go on: {self._error()}")
         return _EXITS[code]
@@ -250,14 +269,11 @@ class Engine:
         """End the processor.  Its RAM goes when the last view of it does."""
         if self._vm is not None:
             self._vm = self._cpu = None
+            self._connect()
             self._ram = memoryview(b"")
             self._callbacks.stop = bool
 
     # -- time --
-
-    def now(self) -> int:
-        """Virtual ns."""
-        return int(lib.vp_now(self._vm))
 
     def set_now(self, ns: int) -> None:
         """Set virtual time, after a restore or to skip idle time."""
@@ -267,9 +283,9 @@ class Engine:
         """Let virtual time stand still, or go on (realtime clock only)."""
         lib.vp_pause(self._vm, paused)
 
-    def set_deadline(self, ns: int) -> None:
-        """Make `run` return when virtual time reaches *ns*; allowed from bus methods."""
-        lib.vp_set_deadline(self._vm, ns)
+    def port_of(self, error: BaseException) -> int:
+        """The port whose handler raised *error* out of `run`; -1 where that is not known."""
+        return self._callbacks.port_of(error)
 
     @property
     def insns(self) -> int:
@@ -277,10 +293,6 @@ class Engine:
         return int(lib.vp_insns(self._vm))
 
     # -- pins --
-
-    def set_intr(self, level: bool) -> None:
-        """Drive INTR."""
-        lib.vp_set_intr(self._vm, level)
 
     def set_ignne(self, level: bool) -> None:
         """Drive IGNNE#: x87 errors are ignored until FERR# falls."""
@@ -392,9 +404,12 @@ class Engine:
             row += 1
         return counts
 
-    def wrap_calls(self, wrap: Callable[[str, Callable[..., Any]], Callable[..., Any]]) -> None:
-        """Let what *wrap* makes of each callable of the bus take its place; between two runs only."""
-        self._callbacks.wrap(wrap)
+    def wrap_calls(self, wrap: Callable[[str, Callable[..., Any]], Callable[..., Any]], *, direct: bool = False) -> None:
+        """Let what *wrap* makes of each callable of the bus take its place; between two runs only.
+
+        Every access goes through the bus then; *direct* lets ports be answered without it again.
+        """
+        self._callbacks.wrap(wrap, direct=direct)
 
     def _error(self) -> str:
         return _text(lib.vp_error(self._vm))
@@ -453,8 +468,8 @@ def _choice(key: str, value: str, known: dict[str, int]) -> int:
 
 
 def _owned_ram(vm: Any) -> memoryview:
-    """RAM as a buffer; the vm is destroyed when the last view is gone."""
-    pointer = ffi.gc(lib.vp_ram(vm), lambda _ram: lib.vp_destroy(vm))
+    """RAM as a buffer, of which each view keeps the vm."""
+    pointer = ffi.gc(lib.vp_ram(vm), lambda _ram, _vm=vm: None)
     return memoryview(ffi.buffer(pointer, lib.vp_ram_size(vm)))
 
 

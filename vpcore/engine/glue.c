@@ -2,28 +2,36 @@
  *
  * Calls go by CPython's own interface: a port read costs a third of what cffi's extern "Python" does.  The interpreter
  * lock is held while the guest runs, so a call takes no lock, and other threads get their turn in breathe().  `host` is
- * an array of callables, one for each enum vp_py_call, as the numbers that id() gives; Python keeps them alive.
+ * an array of callables, one for each enum vp_py_call, as the numbers that id() gives; Python keeps them alive.  Behind
+ * them are six lists by port, or zeros: who answers reads and writes of 1, 2 and 4 bytes, None where that is for the
+ * general callable to find out.
  */
 #include "vp.h"
 #include <Python.h>
+#include <poll.h>
+#include <time.h>
 
 static PyObject *callee(void *host, enum vp_py_call which) { return (PyObject *)((uintptr_t *)host)[which]; }
 
+enum { NO_PORT = -1 };
+
 /* The exception that is set goes to Python's keeper, which also stops the engine. */
-static void failed(void *host)
+static void failed_at(void *host, int port)
 {
     PyObject *type, *value, *trace;
 
     PyErr_Fetch(&type, &value, &trace);
     PyErr_NormalizeException(&type, &value, &trace);
     if (trace) PyException_SetTraceback(value, trace);
-    PyObject *kept = PyObject_CallOneArg(callee(host, VP_PY_KEEP), value);
+    PyObject *kept = PyObject_CallFunction(callee(host, VP_PY_KEEP), "Oi", value, port);
     if (!kept) PyErr_WriteUnraisable(value);
     Py_XDECREF(kept);
     Py_XDECREF(type);
     Py_XDECREF(value);
     Py_XDECREF(trace);
 }
+
+static void failed(void *host) { failed_at(host, NO_PORT); }
 
 enum { MOST_ARGS = 3 };
 
@@ -43,14 +51,29 @@ static PyObject *call(void *host, enum vp_py_call which, PyObject *a, PyObject *
 static PyObject *number(uint64_t value) { return PyLong_FromUnsignedLongLong(value); }
 
 /* The result as bits; `otherwise`, and the exception kept, where there is none. */
-static uint64_t bits_of(void *host, PyObject *result, uint64_t otherwise)
+static uint64_t bits_at(void *host, int port, PyObject *result, uint64_t otherwise)
 {
     uint64_t value = result ? PyLong_AsUnsignedLongLongMask(result) : 0;
 
     Py_XDECREF(result);
     if (!PyErr_Occurred()) return value;
-    failed(host);
+    failed_at(host, port);
     return otherwise;
+}
+
+static uint64_t bits_of(void *host, PyObject *result, uint64_t otherwise)
+{
+    return bits_at(host, NO_PORT, result, otherwise);
+}
+
+/* Who answers an access of this width, NULL where a list does not tell. */
+static PyObject *handler_of(void *host, enum vp_py_call bytes, uint32_t port, uint32_t size)
+{
+    PyObject *list = callee(host, bytes + (size >> 1)); /* 1, 2, 4 bytes: the lists follow each other */
+
+    if (!list || port >= (size_t)PyList_GET_SIZE(list)) return NULL;
+    PyObject *handler = PyList_GET_ITEM(list, port);
+    return handler == Py_None ? NULL : handler;
 }
 
 static void done(void *host, PyObject *result)
@@ -61,12 +84,30 @@ static void done(void *host, PyObject *result)
 
 static uint32_t to_in(void *h, uint32_t port, uint32_t size)
 {
-    return (uint32_t)bits_of(h, call(h, VP_PY_IN, number(port), number(size), NULL, 2), UINT32_MAX);
+    PyObject *handler = handler_of(h, VP_PY_READS1, port, size);
+
+    if (!handler) return (uint32_t)bits_of(h, call(h, VP_PY_IN, number(port), number(size), NULL, 2), UINT32_MAX);
+    Py_INCREF(handler); /* it may unmap itself */
+    PyObject *result = PyObject_CallNoArgs(handler);
+    Py_DECREF(handler);
+    return (uint32_t)bits_at(h, (int)port, result, UINT32_MAX);
 }
 
 static void to_out(void *h, uint32_t port, uint32_t size, uint32_t value)
 {
-    done(h, call(h, VP_PY_OUT, number(port), number(size), number(value), 3));
+    PyObject *handler = handler_of(h, VP_PY_WRITES1, port, size);
+
+    if (!handler) {
+        done(h, call(h, VP_PY_OUT, number(port), number(size), number(value), 3));
+        return;
+    }
+    PyObject *written = number(value);
+    Py_INCREF(handler);
+    PyObject *result = written ? PyObject_CallOneArg(handler, written) : NULL;
+    if (!result) failed_at(h, (int)port);
+    Py_XDECREF(result);
+    Py_XDECREF(written);
+    Py_DECREF(handler);
 }
 
 static uint64_t to_mmio_read(void *h, uint64_t addr, uint32_t size)
@@ -136,6 +177,19 @@ static void vp_py_calls(vp_calls *c)
                     .warn = to_warn,
                     .ferr = to_ferr,
                     .breathe = to_breathe};
+}
+
+/* Sleeps until virtual time `until`, for `most` ns at the longest; 1 as soon as the descriptor is readable.  cffi lets
+ * go of the interpreter lock meanwhile; a signal ends the sleep. */
+static int vp_sleep(vp_vm *vm, int fd, int64_t until, int64_t most)
+{
+    enum { NS = 1000000000 };
+    int64_t left = until - vp_now(vm);
+    int64_t ns = left < 0 ? 0 : left < most ? left : most;
+    struct timespec timeout = {.tv_sec = ns / NS, .tv_nsec = ns % NS};
+    struct pollfd waiting = {.fd = fd, .events = POLLIN};
+
+    return ppoll(&waiting, 1, &timeout, NULL) > 0;
 }
 
 static int vp_py_run(vp_vm *vm, uint64_t max_insns)

@@ -18,7 +18,7 @@ class HostLoop:
     """Readable and writable file descriptors and posted calls, all served on the machine's thread."""
 
     def __init__(self) -> None:
-        self._selector = selectors.DefaultSelector()
+        self._selector = selectors.EpollSelector()
         self._watched: dict[int, dict[int, Callable[[], None]]] = {}
         """Descriptor to the callback of each event."""
         self._posted: deque[Callable[[], None]] = deque()
@@ -26,6 +26,11 @@ class HostLoop:
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
         self.add_reader(self._wake_read, self._drain)
+
+    @property
+    def fd(self) -> int:
+        """A descriptor that is readable while `poll` has something to do."""
+        return self._selector.fileno()
 
     def add_reader(self, fd: int, callback: Callable[[], None]) -> None:
         """Call back whenever *fd* is readable, until `remove`.  Raises `KeyError` where somebody does already."""
