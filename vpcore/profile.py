@@ -135,7 +135,11 @@ class Profiler:
     # -- exchanged for the time of the measurement --
 
     def _exchange(self, owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
-        undo = partial(setattr, owner, name, getattr(owner, name)) if name in vars(owner) else partial(delattr, owner, name)
+        undo = (
+            partial(setattr, owner, name, getattr(owner, name))
+            if name in vars(owner)
+            else partial(delattr, owner, name)
+        )
         setattr(owner, name, wrap(getattr(owner, name)))
         self._undo.append(undo)
 
