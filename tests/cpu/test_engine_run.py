@@ -1,5 +1,6 @@
 """Running: exits, exact counts, time, callbacks, memory mapping, two engines in one process."""
 
+import os
 import threading
 import time
 
@@ -327,6 +328,69 @@ def test_cells_are_answered_without_a_call():
     box.run("in al, 0x70\nmov bl, al\nmov al, 0x77\nout 0x70, al\nhlt")
 
     assert (box.cpu.gpr[EBX], bus.ports.cells[0x70], bus.log) == (0x5A, 0x77, [])
+
+
+def handlers(bus, reads=(), writes=()):
+    """Give the bus lists of handlers by width and port, each width with these."""
+    bus.ports = Bus()
+    bus.ports.cells, bus.ports.cell_kind = bytearray(65536), bytearray(65536)
+    for name, entries in (("reads", dict(reads)), ("writes", dict(writes))):
+        setattr(bus.ports, name, {width: [entries.get(port) for port in range(65536)] for width in (1, 2, 4)})
+    return bus
+
+
+def test_a_handler_of_a_port_is_called_without_the_bus_and_the_bus_where_there_is_none():
+    written = []
+    bus = handlers(Bus(), reads={0x60: lambda: 0x1_23}, writes={0x61: written.append})
+    box = Box(bus=bus)
+
+    box.run("in al, 0x60\nmov bl, al\nmov eax, 0x89ABCDEF\nout 0x61, eax\nout 0x62, al\nhlt")
+
+    assert (box.cpu.gpr[EBX], written, bus.log) == (0x23, [0x89AB_CDEF], [("out", 0x62, 1, 0xEF)])
+
+
+@pytest.mark.parametrize("code", ["in al, 0x60", "out 0x60, al"])
+def test_an_exception_of_a_handler_comes_out_of_run_and_tells_its_port(code):
+    def fail(*_args):
+        raise BrokenDeviceError
+
+    box = Box(bus=handlers(Bus(), reads={0x60: fail}, writes={0x60: fail}))
+
+    with pytest.raises(BrokenDeviceError) as caught:
+        box.run(f"{code}\nhlt")
+
+    assert (box.engine.port_of(caught.value), box.engine.port_of(BrokenDeviceError())) == (0x60, -1)
+
+
+def test_a_handler_that_unmaps_itself_answers_still():
+    bus = handlers(Bus())
+    reads = bus.ports.reads[1]
+
+    def once():
+        reads[0x60] = None
+        return 0x5A
+
+    reads[0x60] = once
+    del once
+    box = Box(bus=bus)
+    box.run("in al, 0x60\nmov bl, al\nin al, 0x60\nhlt")
+
+    assert (box.cpu.gpr[EBX] & 0xFF, bus.log) == (0x5A, [("in", 0x60, 1)])
+
+
+def test_sleep_ends_at_the_deadline_or_when_a_descriptor_is_readable():
+    box = Box(clock="realtime")
+    reading, writing = os.pipe()
+    deadline = box.engine.now() + 2_000_000
+
+    slept = box.engine.sleep(reading, deadline, 1 << 40)
+    late = box.engine.now() >= deadline
+    os.write(writing, b"x")
+    woken = box.engine.sleep(reading, 1 << 62, 1 << 40)
+    os.close(reading)
+    os.close(writing)
+
+    assert (slept, late, woken) == (0, True, 1)
 
 
 # -- memory mapping --

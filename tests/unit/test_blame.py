@@ -66,6 +66,13 @@ def test_a_part_of_a_device_is_found_by_the_port_that_the_guest_used(board, fail
     assert "'bad-device' failed" in told(board, {}, lambda: board.inp(0x300))
 
 
+@pytest.mark.usefixtures("failing")
+def test_a_part_called_without_the_bus_is_found_by_its_port_too(board):
+    error = device_error(ValueError("deep"), {}, board.bus.ports.owners, 0x301)
+
+    assert str(error).startswith("device 'bad-device' failed: ValueError: deep")
+
+
 def test_an_exception_of_nobody_is_the_machines():
     assert told(FakeBoard(), {}, helper).startswith("the machine failed: ValueError: deep")
 
