@@ -148,7 +148,8 @@ def test_a_machine_is_as_before_when_the_measurement_is_over(machine):
 
 def test_the_command_prints_tables_and_writes_json(machine, tmp_path, monkeypatch):
     vm = machine(LOOP)
-    monkeypatch.setattr(session, "_make", lambda *_arguments: (vm, "none"))
+    monkeypatch.setattr(session, "Machine", lambda _config: vm)
+    monkeypatch.setattr(session.configs, "load", lambda *_arguments: vm.config)
     out = tmp_path / "profile.json"
 
     shown = CliRunner().invoke(main, ["profile", str(tmp_path / "m.toml"), "--json", str(out)])
