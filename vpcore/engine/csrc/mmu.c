@@ -221,6 +221,7 @@ uint64_t mmu_fetch_phys(struct vp_vm *m, uint32_t lin)
 
     if (phys >= 0) return (uint64_t)phys;
     struct found f = translate(m, lin, false, m->user);
+    enter(m, lin, &f); /* what may be executed may be read */
     return phys_of(&f, lin);
 }
 
