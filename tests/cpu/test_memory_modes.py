@@ -6,7 +6,7 @@ import sys
 import textwrap
 
 import pytest
-from box import CODE, EAX, EBX, ECX, EDX, PAGE, WP, P, U, W
+from box import CODE, EBX, EDX, PAGE, WP, P, U, W
 from box import Box as Processor
 
 from vpcore.engine import Exit
@@ -219,7 +219,7 @@ def test_few_mappings_are_shared_out_among_many_pages(monkeypatch):
     monkeypatch.setenv("VPCORE_MAX_MAP_COUNT", str(8192 + 2 * 20))
     box = Processor(engine="bt")
     box.page_32()
-    for page in range(0, 256):
+    for page in range(256):
         box.map_32(LIN + page * PAGE, DATA + (page ^ 1) * PAGE)
 
     walk = f"mov ebx, {LIN}\nnext: inc dword [ebx]\nadd ebx, 4096\ncmp ebx, {LIN + 256 * PAGE}\njb next"

@@ -3,6 +3,7 @@
 ; expect: eax = 0x600d
 
 %include "cpu.inc"
+%include "tss.inc"
 CG_SAME equ SPARE
 CG_IN   equ SPARE + 8
 CG_IN16 equ SPARE + 16
@@ -100,7 +101,7 @@ landed: CHECK esp, STACK0
         mov word [gdt + TASK_SS], 0x67
         mov word [gdt + TASK_SS + 2], tss_ss
         mov word [gdt + TASK_SS + 4], A_TSS32 << 8
-        mov dword [ss_eip], .ss_fault
+        mov dword [tss_ss_eip], .ss_fault
         RING3 user1
 .ss_fault:
         CHECK [esp], SPARE + 72
@@ -191,11 +192,4 @@ got_esp: dd 0
 got_eip: dd 0
 got_cs: dd 0
 got_args: times 5 dd 0
-tss_ss: times 8 dd 0
-ss_eip: dd 0
-        dd 2
-        times 4 dd 0
-        dd STACK0 - 0x800
-        times 3 dd 0
-        dd DATA0, CODE0, DATA0, DATA0, DATA0, DATA0
-        dd 0, 0
+        tss_bare tss_ss

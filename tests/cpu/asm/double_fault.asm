@@ -3,6 +3,7 @@
 ; expect: eax = 0x600d
 
 %include "cpu.inc"
+%include "tss.inc"
 DIR    equ 0x20000
 TABLE  equ 0x21000
 PAGE   equ 0x50000
@@ -64,8 +65,8 @@ start:  PROTECTED
         mov esp, PAGE + 16              ; 16 bytes of stack on the absent page: the push faults
         GATE 8, T_DF, 0, A_TASK
         SEGMENT T_DF, task_df, 0x67, A_TSS32, 0
-        mov dword [df_cr3], DIR
-        mov dword [df_eip], double
+        mov dword [task_df_cr3], DIR
+        mov dword [task_df_eip], double
 second: mov al, [PAGE + 8]
         FAIL
 double:
@@ -82,12 +83,4 @@ T_DF equ SPARE + 8
         align 4
 split_idtr: dw 256 * 8 - 1
         dd PAGE + 4096 - 6 * 8
-task_df: times 7 dd 0
-df_cr3: dd 0
-df_eip: dd 0
-        dd 2
-        times 4 dd 0
-        dd STACK0 - 0x800
-        times 3 dd 0
-        dd DATA0, CODE0, DATA0, DATA0, DATA0, DATA0
-        dd 0, 0
+        tss_bare task_df

@@ -3,6 +3,7 @@
 ; expect: eax = 0x600d
 
 %include "cpu.inc"
+%include "tss.inc"
 DIR    equ 0x20000
 TABLE  equ 0x21000
 PAGE   equ 0x50000              ; the page the tests change
@@ -154,8 +155,8 @@ start:  PROTECTED
         PTE 0
         GATE 8, SPARE, 0, A_TASK
         SEGMENT SPARE, task_df, 0x67, A_TSS32, 0
-        mov dword [df_cr3], DIR
-        mov dword [df_eip], .double
+        mov dword [task_df_cr3], DIR
+        mov dword [task_df_eip], .double
         RING3 user_ud
 .double:
         CHECK [esp], 0
@@ -182,13 +183,4 @@ home:   mov ax, DATA0
 
         bits 16
         align 4
-        align 4
-task_df: times 7 dd 0
-df_cr3: dd 0
-df_eip: dd 0
-        dd 2
-        times 4 dd 0
-        dd STACK0 - 0x800
-        times 3 dd 0
-        dd DATA0, CODE0, DATA0, DATA0, DATA0, DATA0
-        dd 0, 0
+        tss_bare task_df

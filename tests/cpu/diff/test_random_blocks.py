@@ -45,7 +45,8 @@ def make(engine, *, user):
 
 def odd_modes(rng, state):
     """x87 registers, some of them empty, and XMM registers; now and then the units may not be used, or have an exception
-    unmasked."""
+    unmasked.
+    """
     cr0 = state["cr0"] | (rng.choice((TS, EM)) if rng.random() < 0.04 else 0)
     masks = ALL_MASKED if rng.random() < 0.9 else rng.getrandbits(6)
     control = masks | 0x40 | rng.choice((3, 3, 0, 2)) << 8 | rng.getrandbits(2) << 10

@@ -19,18 +19,9 @@ import pytest
 from vpcore.errors import BackendError, ConfigError, DiskFullError
 from vpcore.host.chardev import KEEP, FdChar, PtyChar, SerialPortChar, StdioChar, TcpChar, TcpListenChar, open_char
 from vpcore.host.ends import BufferChar, ModemSignals, NullChar
-from vpcore.host.loop import HostLoop
 
 ROOT = Path(__file__).resolve().parents[3]
 NOBODY = ModemSignals(cts=False, dsr=False, dcd=False)
-
-
-@pytest.fixture
-def loop():
-    """A loop, closed afterwards."""
-    loop = HostLoop()
-    yield loop
-    loop.close()
 
 
 @pytest.fixture

@@ -10,14 +10,6 @@ from vpcore.host.loop import HostLoop
 
 
 @pytest.fixture
-def loop():
-    """A loop, closed afterwards."""
-    loop = HostLoop()
-    yield loop
-    loop.close()
-
-
-@pytest.fixture
 def pipe():
     """Two ends, non-blocking."""
     ends = os.pipe()
