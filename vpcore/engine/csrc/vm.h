@@ -80,6 +80,7 @@ struct vp_vm {
     uint8_t user;       /* cpl == 3: which part of vp_vm.flat */
     uint8_t code32;     /* CS.D */
     uint8_t view;       /* what translated code takes for granted, see bt/bt.h */
+    uint64_t bt_key;    /* that and the generation of its code, in bits 32 and up; never 0 */
     uint8_t fp_state;   /* where the x87 state lives, see x87.h */
     uint8_t sse_state;  /* whose MXCSR the host has, see sse.h */
     uint32_t features;  /* FEAT_ bits of the CPU model */

@@ -77,28 +77,56 @@ static bool may_run(const struct vp_vm *m)
     return is_flat(m) && !atomic_load_explicit(&((struct vp_vm *)m)->attn, memory_order_relaxed);
 }
 
+/* vp_vm.bt_key as it is now.  It has room for so many generations: then everything starts anew. */
+static uint64_t present_key(struct vp_vm *m, struct bt *bt)
+{
+    enum { GENERATION_SHIFT = 34, ROUND_SHIFT = 32 - KEY_VIEW_BITS };
+    uint64_t generation = jump_key(m, 0) >> GENERATION_SHIFT, round = generation >> ROUND_SHIFT;
+
+    if (round != bt->key_round) {
+        bt->key_round = round;
+        m->interp->drop = true;
+        m->budget = 0;
+    }
+    return (generation << KEY_VIEW_BITS | KEY_ANY | m->view) << 32;
+}
+
 /* Where host code left for this very block, under the same page tables, let the jump go there by itself. */
 static void chain(struct vp_vm *m, struct bt *bt, struct translation *t)
 {
-    if (!bt->link_at || bt->link_key != jump_key(m, t->eip) || bt->link_view != t->view) return;
-    struct link *link = bt_allocate(bt, sizeof *link);
-    if (!link) return;
-    link->field = (uint8_t *)bt->link_at - bt->e.run;
-    memcpy(&link->original, link->field, sizeof link->original);
+    struct link *link = bt->link;
+
+    if (!link || link->eip != t->eip || bt->link_key != jump_key(m, t->eip) || bt->link_view != t->view) return;
+    if (link->check) {
+        uint32_t negated = -(uint32_t)(m->bt_key >> 32);
+        memcpy(link->check, &negated, sizeof negated);
+    }
+    if (link->to == t) return;
+    for (struct link **at = link->to ? &link->to->links : NULL; at && *at; at = &(*at)->next)
+        if (*at == link) {
+            *at = link->next;
+            break;
+        }
+    link->to = t;
     link->next = t->links;
     t->links = link;
     x_aim(link->field, bt->e.run, t->entry);
 }
 
+static struct target *target_at(struct bt *bt, uint32_t eip) { return &bt->targets[eip & ((1u << TARGET_BITS) - 1)]; }
+
 static void unlink_all(struct bt *bt, struct block *b)
 {
     for (struct translation *t = b->translation; t; t = t->next) {
-        for (const struct link *link = t->links; link; link = link->next)
-            memcpy(link->field, &link->original, sizeof link->original);
+        for (struct link *link = t->links; link; link = link->next) {
+            x_aim(link->field, bt->e.run, link->cold);
+            link->to = NULL;
+        }
         t->links = NULL;
+        struct target *target = target_at(bt, t->eip);
+        if (target->entry == t->entry) target->negated = 0;
     }
     b->translation = NULL;
-    b->host = bt->exit;
 }
 
 /* The translation for here, made if the block is warm; NULL where it is to be interpreted. */
@@ -130,22 +158,24 @@ static void run_block(struct vp_vm *m, const struct insn *i)
     struct bt *bt = bt_of(m);
     struct translation *t = may_run(m) && (choose_view(m, bt), true) ? translation_for(m, b) : NULL;
 
-    if (!t) {
-        bt->link_at = NULL;
+    if (!t || m->budget < AHEAD) {
+        bt->link = NULL;
         b->first(m, i);
         return;
     }
+    m->bt_key = present_key(m, bt);
     chain(m, bt, t);
-    bt->link_at = NULL;
+    bt->link = NULL;
+    *target_at(bt, t->eip) = (struct target){-(m->bt_key | t->eip), t->entry};
     bt->base = m->insns + (uint64_t)m->budget;
     bt->key = jump_key(m, 0);
     bt_x87_live(m, false);
     bt_sse_live(m, false);
-    struct leave out = bt->enter(m, t->entry, (uint64_t)m->budget, flags_raw(fl_get(m)), bt->key);
+    struct leave out = bt->enter(m, t->entry, m->budget - AHEAD, flags_raw(fl_get(m)));
     bt_x87_notes(m, NULL);
     if (out.budget >= 0) {
-        m->budget = out.budget;
-        m->insns = bt->base - (uint64_t)out.budget;
+        m->budget = out.budget + AHEAD;
+        m->insns = bt->base - (uint64_t)m->budget;
         fl_put(m, flags_eflags(out.flags));
         bt->link_key = jump_key(m, m->cpu.eip);
         bt->link_view = t->view;
@@ -175,14 +205,14 @@ static void after_fault(struct vp_vm *m, struct bt *bt, struct site *s)
     unlink_all(bt, s->block);
 }
 
-struct leave bt_interpret(struct vp_vm *m, struct site *s, uint64_t budget, uint64_t flags)
+struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t budget, uint64_t flags)
 {
     const struct leave leaves = {.budget = -1};
     struct bt *bt = bt_of(m);
     const bool faulted = bt->faults.faulted;
 
     bt->faults.faulted = false;
-    m->budget = (int64_t)budget + s->rest;
+    m->budget = budget + s->owed;
     m->insns = bt->base - (uint64_t)m->budget;
     m->block_eip = s->block_eip;
     m->interp->running = s->block;
@@ -191,24 +221,25 @@ struct leave bt_interpret(struct vp_vm *m, struct site *s, uint64_t budget, uint
     bt_x87_notes(m, s->note);
     m->first = m->cur = s->insns;
     s->insns[0].fn(m, s->insns);
-    int64_t retired = m->cur - s->insns + 1, paid = s->rest - s->count;
+    int64_t retired = m->cur - s->insns + 1;
     m->cur = NULL;
     m->insns += (uint64_t)retired;
     m->budget -= retired;
     if (unlikely(faulted)) after_fault(m, bt, s);
-    if (!paid || retired != s->count || m->cpu.eip != s->next_eip || m->budget < paid) return leaves;
+    budget = m->budget - (s->owed - s->count);
+    if (s->last || retired != s->count || m->cpu.eip != s->next_eip || budget < 0) return leaves;
     if (atomic_load_explicit(&m->attn, memory_order_relaxed) || jump_key(m, 0) != bt->key) return leaves;
     if ((m->view & VIEW_WINDOW) && window_is_stale(bt->windows)) return leaves;
     if (!still_holds(m, s->assumes)) return leaves;
     bt->base = m->insns + (uint64_t)m->budget;
-    return (struct leave){m->budget - paid, flags_raw(fl_get(m))};
+    return (struct leave){budget, flags_raw(fl_get(m))};
 }
 
 /* -- What becomes of blocks --------------------------------------------------------------------------------------- */
 
 static void on_built(struct vp_vm *m, struct block *b)
 {
-    b->host = bt_of(m)->exit;
+    (void)m;
     b->translation = NULL;
     b->probed = 0;
     b->insns[0].fn = run_block;
@@ -224,7 +255,8 @@ static void on_dropped(struct vp_vm *m)
     bt->e.full = false;
     bt->faults.count = 0;
     bt->arena_used = 0;
-    bt->link_at = NULL;
+    bt->link = NULL;
+    memset(bt->targets, 0, sizeof *bt->targets << TARGET_BITS);
 }
 
 /* -- Engine ------------------------------------------------------------------------------------------------------- */
@@ -266,6 +298,7 @@ static void bt_destroy(struct vp_vm *m)
     fault_map_destroy(&bt->faults);
     codemem_destroy(&bt->mem);
     mem_release(bt->arena, bt->arena_size);
+    mem_release(bt->targets, sizeof *bt->targets << TARGET_BITS);
     free(bt);
 }
 
@@ -300,8 +333,10 @@ static bool bt_create(struct vp_vm *m)
     size = size < CODE_LEAST ? CODE_LEAST : size > CODE_MOST ? CODE_MOST : (size + PAGE_SIZE - 1) & ~UINT64_C(0xfff);
     bt->arena_size = size;
     bt->arena = mem_reserve(size);
-    if (!bt->arena || !codemem_create(&bt->mem, size, m->error, sizeof m->error)) {
-        if (!bt->arena) snprintf(m->error, sizeof m->error, "no memory for the translator's records");
+    bt->targets = mem_reserve(sizeof *bt->targets << TARGET_BITS);
+    bool room = bt->arena && bt->targets;
+    if (!room || !codemem_create(&bt->mem, size, m->error, sizeof m->error)) {
+        if (!room) snprintf(m->error, sizeof m->error, "no memory for the translator's records");
         bt_destroy(m);
         return false;
     }

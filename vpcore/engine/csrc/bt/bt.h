@@ -8,8 +8,12 @@
  * Register use of host code:
  *   R8-R15  EAX ECX EDX EBX ESP EBP ESI EDI          RBP  struct vp_vm
  *   RBX     the status flags, where the host's flags do not have them: LAHF's AH in bits 8-15, OF in bit 0
- *   RDI     budget: instructions until the clock is to be looked at      RAX RCX RDX RSI  free
- *   [RSP]   key of struct jump for the present mode, EIP to be added    GS base  the window (window.h)
+ *   RDI     budget: instructions until the clock is to be looked at, less AHEAD     RAX RCX RDX RSI  free
+ *   GS base the window (window.h)
+ *
+ * Between blocks of the window mode the host's flags are the guest's; in flat mode, where accesses destroy them, RBX
+ * has them.  Each block looks at the budget once, where that costs no flags, but before it has executed AHEAD
+ * instructions; RDI is not negative when it begins.
  */
 #ifndef VP_BT_H
 #define VP_BT_H
@@ -22,6 +26,7 @@
 #include "window.h"
 
 enum { GUEST = R8, FLAGS = RBX, BUDGET = RDI, VM = RBP };
+enum { AHEAD = 16 };
 enum { PLACES = 4 /* of a block that are kept */, PLACE_SHIFT = 2 };
 enum { WARM = 24 /* executions that make a block worth translating */ };
 /* Set, it is used in place of WARM; tests have 1. */
@@ -37,8 +42,9 @@ enum { ASSUMES_FP = 1, ASSUMES_UP = 2, ASSUMES_FLAT = 4, ASSUMES_SSE = 8 };
 struct site {
     struct block *block;
     uint32_t block_eip, next_eip;
-    uint16_t rest; /* instructions of the block from the first of these on, which the block's entry has paid */
-    uint16_t count;
+    int16_t owed; /* what the budget really is when the first of these begins, less what BUDGET says */
+    uint8_t count;
+    bool last;                  /* the block ends with them */
     uint8_t assumes;            /* ASSUMES_ bits that the host code behind it was made under */
     uint8_t index;              /* of the first in the block */
     uint8_t missed;             /* faults of it that were to no avail */
@@ -55,31 +61,42 @@ struct fp_note {
     bool has_mem;
 };
 
-/* A patched jump into a block's host code, to be undone when the block dies. */
+/* A direct jump out of host code, patched to where it leads once that is known, until that dies.  A jump to another
+ * page is good under one vp_vm.bt_key only, which `check` compares. */
 struct link {
-    struct link *next;
-    uint8_t *field; /* where it is written */
-    int32_t original;
+    struct link *next; /* of those to the same translation */
+    struct translation *to;
+    uint8_t *field;      /* the jump's displacement, where it is written */
+    uint8_t *check;      /* upper half of the key, negated; NULL where none is looked at */
+    const uint8_t *cold; /* where an unpatched one leads */
+    uint32_t eip;
 };
 
 /* What translations take for granted, vp_vm.view: bit 0 is vp_vm.user. */
-enum { VIEW_USER = 1, VIEW_WINDOW = 2 };
+enum { VIEW_USER = 1, VIEW_WINDOW = 2, KEY_VIEW_BITS = 8, KEY_ANY = 0x80 /* so that no key is 0 */ };
 
 /* Host code of a block at one address.  A block in a shared library has several, for it is mapped in many places. */
 struct translation {
     struct translation *next;
     uint32_t eip;
     uint8_t view;
-    const uint8_t *entry; /* for jumps that know EIP; struct block.host checks it */
+    const uint8_t *entry;
     struct link *links;
 };
+
+/* Where indirect jumps find host code. */
+struct target {
+    uint64_t negated; /* -(vp_vm.bt_key | EIP) */
+    const uint8_t *entry;
+};
+enum { TARGET_BITS = 16 };
 
 /* What host code comes back with: guest registers are in vp_cpu; budget < 0 where flags and counts are up to date. */
 struct leave {
     int64_t budget;
     uint64_t flags;
 };
-typedef struct leave (*enter_fn)(struct vp_vm *m, const uint8_t *host, uint64_t budget, uint64_t flags, uint64_t key);
+typedef struct leave (*enter_fn)(struct vp_vm *m, const uint8_t *host, int64_t budget, uint64_t flags);
 
 struct bt {
     struct tier tier; /* first: vp_vm.interp->tier */
@@ -94,15 +111,17 @@ struct bt {
     unsigned warm;
     uint8_t *start; /* of translations: what lies before are the common parts */
     enter_fn enter;
-    const uint8_t *exit, *exit_link, *slow;
-    uint8_t *arena; /* sites, links, translations */
+    const uint8_t *exit[2], *exit_link[2], *slow; /* exits by where flags are: in RBX, in the host's */
+    uint8_t *arena;                               /* sites, links, translations */
     uint64_t arena_used, arena_size;
     uint64_t base; /* instructions retired when host code was entered, plus the budget then */
     uint64_t key;
-    bool fcomi_clears;      /* the host's FCOMI clears OF, SF and AF, as SDM 2 has it */
-    const uint8_t *link_at; /* the jump by which host code left, or NULL */
-    uint64_t link_key;      /* jump_key() of where it leads */
+    bool fcomi_clears; /* the host's FCOMI clears OF, SF and AF, as SDM 2 has it */
+    struct link *link; /* the jump by which host code left, or NULL */
+    uint64_t link_key; /* jump_key() of where it leads */
     uint8_t link_view;
+    uint64_t key_round;     /* how often vp_vm.bt_key has begun anew */
+    struct target *targets; /* 1 << TARGET_BITS of them, by low bits of EIP */
 };
 
 static inline struct bt *bt_of(const struct vp_vm *m) { return (struct bt *)m->interp->tier; }
@@ -117,7 +136,7 @@ void bt_emit_stubs(struct bt *bt);
 /* front.c: false where there is no room. */
 bool bt_translate(struct vp_vm *m, struct block *b);
 /* Execute a site's instructions by the interpreter, from host code. */
-struct leave bt_interpret(struct vp_vm *m, struct site *s, uint64_t budget, uint64_t flags);
+struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t budget, uint64_t flags);
 
 /* front_x87.c: bring FOP, FIP, FCS, FDP, FDS up to date; `last`, if any, was just before. */
 void bt_x87_notes(struct vp_vm *m, const struct fp_note *last);

@@ -118,6 +118,27 @@ static uint8_t *field(struct emit *e)
     return e->at - 4;
 }
 
+void x_bswap64(struct emit *e, int reg) { head(e, 64, 0xfc8 | (unsigned)reg, 0, 0, 0); }
+
+uint8_t *x_lea_disp32(struct emit *e, int to, int base)
+{
+    head(e, 32, X_LEA, to, 0, base);
+    modrm(e, 2, to, base);
+    return field(e);
+}
+
+void x_jrcxz(struct emit *e, unsigned distance)
+{
+    x_byte(e, 0xe3);
+    x_byte(e, distance);
+}
+
+void x_jecxz(struct emit *e, unsigned distance)
+{
+    x_byte(e, 0x67);
+    x_jrcxz(e, distance);
+}
+
 uint8_t *x_jmp(struct emit *e)
 {
     x_byte(e, 0xe9);

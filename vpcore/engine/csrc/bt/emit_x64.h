@@ -104,6 +104,12 @@ void x_push(struct emit *e, int reg);
 void x_pop(struct emit *e, int reg);
 void x_jmp_reg(struct emit *e, int reg);
 
+void x_bswap64(struct emit *e, int reg); /* one without REX.B */
+/* lea to, [base + disp] in 32 bits; where the displacement is written comes back. */
+uint8_t *x_lea_disp32(struct emit *e, int to, int base);
+void x_jrcxz(struct emit *e, unsigned distance);
+void x_jecxz(struct emit *e, unsigned distance);
+
 /* Jumps: the address of the 32-bit displacement comes back, x_land() and x_aim() set it. */
 uint8_t *x_jmp(struct emit *e);
 uint8_t *x_jcc(struct emit *e, unsigned cc);

@@ -36,8 +36,9 @@ static struct site *make_site(struct front *f, unsigned count)
     s->block = f->b;
     s->block_eip = f->eip;
     s->next_eip = f->eip + last->off + last->len;
-    s->rest = (uint16_t)(f->count - f->index);
-    s->count = (uint16_t)count;
+    s->owed = (int16_t)(AHEAD - (int)f->index + (f->looked ? (int)f->count : 0));
+    s->count = (uint8_t)count;
+    s->last = f->index + count == f->count;
     s->assumes = (uint8_t)f->assumes;
     for (unsigned k = 0; k < count; k++)
         if (loads_segment(f->i[k].op)) s->assumes |= ASSUMES_FLAT;
@@ -61,12 +62,18 @@ void f_site_if(struct front *f, unsigned cc)
     if (s) f_cold(f, jump, s, 0);
 }
 
-void f_cold(struct front *f, uint8_t *from, struct site *site, uint32_t eip)
+void f_add_cold(struct front *f, struct cold c)
 {
     if (f->cold_count == COLD_MOST)
         f->full = true;
     else
-        f->cold[f->cold_count++] = (struct cold){.from = from, .site = site, .eip = eip, .spill = f->xmm_before};
+        f->cold[f->cold_count++] = c;
+}
+
+void f_cold(struct front *f, uint8_t *from, struct site *site, uint32_t unused)
+{
+    (void)unused;
+    f_add_cold(f, (struct cold){.from = from, .site = site, .flags = IN_RBX, .spill = f->xmm_before});
 }
 
 /* Cold code for the present instruction's accesses to the window, each of which may fault. */
@@ -74,11 +81,11 @@ static void cold_touches(struct front *f)
 {
     struct site *site = f->e->touch_count ? f_site(f) : NULL;
 
-    for (unsigned k = 0; site && k < f->e->touch_count; k++) {
-        f_cold(f, NULL, site, 0);
-        if (f->full) return;
-        f->cold[f->cold_count - 1].touch = f->e->touches[k];
-    }
+    for (unsigned k = 0; site && k < f->e->touch_count; k++)
+        f_add_cold(f, (struct cold){.site = site,
+                                    .touch = f->e->touches[k].at,
+                                    .flags = f->e->touches[k].state,
+                                    .spill = f->xmm_before});
 }
 
 static void emit_call_slow(struct front *f, const struct site *s)
@@ -92,6 +99,7 @@ static void emit_call_slow(struct front *f, const struct site *s)
 static void leave_to_interp(struct front *f, unsigned count)
 {
     f->note_before = f->note;
+    f_look(f, true);
     const struct site *s = make_site(f, count);
 
     if (!s) return;
@@ -101,65 +109,7 @@ static void leave_to_interp(struct front *f, unsigned count)
     f->xmm_loaded = 0;
     f->note = NULL;
     f->flags = IN_HOST | IN_RBX;
-    f->closed = s->rest == s->count;
-}
-
-/* -- Ends --------------------------------------------------------------------------------------------------------- */
-
-uint32_t f_next_eip(const struct front *f) { return f->eip + f->i->off + f->i->len; }
-
-/* Jumps are chained within a page only: what lies on another one is the page tables' business each time. */
-static bool same_page(const struct front *f, uint32_t eip) { return !((eip ^ f->eip) & PAGE_MASK); }
-
-static void exit_at(struct front *f, uint32_t eip)
-{
-    x_mov_imm32(f->e, RAX, eip);
-    uint8_t *jump = x_jmp(f->e);
-    if (!f->e->full) x_aim(jump, f->e->run, f->bt->exit);
-}
-
-void f_goto_eax(struct front *f)
-{
-    _Static_assert(sizeof(struct jump) == 16 && offsetof(struct jump, block) == 8, "the index is scaled by shifts");
-    enum { JUMP_SHIFT = 4 };
-    struct emit *e = f->e;
-
-    f_clobber(f);
-    f->closed = true;
-    x_mov(e, RCX, RAX);
-    x_rr(e, 32, X_SHIFT_IMM, 5, RCX);
-    x_byte(e, JUMP_BITS);
-    x_rr(e, 32, X_XOR << 3 | X_ALU_R_RM, RCX, RAX);
-    x_alu_imm(e, 32, X_AND, RCX, (1 << JUMP_BITS) - 1);
-    x_rr(e, 32, X_SHIFT_IMM, 4, RCX);
-    x_byte(e, JUMP_SHIFT);
-    x_mov_imm64(e, RDX, (uintptr_t)f->m->interp->jumps);
-    x_rm(e, 64, X_MOV_R_RM, RSI, (struct x_mem){RSP, X_NONE, 0, 0});
-    x_rr(e, 64, X_OR << 3 | X_ALU_R_RM, RSI, RAX);
-    x_rm(e, 64, X_CMP << 3 | X_ALU_R_RM, RSI, (struct x_mem){RDX, RCX, 0, 0});
-    uint8_t *miss = x_jcc(e, X_CC_NE);
-    if (!e->full) x_aim(miss, e->run, f->bt->exit);
-    x_rm(e, 64, X_MOV_R_RM, RDX, (struct x_mem){RDX, RCX, 0, offsetof(struct jump, block)});
-    x_rm(e, 32, X_GROUP5, 4, (struct x_mem){RDX, X_NONE, 0, offsetof(struct block, host)});
-}
-
-void f_goto(struct front *f, uint32_t eip)
-{
-    f_clobber(f);
-    f->closed = true;
-    if (same_page(f, eip)) {
-        f_cold(f, x_jmp(f->e), NULL, eip);
-    } else {
-        x_mov_imm32(f->e, RAX, eip);
-        f_goto_eax(f);
-    }
-}
-
-void f_branch(struct front *f, unsigned cc, uint32_t eip)
-{
-    f_save(f);
-    f_cold(f, x_jcc(f->e, cc), NULL, eip);
-    f_goto(f, f_next_eip(f));
+    f->closed = s->last;
 }
 
 /* -- The walk ----------------------------------------------------------------------------------------------------- */
@@ -183,11 +133,10 @@ static bool is_repeated(const struct insn *i)
  * length. */
 static bool emit_insn(struct front *f)
 {
-    const struct insn *i = f->i = &f->b->insns[f->index];
+    const struct insn *i = f->i;
     bool plain = i->len && (!(i->form & FORM_MEM) || (i->form & FORM_AS32)) && !is_repeated(i);
 
-    f->window = (f->m->view & VIEW_WINDOW) && !(f->b->probed >> f->index & 1);
-    f->site = NULL;
+    f->window = f->host_flags && !(f->b->probed >> f->index & 1);
     f->cold_mark = f->cold_count;
     f->e->touch_count = 0;
     f->note_before = f->note;
@@ -213,6 +162,8 @@ static unsigned count_foreign(struct front *f)
     bool native = false;
 
     while (++f->index < f->count && !native) {
+        f->i = &f->b->insns[f->index];
+        f->site = NULL;
         native = emit_insn(f);
         f->flags = flags, f->cold_count = cold_count;
         f->assumes = assumes, f->note = note;
@@ -224,66 +175,42 @@ static unsigned count_foreign(struct front *f)
     unsigned count = f->index - index - native;
     f->index = index;
     f->i = &f->b->insns[f->index];
+    f->site = NULL;
     return count;
-}
-
-/* Where a fault leads: the flags as slow code wants them. */
-static void begin_fault(struct front *f, const struct cold *c)
-{
-    if (!fault_map_add(&f->bt->faults, c->touch.at + f->e->run, x_runs_at(f->e))) f->full = true;
-    f->flags = c->touch.state;
-    f_save(f);
 }
 
 static void emit_cold(struct front *f, const struct cold *c)
 {
-    if (c->from) x_land(f->e, c->from);
-    if (c->site) {
-        if (!c->from) begin_fault(f, c);
-        f_xmm_spill(f, c->spill);
-        emit_call_slow(f, c->site);
-        f_xmm_load(f, c->reload);
-        uint8_t *jump = x_jmp(f->e);
-        if (!f->e->full) x_aim(jump, f->e->run, c->back);
-    } else if (same_page(f, c->eip)) {
-        x_mov_imm32(f->e, RAX, c->eip);
-        x_mov_imm64(f->e, RDX, (uintptr_t)(c->from + f->e->run));
-        uint8_t *jump = x_jmp(f->e);
-        if (!f->e->full) x_aim(jump, f->e->run, f->bt->exit_link);
-    } else {
-        x_mov_imm32(f->e, RAX, c->eip);
-        f->flags = IN_RBX;
-        f_goto_eax(f);
-    }
-}
-
-/* The way in for jumps that found the block by EIP in EAX, or on to its other translations; then the one for those that
- * know it. */
-static uint8_t *emit_entries(struct front *f, struct translation *t)
-{
     struct emit *e = f->e;
-    const uint8_t *others = f->b->host;
 
-    f->b->host = x_runs_at(e);
-    x_alu_imm(e, 32, X_CMP, RAX, f->eip);
-    uint8_t *other = x_jcc(e, X_CC_NE);
-    if (!e->full) x_aim(other, e->run, others);
-    x_alu_mem_imm(e, 8, X_CMP, vm_at(offsetof(struct vp_vm, view)), f->m->view);
-    other = x_jcc(e, X_CC_NE);
-    if (!e->full) x_aim(other, e->run, others);
-    t->entry = x_runs_at(e);
-    x_alu_imm(e, 32, X_SUB, BUDGET, f->count);
-    return x_jcc(e, X_CC_S);
+    if (c->link) {
+        f_emit_link(f, c);
+        return;
+    }
+    if (c->from)
+        x_land(e, c->from);
+    else if (!fault_map_add(&f->bt->faults, c->touch + e->run, x_runs_at(e)))
+        f->full = true;
+    f->flags = c->flags;
+    f_save(f);
+    f_xmm_spill(f, c->spill);
+    emit_call_slow(f, c->site);
+    if (!c->back) return;
+    f_xmm_load(f, c->reload);
+    uint8_t *jump = x_jmp(e);
+    if (!e->full) x_aim(jump, e->run, c->back);
 }
 
-static void emit_block(struct front *f, struct translation *t)
+static void emit_block(struct front *f)
 {
-    uint8_t *poor = emit_entries(f, t);
-
-    f->flags = IN_RBX;
     while (f->index < f->count && !f->full && !f->e->full) {
         unsigned count = 1;
+        f->i = &f->b->insns[f->index];
+        f->site = NULL;
         if (f->index + 1 == f->count) f_xmm_flush(f);
+        f->note_before = f->note;
+        f->xmm_before = f->xmm_dirty;
+        f_look(f, false);
         if (!emit_insn(f)) leave_to_interp(f, count = count_foreign(f));
         f->index += count;
     }
@@ -291,9 +218,6 @@ static void emit_block(struct front *f, struct translation *t)
     f_xmm_flush(f);
     if (!f->closed) f_goto(f, f_next_eip(f));
     for (unsigned k = 0; k < f->cold_count && !f->full; k++) emit_cold(f, &f->cold[k]);
-    x_land(f->e, poor);
-    x_alu_imm(f->e, 32, X_ADD, BUDGET, f->count);
-    exit_at(f, f->eip);
 }
 
 bool bt_translate(struct vp_vm *m, struct block *b)
@@ -301,19 +225,17 @@ bool bt_translate(struct vp_vm *m, struct block *b)
     static _Thread_local struct front f;
     struct bt *bt = bt_of(m);
     struct translation *t = bt_allocate(bt, sizeof *t);
-    const uint8_t *others = b->host;
 
     if (!t) return false;
-    *t = (struct translation){.next = b->translation, .eip = m->block_eip, .view = m->view};
     f.m = m, f.bt = bt, f.e = &bt->e, f.b = b, f.eip = m->block_eip;
+    f.host_flags = m->view & VIEW_WINDOW;
+    f.flags = f.host_flags ? IN_HOST : IN_RBX;
     bt->e.state = &f.flags;
-    f.index = 0, f.count = extent(b), f.cold_count = 0, f.full = f.closed = false, f.assumes = 0;
-    f.note = NULL, f.xmm_loaded = f.xmm_dirty = 0;
-    emit_block(&f, t);
-    if (f.full || bt->e.full) {
-        b->host = others;
-        return false;
-    }
+    f.index = 0, f.count = extent(b), f.cold_count = 0, f.assumes = 0, f.note = NULL;
+    f.full = f.closed = f.looked = false, f.xmm_loaded = f.xmm_dirty = 0;
+    *t = (struct translation){.next = b->translation, .eip = f.eip, .view = m->view, .entry = x_runs_at(f.e)};
+    emit_block(&f);
+    if (f.full || bt->e.full) return false;
     b->translation = t;
     return true;
 }

@@ -12,11 +12,12 @@ enum { COLD_MOST = 6 * BLOCK_MAX + 2 };
 
 /* Code behind the block: what is seldom executed. */
 struct cold {
-    uint8_t *from;       /* a jump's displacement; NULL: reached by a fault at `touch` */
-    const uint8_t *back; /* where to go on, NULL for an exit */
-    struct site *site;
-    uint32_t eip;
-    struct touch touch;    /* with the flags' state there */
+    uint8_t *from;         /* a jump's displacement; NULL: reached by a fault at `touch` */
+    const uint8_t *back;   /* where to go on, NULL for an exit */
+    struct site *site;     /* which instruction the interpreter is to execute, or */
+    struct link *link;     /* where the exit leads */
+    uint8_t *touch;        /* what may fault */
+    unsigned flags;        /* IN_ bits there */
     uint8_t spill, reload; /* XMM registers, a bit each */
 };
 
@@ -36,6 +37,8 @@ struct front {
     const struct fp_note *note_before;         /* the same when the one under translation began */
     uint8_t xmm_loaded, xmm_dirty, xmm_before; /* in the host's; not in cpu.fx; that when i began */
     bool window;                               /* memory mode */
+    bool host_flags;                           /* between blocks flags are the host's; else they are in RBX */
+    bool looked;                               /* at the budget: this block is paid */
     bool full, closed;                         /* closed: i has ended the host code */
     struct cold cold[COLD_MOST];
 };
@@ -74,14 +77,22 @@ void f_lea(struct front *f, int to); /* effective address */
 struct site *f_site(struct front *f);
 /* To the site where the host's condition holds, the guest's flags being in RBX. */
 void f_site_if(struct front *f, unsigned cc);
-/* Code behind the block for the jump whose displacement is at `from`: to the site, or on to EIP where that is NULL. */
-void f_cold(struct front *f, uint8_t *from, struct site *site, uint32_t eip);
+/* Code behind the block for the jump whose displacement is at `from`, to that site (the last argument is 0). */
+void f_cold(struct front *f, uint8_t *from, struct site *site, uint32_t unused);
 
 /* -- Ends -- */
 uint32_t f_next_eip(const struct front *f);
+void f_end_flags(struct front *f);                         /* flags as the next block wants them; RAX is lost */
 void f_goto(struct front *f, uint32_t eip);                /* direct */
 void f_branch(struct front *f, unsigned cc, uint32_t eip); /* by the host's flags; else behind the instruction */
-void f_goto_eax(struct front *f);                          /* indirect */
+void f_branch_rcx(struct front *f, uint32_t zero, uint32_t other); /* by RCX; flags as for the next block */
+void f_goto_eax(struct front *f);                                  /* indirect */
+
+/* front.c for front_link.c */
+void f_add_cold(struct front *f, struct cold c);
+void f_emit_link(struct front *f, const struct cold *c);
+/* front_budget.c: look at the budget, if it is to be done before the instruction under translation. */
+void f_look(struct front *f, bool foreign);
 
 /* front_int.c: emit f->i, false where that is the interpreter's business. */
 bool front_insn(struct front *f);

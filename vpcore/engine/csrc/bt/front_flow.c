@@ -58,9 +58,18 @@ static bool stack(struct front *f)
 
 /* -- Control transfers -------------------------------------------------------------------------------------------- */
 
+/* Flags where accesses leave them, with RAX free from then on. */
+static void put_flags_aside(struct front *f)
+{
+    if (f->window)
+        f_end_flags(f);
+    else
+        f_clobber(f);
+}
+
 static void ret(struct front *f, uint32_t drop)
 {
-    f_clobber(f);
+    put_flags_aside(f);
     x_rm(f->e, 32, X_MOV_R_RM, RAX, f_stack(f, ESP, 0, false));
     add_esp(f, (int32_t)(4 + drop));
     f_goto_eax(f);
@@ -69,7 +78,7 @@ static void ret(struct front *f, uint32_t drop)
 /* JMP and CALL to what a register or memory says. */
 static void indirect(struct front *f, bool call)
 {
-    f_clobber(f);
+    put_flags_aside(f);
     if (is_mem(f))
         x_rm(f->e, 32, X_MOV_R_RM, RAX, f_operand(f, 32, false));
     else
@@ -81,10 +90,10 @@ static void indirect(struct front *f, bool call)
 /* LOOP and JCXZ leave the guest's flags alone. */
 static void count(struct front *f, bool down)
 {
-    f_clobber(f);
+    f_end_flags(f);
     if (down) x_rm(f->e, 32, X_LEA, guest(ECX), (struct x_mem){guest(ECX), X_NONE, 0, -1});
-    x_rr(f->e, 32, X_TEST_RM_R, guest(ECX), guest(ECX));
-    f_branch(f, down ? X_CC_NE : X_CC_E, target(f));
+    x_mov(f->e, RCX, guest(ECX));
+    f_branch_rcx(f, down ? f_next_eip(f) : target(f), down ? target(f) : f_next_eip(f));
 }
 
 static bool jump_if(struct front *f)
@@ -97,7 +106,6 @@ static bool jump_if(struct front *f)
         cc = op - OP_JO_Jz;
     else
         return false;
-    f_load(f);
     f_branch(f, cc, target(f));
     return true;
 }

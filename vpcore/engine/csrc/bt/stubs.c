@@ -2,7 +2,7 @@
 #include "bt.h"
 
 static const int saved[] = {RBX, RBP, R12, R13, R14, R15};
-enum { SAVED = sizeof saved / sizeof *saved, FRAME = 24 /* keeps RSP a multiple of 16 */ };
+enum { SAVED = sizeof saved / sizeof *saved, FRAME = 8 /* keeps RSP a multiple of 16 */ };
 
 static void store_guest(struct emit *e)
 {
@@ -18,7 +18,22 @@ static void load_guest(struct emit *e)
 
 static void x_mov64(struct emit *e, int to, int from) { x_rr(e, 64, X_MOV_RM_R, from, to); }
 
-/* struct leave enter(m, host, budget, flags, key) */
+/* From RBX to the host's; RAX is lost. */
+static void load_flags(struct emit *e)
+{
+    x_mov(e, RAX, FLAGS);
+    x_byte(e, 0x04), x_byte(e, 0x7f); /* add al,127: OF */
+    x_byte(e, 0x9e);                  /* sahf */
+}
+
+static void save_flags(struct emit *e)
+{
+    x_byte(e, 0x9f); /* lahf */
+    x_rr(e, 8, X_SETCC | X_CC_O, 0, RAX);
+    x_rr(e, 32, X_MOVZX_W, FLAGS, RAX);
+}
+
+/* struct leave enter(m, host, budget, flags) */
 static void emit_enter(struct bt *bt)
 {
     struct emit *e = &bt->e;
@@ -26,11 +41,11 @@ static void emit_enter(struct bt *bt)
     bt->enter = (enter_fn)(uintptr_t)x_runs_at(e);
     for (unsigned k = 0; k < SAVED; k++) x_push(e, saved[k]);
     x_alu_imm(e, 64, X_SUB, RSP, FRAME);
-    x_rm(e, 64, X_MOV_RM_R, R8, (struct x_mem){RSP, X_NONE, 0, 0});
     x_mov64(e, VM, RDI);
-    x_mov(e, BUDGET, RDX);
+    x_mov64(e, BUDGET, RDX);
     x_mov(e, FLAGS, RCX);
     load_guest(e);
+    load_flags(e);
     x_jmp_reg(e, RSI);
 }
 
@@ -42,18 +57,19 @@ static void emit_return(struct emit *e)
     x_byte(e, 0xc3);
 }
 
-/* EIP is in EAX; exit_link: RDX is the displacement of the jump that led here. */
-static void emit_exits(struct bt *bt)
+/* EIP is in EAX; exit_link: RDX is the link that led here. */
+static void emit_exit(struct bt *bt, bool in_host)
 {
     struct emit *e = &bt->e;
 
-    bt->exit_link = x_runs_at(e);
-    x_mov_imm64(e, RCX, (uintptr_t)&bt->link_at);
+    bt->exit_link[in_host] = x_runs_at(e);
+    x_mov_imm64(e, RCX, (uintptr_t)&bt->link);
     x_rm(e, 64, X_MOV_RM_R, RDX, (struct x_mem){RCX, X_NONE, 0, 0});
-    bt->exit = x_runs_at(e);
+    bt->exit[in_host] = x_runs_at(e);
     x_rm(e, 32, X_MOV_RM_R, RAX, vm_at(offsetof(struct vp_vm, cpu.eip)));
+    if (in_host) save_flags(e);
     store_guest(e);
-    x_mov(e, RAX, BUDGET);
+    x_mov64(e, RAX, BUDGET);
     x_mov(e, RDX, FLAGS);
     emit_return(e);
 }
@@ -67,7 +83,7 @@ static void emit_slow(struct bt *bt)
     bt->slow = x_runs_at(e);
     store_guest(e);
     x_alu_imm(e, 64, X_SUB, RSP, 8);
-    x_mov(e, RDX, BUDGET);
+    x_mov64(e, RDX, BUDGET);
     x_mov(e, RCX, FLAGS);
     x_mov64(e, RDI, VM);
     x_mov_imm64(e, RAX, (uintptr_t)bt_interpret);
@@ -75,12 +91,10 @@ static void emit_slow(struct bt *bt)
     x_alu_imm(e, 64, X_ADD, RSP, 8);
     x_rr(e, 64, X_TEST_RM_R, RAX, RAX);
     uint8_t *leaves = x_jcc(e, X_CC_S);
-    x_mov(e, BUDGET, RAX);
+    x_mov64(e, BUDGET, RAX);
     x_mov(e, FLAGS, RDX);
     load_guest(e);
-    x_mov(e, RAX, FLAGS);
-    x_byte(e, 0x04), x_byte(e, 0x7f); /* add al,127: OF */
-    x_byte(e, 0x9e);                  /* sahf */
+    load_flags(e);
     x_byte(e, 0xc3);
     x_land(e, leaves);
     x_alu_imm(e, 64, X_ADD, RSP, 8); /* the return address */
@@ -90,7 +104,8 @@ static void emit_slow(struct bt *bt)
 void bt_emit_stubs(struct bt *bt)
 {
     emit_enter(bt);
-    emit_exits(bt);
+    emit_exit(bt, false);
+    emit_exit(bt, true);
     emit_slow(bt);
     bt->start = bt->e.at;
 }

@@ -4,7 +4,7 @@
 #include "../vm.h"
 
 enum {
-    BLOCK_MAX = 64, /* instructions */
+    BLOCK_MAX = 64,  /* instructions */
     INDEX_BITS = 19, /* of the table by physical address */
     JUMP_BITS = 16,  /* of the table by linear address */
 };
@@ -17,12 +17,11 @@ struct block {
     uint32_t size; /* of it in the arena */
     uint16_t bytes;
     uint8_t count, code32;
-    uint32_t heat_eip;   /* where it was entered */
-    uint16_t heat;       /* times it was entered there in a row, for a tier */
-    insn_fn first;       /* the interpreter's handler of insns[0], which a tier may have exchanged */
-    const uint8_t *host; /* a tier's code for it */
-    uint64_t probed;     /* a bit for each instruction whose operands a tier is not to reach by faults */
-    struct translation *translation;
+    uint32_t heat_eip;               /* where it was entered */
+    uint16_t heat;                   /* times it was entered there in a row, for a tier */
+    insn_fn first;                   /* the interpreter's handler of insns[0], which a tier may have exchanged */
+    uint64_t probed;                 /* a bit for each instruction whose operands a tier is not to reach by faults */
+    struct translation *translation; /* a tier's code for it */
     struct insn insns[];
 };
 
@@ -48,11 +47,11 @@ struct indexed {
 enum { ARENA_UNIT = 16, INDEX_FREE = 0, INDEX_GONE = 1 };
 
 struct interp {
-    uint64_t stop_at;    /* vp_insns() at which run() ends */
-    uint64_t began;      /* vp_insns() at which it began */
-    uint32_t looks;      /* at the clock */
-    bool fresh;          /* run() has not executed anything yet */
-    bool drop;           /* all blocks are to go as soon as none runs */
+    uint64_t stop_at; /* vp_insns() at which run() ends */
+    uint64_t began;   /* vp_insns() at which it began */
+    uint32_t looks;   /* at the clock */
+    bool fresh;       /* run() has not executed anything yet */
+    bool drop;        /* all blocks are to go as soon as none runs */
     struct block *running;
     struct insn *cut_at; /* its handler was exchanged to leave the block there */
     insn_fn cut_fn;
@@ -60,7 +59,7 @@ struct interp {
     struct block **pages; /* lists of blocks by physical page */
     uint8_t *arena;
     uint64_t used;
-    struct insn scratch[BLOCK_MAX + 1];   /* a block being built, or a part of one being executed */
+    struct insn scratch[BLOCK_MAX + 1]; /* a block being built, or a part of one being executed */
     struct jump jumps[1 << JUMP_BITS];
     unsigned indexed; /* places of `index` that are not free */
     struct indexed index[1 << INDEX_BITS];

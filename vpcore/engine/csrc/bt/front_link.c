@@ -1,0 +1,121 @@
+/* front_link.c: how a block ends: jumps to the next one. */
+#include "front.h"
+
+uint32_t f_next_eip(const struct front *f) { return f->eip + f->i->off + f->i->len; }
+
+void f_end_flags(struct front *f)
+{
+    if (f->host_flags)
+        f_load(f);
+    else
+        f_clobber(f);
+}
+
+/* -- Direct ------------------------------------------------------------------------------------------------------- */
+
+/* What lies on another page is the page tables' business each time. */
+static bool same_page(const struct front *f, uint32_t eip) { return !((eip ^ f->eip) & PAGE_MASK); }
+
+static struct link *make_link(struct front *f, uint32_t eip)
+{
+    struct link *link = bt_allocate(f->bt, sizeof *link);
+
+    if (!link)
+        f->full = true;
+    else
+        *link = (struct link){.eip = eip};
+    return link;
+}
+
+/* A jump under the key that is to be patched in; the jump for any other one comes back. */
+static uint8_t *far_jump(struct front *f, struct link *link)
+{
+    enum { SIZE_OF_JMP = 5 };
+    struct emit *e = f->e;
+
+    x_rm(e, 32, X_MOV_R_RM, RCX, vm_at(offsetof(struct vp_vm, bt_key) + 4));
+    link->check = x_lea_disp32(e, RCX, RCX);
+    x_jrcxz(e, SIZE_OF_JMP);
+    uint8_t *other = x_jmp(e);
+    link->field = x_jmp(e);
+    return other;
+}
+
+void f_goto(struct front *f, uint32_t eip)
+{
+    struct link *link = make_link(f, eip);
+
+    f_end_flags(f);
+    f->closed = true;
+    if (!link) return;
+    uint8_t *from = same_page(f, eip) ? (link->field = x_jmp(f->e)) : far_jump(f, link);
+    f_add_cold(f, (struct cold){.from = from, .link = link});
+}
+
+void f_branch(struct front *f, unsigned cc, uint32_t eip)
+{
+    struct link *link = make_link(f, eip);
+
+    f_load(f);
+    if (!f->host_flags) f_save(f);
+    uint8_t *from = x_jcc(f->e, cc);
+    if (!link) return;
+    if (same_page(f, eip)) link->field = from;
+    f_add_cold(f, (struct cold){.from = from, .link = link});
+    f_goto(f, f_next_eip(f));
+}
+
+void f_branch_rcx(struct front *f, uint32_t zero, uint32_t other)
+{
+    enum { SIZE_OF_JMP = 5 };
+    struct link *link = make_link(f, other);
+
+    x_jrcxz(f->e, SIZE_OF_JMP);
+    uint8_t *from = x_jmp(f->e);
+    if (!link) return;
+    if (same_page(f, other)) link->field = from;
+    f_add_cold(f, (struct cold){.from = from, .link = link});
+    f_goto(f, zero);
+}
+
+void f_emit_link(struct front *f, const struct cold *c)
+{
+    struct link *link = c->link;
+    struct emit *e = f->e;
+
+    x_land(e, c->from);
+    if (!link->field) x_land(e, far_jump(f, link));
+    link->cold = x_runs_at(e);
+    if (link->field != c->from) x_land(e, link->field);
+    x_mov_imm32(e, RAX, link->eip);
+    x_mov_imm64(e, RDX, (uintptr_t)link);
+    uint8_t *jump = x_jmp(e);
+    if (!e->full) x_aim(jump, e->run, f->bt->exit_link[f->host_flags]);
+}
+
+/* -- Indirect ----------------------------------------------------------------------------------------------------- */
+
+void f_goto_eax(struct front *f)
+{
+    _Static_assert(sizeof(struct target) == 16 && TARGET_BITS == 16, "the index is the lower half of EIP, scaled");
+    enum { SIZE_OF_JMP = 5, TIMES_8 = 3 };
+    struct emit *e = f->e;
+    bool ready = f->flags & (f->host_flags ? IN_HOST : IN_RBX);
+
+    if (!ready) x_mov(e, RCX, RAX);
+    f_end_flags(f);
+    if (!ready) x_mov(e, RAX, RCX);
+    f->closed = true;
+    x_rr(e, 32, X_MOVZX_W, RSI, RAX);
+    x_rm(e, 32, X_LEA, RSI, (struct x_mem){RSI, RSI, 0, 0});
+    x_mov_imm64(e, RDX, (uintptr_t)f->bt->targets);
+    x_rm(e, 64, X_MOV_R_RM, RCX, (struct x_mem){RDX, RSI, TIMES_8, offsetof(struct target, negated)});
+    x_rm(e, 64, X_LEA, RDX, (struct x_mem){RDX, RSI, TIMES_8, 0});
+    x_rm(e, 64, X_LEA, RCX, (struct x_mem){RCX, RAX, 0, 0});
+    x_rm(e, 64, X_MOV_R_RM, RSI, vm_at(offsetof(struct vp_vm, bt_key)));
+    x_rm(e, 64, X_LEA, RCX, (struct x_mem){RCX, RSI, 0, 0});
+    x_jrcxz(e, SIZE_OF_JMP);
+    uint8_t *miss = x_jmp(e);
+    if (!e->full) x_aim(miss, e->run, f->bt->exit[f->host_flags]);
+    x_rm(e, 32, X_GROUP5, 4, (struct x_mem){RDX, X_NONE, 0, offsetof(struct target, entry)});
+}
