@@ -17,8 +17,9 @@
 #include <string.h>
 
 enum {
-    SLICE = 4096, /* instructions between two looks at the clock */
-    BREATH = 256, /* looks between two times that the host gets */
+    SLICE = 4096,       /* instructions between two looks at the clock */
+    TIER_SLICE = 32768, /* the same where a tier makes them short, and leaving it costs more than a hundred of them */
+    BREATH = 1 << 20,   /* instructions between two times that the host gets */
 };
 /* attention that is needed again after each single instruction */
 enum { ATTN_EACH = ATTN_SHADOW | ATTN_TRAP | ATTN_BREAK | ATTN_DR };
@@ -151,9 +152,10 @@ static int look_at_clock(struct vp_vm *m)
         /* a deadline that is always late already must not keep the guest from going on */
         if (!it->fresh && vp_now(m) >= m->deadline) return VP_EXIT_DEADLINE;
     }
-    if (++it->looks % BREATH == 0) breathe(m);
+    const int64_t slice = it->tier ? TIER_SLICE : SLICE;
+    if (++it->looks % (BREATH / slice) == 0) breathe(m);
     it->fresh = false;
-    m->budget = least(budget, SLICE);
+    m->budget = least(budget, slice);
     return -1;
 }
 
