@@ -197,7 +197,7 @@ def test_new_device_refuses_what_is_no_name(name, tmp_path):
         (("check", PC99, "--set", "com1.bass=1"), "unknown key 'bass'"),
         (("check", PC99, "--memory", "much"), "such as 128M"),
         (("check", PC99, "--hda", "nowhere.img"), "nowhere.img"),
-        (("check", PC99, "--engine", "warp"), "engine 'warp'"),
+        (("check", PC99, "--engine", "warp"), "engine must be auto or one of "),
         (("check", PC99, "--set", "com2.base=0x3F8"), "com1"),
         (("run", PC99, "--trace", "com9", "--display", "none"), "no device is named 'com9'"),
         (("run", PC99, "--display", "terminal"), "needs a terminal"),
