@@ -60,7 +60,7 @@ class Chip(Device[ChipState]):
 
     def __init__(self, *, cascade: int) -> None:
         self._cascade = cascade
-        self.on_int: Callable[[bool], None] = bool
+        self.on_int: Callable[[bool], object] = bool
         self.load(ChipState())
 
     def load(self, state: ChipState) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -112,12 +112,14 @@ class Painter:
     def _make_text_style(self, attribute: int) -> str:
         """Foreground in bits 0 to 3 of the attribute, background in 4 to 6."""
         term = self._term
-        fore, back = CGA_TO_ANSI[attribute & 7], term.on_color(CGA_TO_ANSI[attribute >> 4 & 7])
+        # blessed's annotations leave out the numbers that these take
+        color, on_color = cast("Callable[[int], str]", term.color), cast("Callable[[int], str]", term.on_color)
+        fore, back = CGA_TO_ANSI[attribute & 7], on_color(CGA_TO_ANSI[attribute >> 4 & 7])
         if not attribute & BRIGHT:
-            return f"{term.normal}{term.color(fore)}{back}"
+            return f"{term.normal}{color(fore)}{back}"
         if term.number_of_colors <= BRIGHT:
-            return f"{term.normal}{term.bold}{term.color(fore)}{back}"
-        return f"{term.normal}{term.color(fore | BRIGHT)}{back}"
+            return f"{term.normal}{term.bold}{color(fore)}{back}"
+        return f"{term.normal}{color(fore | BRIGHT)}{back}"
 
     def _make_pair_style(self, *colors: int) -> str:
         """The upper pixel is the foreground of a half block, the lower its background."""

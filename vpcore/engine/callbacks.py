@@ -52,7 +52,7 @@ class Callbacks:
         ):
             self._callables[which] = callee
         ports = getattr(bus, "ports", None)
-        if hasattr(ports, "reads"):
+        if ports is not None and hasattr(ports, "reads"):
             for first, tables in ((lib.VP_PY_READS1, ports.reads), (lib.VP_PY_WRITES1, ports.writes)):
                 self._callables[first : first + len(WIDTHS)] = [tables[width] for width in WIDTHS]
         self._host = ffi.new("uintptr_t[]", [0 if callee is None else id(callee) for callee in self._callables])
