@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import os
 from typing import Final
 
 from blessed import Terminal
@@ -21,6 +23,23 @@ KEYS: Final = {
 """Names of the guest's keyboard; the last three are what a US keyboard presses for a terminal's control characters."""
 
 Message = list[str]
+
+
+class UserTerminal(Terminal):
+    """A terminal whose keyboard sends UTF-8; bytes that are none are left out."""
+
+    def __init__(self) -> None:
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("ignore")
+        super().__init__(force_styling=True)  # without colours (NO_COLOR) it can still be painted
+        if os.environ.get("NO_COLOR"):
+            self.number_of_colors = 0
+
+    def getch(self, decode_latin1: bool = False) -> str:  # noqa: FBT002 - blessed's
+        """What the next byte of the keyboard completes.  Raises `EOFError` at the end."""
+        byte = os.read(self._keyboard_fd, 1)
+        if not byte:
+            raise EOFError
+        return byte.decode("latin-1") if decode_latin1 else self._utf8.decode(byte)
 
 
 def message(key: Keystroke) -> Message:
@@ -43,14 +62,9 @@ def message(key: Keystroke) -> Message:
 def read(term: Terminal, escape_s: float) -> list[Message]:
     """Messages for all that was typed by now; an ESC waits *escape_s* seconds for the rest of a sequence."""
     messages: list[Message] = []
-    while True:
-        try:
-            key = term.inkey(timeout=0, esc_delay=escape_s)
-        except UnicodeDecodeError:  # no character of the terminal's encoding
-            continue
-        if not key:
-            return joined(messages)
+    while key := term.inkey(timeout=0, esc_delay=escape_s):
         messages.append(message(key))
+    return joined(messages)
 
 
 def joined(messages: list[Message]) -> list[Message]:

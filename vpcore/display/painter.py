@@ -13,7 +13,7 @@ from typing import Final
 
 from blessed import Terminal
 
-from vpcore.display.keys import read
+from vpcore.display.keys import UserTerminal, read
 from vpcore.display.paint import Painter
 from vpcore.display.wire import unpack
 from vpcore.errors import BackendError
@@ -22,15 +22,13 @@ STDIN, STDOUT = 0, 1
 READ_SIZE: Final = 1 << 16
 ESCAPE_S: Final = 0.05
 """How long an ESC waits for the rest of a sequence."""
-END_OF_INPUT: Final = 3
-"""How often input may be there and be no key (a part of a character) before that means its end."""
 IGNORED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The machine takes these and closes the pipe of frames, which ends this process."""
 
 
 def open_terminal() -> Terminal:
     """The terminal of this process.  Raises `BackendError` where it cannot move its cursor."""
-    term = Terminal()
+    term = UserTerminal()
     if not term.move_yx(0, 0):
         raise BackendError(f"a terminal of type {term.kind!r} (TERM) cannot show a screen")
     return term
@@ -52,7 +50,6 @@ class PaintingProcess:
         self._term, self._frames, self._keys = term, frames, keys
         self._painter = Painter(1, 1, term)
         self._unpainted = b""
-        self._nothing = 0
         self._resized, wake = os.pipe()
         for fd in (self._resized, wake):
             os.set_blocking(fd, False)
@@ -66,6 +63,7 @@ class PaintingProcess:
     def run(self) -> None:
         """Serve whatever comes."""
         self._resize()
+        self._read_keys()  # typed while the terminal was asked what it can do
         sources = [self._frames, STDIN, self._resized]
         while True:
             ready, _, _ = select.select(sources, (), ())
@@ -92,11 +90,11 @@ class PaintingProcess:
             _send(self._painter.paint(frame))
 
     def _read_keys(self) -> None:
-        typed = read(self._term, ESCAPE_S)
-        self._nothing = 0 if typed else self._nothing + 1
-        if self._nothing > END_OF_INPUT:
-            raise BackendError("the terminal was closed")
-        for each in typed:
+        try:
+            messages = read(self._term, ESCAPE_S)
+        except EOFError:
+            raise BackendError("the terminal was closed") from None
+        for each in messages:
             self.tell(*each)
 
 

@@ -4,12 +4,11 @@ import os
 import pty
 import tty
 
-import blessed
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vpcore.display.keys import read
+from vpcore.display.keys import UserTerminal, read
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +22,10 @@ def typed():
         open(os.dup(theirs), "w", encoding="utf-8") as stdout,
         pytest.MonkeyPatch.context() as patch,
     ):
+        patch.setenv("TERM", "xterm-256color")
         patch.setattr("sys.__stdin__", stdin)
         patch.setattr("sys.__stdout__", stdout)
-        term = blessed.Terminal(kind="xterm-256color", force_styling=True)
+        term = UserTerminal()
 
         def type_in(data):
             keyboard.write(data)
@@ -86,6 +86,11 @@ def test_ctrl_bracket_leaves_also_between_others(typed):
 
 def test_characters_of_several_bytes_stay_whole(typed):
     assert typed("aé漢".encode()) == [["text", "aé漢"]]
+
+
+def test_bytes_that_are_no_character_are_left_out(typed):
+    assert typed(b"a\xff\xc3b") == [["text", "ab"]]
+    assert typed(b"c") == [["text", "c"]]
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
