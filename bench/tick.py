@@ -40,26 +40,33 @@ class Ticker:
         engine = machine.engine
         engine.pause(True)
         self._now = engine.now()
-        self._out = machine.bus.port_out
+        self._reads, self._writes = machine.bus.ports.reads[1], machine.bus.ports.writes[1]
         self._inta = machine.board.service(InterruptController).acknowledge  # type: ignore[type-abstract]
         for port, value in SETUP:
-            machine.bus.port_out(port, 1, value)
+            self._out(port, value)
         self._program()
 
+    def _out(self, port: int, value: int) -> None:
+        """A write as glue.c makes it: the handler, without the bus."""
+        handler = self._writes[port]
+        assert handler is not None
+        handler(value)
+
     def _program(self) -> None:
-        self._out(0x40, 1, PERIOD & 0xFF)
-        self._out(0x40, 1, PERIOD >> 8)
+        self._out(0x40, PERIOD & 0xFF)
+        self._out(0x40, PERIOD >> 8)
 
     def tick(self) -> int:
         """One tick; the vector that the 8259A gave."""
-        machine, out = self.machine, self._out
-        machine.clock.run_due()
+        out, status = self._out, self._reads[0x21]
+        assert status is not None
+        self.machine.clock.run_due()
         vector = self._inta()
-        mask = machine.bus.port_in(0x21, 1)
-        out(0x21, 1, mask | 1)
-        out(0x20, 1, 0x60)
+        mask = status()
+        out(0x21, mask | 1)
+        out(0x20, 0x60)
         self._program()
-        out(0x21, 1, mask)
+        out(0x21, mask)
         return vector
 
     def timed(self) -> int:
