@@ -197,32 +197,56 @@ static bool test(struct front *f)
     return true;
 }
 
-static bool multiply(struct front *f)
+/* MUL and IMUL of the accumulator: by way of the host's. */
+static void multiply_accumulator(struct front *f, unsigned bits, bool is_signed)
+{
+    struct emit *e = f->e;
+    unsigned opcode = sized(X_GROUP3, bits), width = bits == 32 ? 32 : 16; /* of bytes, AX is the product */
+    int extension = is_signed ? 5 : 4;
+    struct x_mem at = {0};
+
+    if (is_mem(f)) at = f_operand(f, bits, false);
+    f_begin_multiply(f);
+    x_mov(e, RAX, guest(EAX));
+    if (is_mem(f))
+        x_rm(e, bits, opcode, extension, at);
+    else
+        x_rr(e, bits, opcode, extension, begin_dst(f, bits, f->i->rm));
+    x_rr(e, width, X_MOV_RM_R, RAX, guest(EAX));
+    if (bits != 8) x_rr(e, width, X_MOV_RM_R, RDX, guest(EDX));
+    f_made_multiply(f);
+}
+
+static void multiply_register(struct front *f, unsigned bits, bool imm)
 {
     const struct insn *i = f->i;
-    struct emit *e = f->e;
-    bool mem = is_mem(f), one = i->op == OP_MUL_Ev || i->op == OP_IMUL_Ev;
-    bool two = i->op == OP_IMUL_Gv_Ev, three = i->op == OP_IMUL_Gv_Ev_Iz || i->op == OP_IMUL_Gv_Ev_Ibs;
-
-    if (!(i->form & FORM_OS32) || !(one || two || three)) return false;
+    unsigned opcode = imm ? X_IMUL_R_RM_IMM : X_IMUL_R_RM;
     struct x_mem at = {0};
-    if (mem) at = f_operand(f, 32, false);
-    int dst = one ? RAX : guest(i->reg), rm = guest(i->rm);
-    unsigned opcode = one ? X_GROUP3 : two ? X_IMUL_R_RM : X_IMUL_R_RM_IMM;
-    int reg = one ? (i->op == OP_MUL_Ev ? 4 : 5) : dst;
+
+    if (is_mem(f)) at = f_operand(f, bits, false);
     f_begin_multiply(f);
-    if (one) x_mov(e, RAX, guest(EAX));
-    if (mem)
-        x_rm(e, 32, opcode, reg, at);
+    if (is_mem(f))
+        x_rm(f->e, bits, opcode, guest(i->reg), at);
     else
-        x_rr(e, 32, opcode, reg, rm);
-    if (three) x_imm(e, 32, i->imm);
-    if (one) {
-        x_mov(e, guest(EAX), RAX);
-        x_mov(e, guest(EDX), RDX);
-    }
+        x_rr(f->e, bits, opcode, guest(i->reg), guest(i->rm));
+    if (imm) x_imm(f->e, bits, i->imm);
     f_made_multiply(f);
-    return true;
+}
+
+static bool multiply(struct front *f)
+{
+    unsigned bits = op_bits(f->i);
+
+    switch (f->i->op) {
+    case OP_MUL_Eb: multiply_accumulator(f, 8, false); return true;
+    case OP_IMUL_Eb: multiply_accumulator(f, 8, true); return true;
+    case OP_MUL_Ev: multiply_accumulator(f, bits, false); return true;
+    case OP_IMUL_Ev: multiply_accumulator(f, bits, true); return true;
+    case OP_IMUL_Gv_Ev: multiply_register(f, bits, false); return true;
+    case OP_IMUL_Gv_Ev_Iz:
+    case OP_IMUL_Gv_Ev_Ibs: multiply_register(f, bits, true); return true;
+    default: return false;
+    }
 }
 
 /* -- Shifts ------------------------------------------------------------------------------------------------------- */
@@ -260,7 +284,7 @@ static bool shift(struct front *f)
     unsigned bits = group & 1 ? op_bits(i) : 8, count = group < 2 ? i->imm & 31 : 1;
     bool by_cl = group > 3, rotates = kind < SHIFT_SHL, through = kind == SHIFT_RCL || kind == SHIFT_RCR;
     if (by_cl) return !rotates && bits == 32 && shift_cl(f, extension[kind]);
-    if (!count || count >= bits || (through && count > 1)) return false;
+    if (!count || count >= bits || (through && count > 1 && bits != 32)) return false;
     unsigned opcode = count == 1 ? X_SHIFT_1 : X_SHIFT_IMM;
     rm_ext(f, bits, opcode, extension[kind], count == 1 ? 0 : 8, rotates ? ALL_FLAGS : NO_FLAGS);
     if (rotates)
@@ -308,7 +332,6 @@ static bool move(struct front *f)
     }
 }
 
-/* MOVZX and MOVSX to 32 bits. */
 static bool extend(struct front *f)
 {
     const struct insn *i = f->i;
@@ -321,47 +344,75 @@ static bool extend(struct front *f)
     case OP_MOVSX_Gv_Ew: opcode = X_MOVSX_W, bits = 16; break;
     default: return false;
     }
-    if (!(i->form & FORM_OS32)) return false;
     if (is_mem(f))
-        x_rm(f->e, 32, opcode, guest(i->reg), f_operand(f, bits, false));
+        x_rm(f->e, op_bits(i), opcode, guest(i->reg), f_operand(f, bits, false));
     else
-        x_rr(f->e, 32, opcode, guest(i->reg), source(f, bits, i->rm, false));
+        x_rr(f->e, op_bits(i), opcode, guest(i->reg), source(f, bits, i->rm, false));
     return true;
 }
 
-static void exchange(struct front *f, unsigned a, unsigned b)
+static void exchange(struct front *f, unsigned bits, unsigned a, unsigned b)
 {
+    unsigned opcode = sized(X_MOV_RM_R, bits);
+
     x_mov(f->e, RAX, guest(a));
-    x_mov(f->e, guest(a), guest(b));
-    x_mov(f->e, guest(b), RAX);
+    x_rr(f->e, bits, opcode, guest(b), guest(a));
+    x_rr(f->e, bits, opcode, RAX, guest(b));
 }
+
+/* AH, CH, DH and BH are left to the interpreter. */
+static bool exchange_rm(struct front *f, unsigned bits)
+{
+    const struct insn *i = f->i;
+
+    if (is_high(bits, i->reg) || (!is_mem(f) && is_high(bits, i->rm))) return false;
+    if (is_mem(f)) {
+        struct x_mem at = f_operand(f, bits, true);
+        x_rm(f->e, bits, sized(X_MOV_R_RM, bits), RAX, at);
+        x_rm(f->e, bits, sized(X_MOV_RM_R, bits), guest(i->reg), at);
+        x_rr(f->e, bits, sized(X_MOV_RM_R, bits), RAX, guest(i->reg));
+    } else {
+        exchange(f, bits, i->reg, i->rm);
+    }
+    return true;
+}
+
+static void load_address(struct front *f, unsigned bits)
+{
+    f_lea(f, bits == 32 ? guest(f->i->reg) : RAX);
+    if (bits != 32) x_rr(f->e, bits, X_MOV_RM_R, RAX, guest(f->i->reg));
+}
+
+/* CBW and CWDE, CWD and CDQ. */
+static void sign(struct front *f, unsigned bits, bool to_edx)
+{
+    struct emit *e = f->e;
+
+    if (!to_edx) {
+        x_rr(e, bits, bits == 32 ? X_MOVSX_W : X_MOVSX_B, guest(EAX), guest(EAX));
+        return;
+    }
+    x_mov(e, RAX, guest(EAX));
+    if (bits == 16) x_byte(e, 0x66);
+    x_byte(e, 0x99);
+    x_rr(e, bits, X_MOV_RM_R, RDX, guest(EDX));
+}
+
+static void swap_bytes(struct front *f) { x_byte(f->e, 0x41), x_byte(f->e, 0x0f), x_byte(f->e, 0xc8 | f->i->reg); }
 
 static bool move_more(struct front *f)
 {
     const struct insn *i = f->i;
-    struct emit *e = f->e;
+    unsigned bits = op_bits(i);
 
-    if (!(i->form & FORM_OS32)) return false;
     switch (i->op) {
-    case OP_LEA_Gv_M: f_lea(f, guest(i->reg)); return true;
-    case OP_XCHG_Zv_rAX: exchange(f, i->reg, EAX); return true;
-    case OP_XCHG_Ev_Gv:
-        if (is_mem(f)) {
-            struct x_mem at = f_operand(f, 32, true);
-            x_rm(e, 32, X_MOV_R_RM, RAX, at);
-            x_rm(e, 32, X_MOV_RM_R, guest(i->reg), at);
-            x_mov(e, guest(i->reg), RAX);
-        } else {
-            exchange(f, i->reg, i->rm);
-        }
-        return true;
-    case OP_CBW: x_rr(e, 32, X_MOVSX_W, guest(EAX), guest(EAX)); return true;
-    case OP_CWD:
-        x_mov(e, RAX, guest(EAX));
-        x_byte(e, 0x99); /* cdq */
-        x_mov(e, guest(EDX), RDX);
-        return true;
-    case OP_BSWAP_Zv: x_byte(e, 0x41), x_byte(e, 0x0f), x_byte(e, 0xc8 | i->reg); return true;
+    case OP_LEA_Gv_M: load_address(f, bits); return true;
+    case OP_XCHG_Zv_rAX: exchange(f, bits, i->reg, EAX); return true;
+    case OP_XCHG_Ev_Gv: return exchange_rm(f, bits);
+    case OP_XCHG_Eb_Gb: return exchange_rm(f, 8);
+    case OP_CBW: sign(f, bits, false); return true;
+    case OP_CWD: sign(f, bits, true); return true;
+    case OP_BSWAP_Zv: return bits == 32 && (swap_bytes(f), true);
     default: return false;
     }
 }
@@ -393,15 +444,15 @@ static bool conditional(struct front *f)
         set_byte(f, i->op - OP_SETO_Eb);
         return true;
     }
-    if (i->op < OP_CMOVO_Gv_Ev || i->op > OP_CMOVG_Gv_Ev || !(i->form & FORM_OS32)) return false;
-    unsigned opcode = X_CMOVCC | (i->op - OP_CMOVO_Gv_Ev);
+    if (i->op < OP_CMOVO_Gv_Ev || i->op > OP_CMOVG_Gv_Ev) return false;
+    unsigned opcode = X_CMOVCC | (i->op - OP_CMOVO_Gv_Ev), bits = op_bits(i);
     struct x_mem at = {0};
-    if (is_mem(f)) at = f_operand(f, 32, false);
+    if (is_mem(f)) at = f_operand(f, bits, false);
     f_load(f);
     if (is_mem(f))
-        x_rm(e, 32, opcode, guest(i->reg), at);
+        x_rm(e, bits, opcode, guest(i->reg), at);
     else
-        x_rr(e, 32, opcode, guest(i->reg), guest(i->rm));
+        x_rr(e, bits, opcode, guest(i->reg), guest(i->rm));
     return true;
 }
 

@@ -120,12 +120,31 @@ static bool double_shift(struct front *f)
     return true;
 }
 
-/* -- Shifts by CL of memory, bytes and words ---------------------------------------------------------------------- */
+/* -- Shifts and rotates by CL ------------------------------------------------------------------------------------- */
 
-enum { ROTATES = 4 /* ROL ROR RCL RCR come first of the seven */, KINDS = 7 };
+enum { THROUGH_CARRY = 2, SHIFTS = 4, KINDS = 7 /* ROL ROR RCL RCR SHL SHR SAR */ };
 
-/* What shift() of front_int.c has not: SHL, SHR and SAR; of bytes and words a count over the width is the interpreter's
- * too. */
+/* Rotates leave the flags but CF and OF, and with a count of 0 these. */
+static void rotate_count(struct front *f)
+{
+    f_load(f);
+    x_mov(f->e, RCX, guest(ECX));
+}
+
+/* A count over the width is the interpreter's, as one of 0 is. */
+static void narrow_count(struct front *f, unsigned bits)
+{
+    struct emit *e = f->e;
+
+    f_clobber(f);
+    x_mov(e, RCX, guest(ECX));
+    x_alu_imm(e, 32, X_AND, RCX, 31);
+    x_rm(e, 32, X_LEA, RAX, (struct x_mem){RCX, X_NONE, 0, -1});
+    x_alu_imm(e, 32, X_CMP, RAX, bits - 2);
+    f_site_if(f, X_CC_A);
+}
+
+/* What shift() of front_int.c has not. */
 static bool shift_by_cl(struct front *f)
 {
     static const uint8_t extension[KINDS] = {0, 1, 2, 3, 4, 5, 7};
@@ -134,24 +153,25 @@ static bool shift_by_cl(struct front *f)
 
     if (i->op < OP_ROL_Eb_CL || i->op > OP_SAR_Ev_CL) return false;
     unsigned at = i->op - OP_ROL_Eb_CL, kind = at % KINDS, bits = at < KINDS ? 8 : op_bits(i);
-    if (kind < ROTATES || (!is_mem(f) && is_high(bits, i->rm))) return false;
+    bool rotates = kind < SHIFTS;
+    if (!is_mem(f) && is_high(bits, i->rm)) return false;
+    if (rotates && kind >= THROUGH_CARRY && bits != 32) return false;
     struct x_mem mem = {0};
     if (is_mem(f)) mem = f_operand(f, bits, true);
-    if (bits == 32) {
+    if (rotates)
+        rotate_count(f);
+    else if (bits == 32)
         count_in_cl(f);
-    } else {
-        f_clobber(f);
-        x_mov(e, RCX, guest(ECX));
-        x_alu_imm(e, 32, X_AND, RCX, 31);
-        x_rm(e, 32, X_LEA, RAX, (struct x_mem){RCX, X_NONE, 0, -1});
-        x_alu_imm(e, 32, X_CMP, RAX, bits - 2); /* 0 too */
-        f_site_if(f, X_CC_A);
-    }
+    else
+        narrow_count(f, bits);
     if (is_mem(f))
         x_rm(e, bits, sized(X_SHIFT_CL, bits), extension[kind], mem);
     else
         x_rr(e, bits, sized(X_SHIFT_CL, bits), extension[kind], guest(i->rm));
-    f_made_shift(f);
+    if (rotates)
+        f_made(f);
+    else
+        f_made_shift(f);
     return true;
 }
 
