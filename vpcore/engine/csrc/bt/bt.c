@@ -92,10 +92,11 @@ static uint64_t present_key(struct vp_vm *m, struct bt *bt)
 }
 
 /* Where host code left for this very block, under the same page tables, let the jump go there by itself. */
-static void chain(struct vp_vm *m, struct bt *bt, struct translation *t)
+static void chain(struct vp_vm *m, struct bt *bt, const struct block *b, struct translation *t)
 {
     struct link *link = bt->link;
 
+    if (b->other && link && !link->check) return; /* that the page is the right one says nothing of the next one */
     if (!link || link->eip != t->eip || bt->link_key != jump_key(m, t->eip) || bt->link_view != t->view) return;
     if (link->check) {
         uint32_t negated = -(uint32_t)(m->bt_key >> 32);
@@ -164,7 +165,7 @@ static void run_block(struct vp_vm *m, const struct insn *i)
         return;
     }
     m->bt_key = present_key(m, bt);
-    chain(m, bt, t);
+    chain(m, bt, b, t);
     bt->link = NULL;
     *target_at(bt, t->eip) = (struct target){-(m->bt_key | t->eip), t->entry};
     bt->base = m->insns + (uint64_t)m->budget;

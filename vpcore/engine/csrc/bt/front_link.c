@@ -13,8 +13,13 @@ void f_end_flags(struct front *f)
 
 /* -- Direct ------------------------------------------------------------------------------------------------------- */
 
-/* What lies on another page is the page tables' business each time. */
-static bool same_page(const struct front *f, uint32_t eip) { return !((eip ^ f->eip) & PAGE_MASK); }
+/* What lies on another page, wholly or with its end, is the page tables' business each time. */
+static bool same_page(const struct front *f, uint32_t eip)
+{
+    enum { LONGEST = 15 };
+
+    return !((eip ^ f->eip) & PAGE_MASK) && (eip & ~PAGE_MASK) <= PAGE_SIZE - LONGEST;
+}
 
 static struct link *make_link(struct front *f, uint32_t eip)
 {

@@ -43,15 +43,15 @@ static inline void set_but_cf(struct vp_vm *m, unsigned bits, uint32_t result, u
     }                                                                                                                  \
     static inline type and##bits(struct vp_vm *m, type a, type b)                                                      \
     {                                                                                                                  \
-        fl_set(m, bits, a & b, 0);                                                                                     \
+        fl_set(m, bits, a &b, 0);                                                                                      \
         return a & b;                                                                                                  \
     }                                                                                                                  \
-    static inline type or##bits(struct vp_vm *m, type a, type b)                                                       \
+    static inline type or ##bits(struct vp_vm *m, type a, type b)                                                      \
     {                                                                                                                  \
         fl_set(m, bits, a | b, 0);                                                                                     \
         return a | b;                                                                                                  \
     }                                                                                                                  \
-    static inline type xor##bits(struct vp_vm *m, type a, type b)                                                      \
+    static inline type xor ##bits(struct vp_vm *m, type a, type b)                                                     \
     {                                                                                                                  \
         fl_set(m, bits, a ^ b, 0);                                                                                     \
         return a ^ b;                                                                                                  \
@@ -59,7 +59,7 @@ static inline void set_but_cf(struct vp_vm *m, unsigned bits, uint32_t result, u
     static inline type inc##bits(struct vp_vm *m, type a)                                                              \
     {                                                                                                                  \
         type r = (type)(a + 1);                                                                                        \
-        set_but_cf(m, bits, r, ~a & r, a ^ r);                                                                         \
+        set_but_cf(m, bits, r, ~a &r, a ^ r);                                                                          \
         return r;                                                                                                      \
     }                                                                                                                  \
     static inline type dec##bits(struct vp_vm *m, type a)                                                              \
@@ -69,7 +69,7 @@ static inline void set_but_cf(struct vp_vm *m, unsigned bits, uint32_t result, u
         return r;                                                                                                      \
     }                                                                                                                  \
     static inline type neg##bits(struct vp_vm *m, type a) { return sub##bits(m, 0, a); }                               \
-    static inline type not##bits(struct vp_vm *m, type a)                                                              \
+    static inline type not ##bits(struct vp_vm * m, type a)                                                            \
     {                                                                                                                  \
         (void)m;                                                                                                       \
         return (type)~a;                                                                                               \
@@ -78,7 +78,8 @@ ALU_OPERATIONS(8, uint8_t)
 ALU_OPERATIONS(16, uint16_t)
 ALU_OPERATIONS(32, uint32_t)
 
-/* -- Operand forms -------------------------------------------------------------------------------------------------- */
+/* -- Operand forms --------------------------------------------------------------------------------------------------
+ */
 
 /* NAME_<row>_<size><r|m> for one destination/source pair; `src` is an expression. */
 #define RM_WRITE(row, bits, suffix, op, src)                                                                           \
@@ -175,7 +176,8 @@ ACC_TEST_IMM(TEST_AL_Ib, 8, , and)
 ACC_TEST_IMM(TEST_rAX_Iz, 16, _16, and)
 ACC_TEST_IMM(TEST_rAX_Iz, 32, _32, and)
 
-/* -- One operand ---------------------------------------------------------------------------------------------------- */
+/* -- One operand ----------------------------------------------------------------------------------------------------
+ */
 
 #define UNARY(row, bits, suffix, op)                                                                                   \
     HANDLER(row##suffix##r)                                                                                            \
@@ -196,7 +198,7 @@ ACC_TEST_IMM(TEST_rAX_Iz, 32, _32, and)
 UNARY_ROWS(INC, inc)
 UNARY_ROWS(DEC, dec)
 UNARY_ROWS(NEG, neg)
-UNARY_ROWS(NOT, not)
+UNARY_ROWS(NOT, not )
 
 #define SHORT_UNARY(NAME, bits, op)                                                                                    \
     HANDLER(NAME##_Zv_##bits)                                                                                          \
@@ -209,7 +211,8 @@ SHORT_UNARY(INC, 32, inc)
 SHORT_UNARY(DEC, 16, dec)
 SHORT_UNARY(DEC, 32, dec)
 
-/* -- Exchange and add, compare and exchange -------------------------------------------------------------------------- */
+/* -- Exchange and add, compare and exchange --------------------------------------------------------------------------
+ */
 
 #define EXCHANGING(row_type, bits, suffix)                                                                             \
     HANDLER(XADD_##row_type##suffix##r)                                                                                \
@@ -231,8 +234,10 @@ SHORT_UNARY(DEC, 32, dec)
     {                                                                                                                  \
         uint##bits##_t old = reg##bits(m, i->rm);                                                                      \
         sub##bits(m, reg##bits(m, EAX), old);                                                                          \
-        if (fl_zf(m)) set_reg##bits(m, i->rm, reg##bits(m, i->reg));                                                   \
-        else set_reg##bits(m, EAX, old);                                                                               \
+        if (fl_zf(m))                                                                                                  \
+            set_reg##bits(m, i->rm, reg##bits(m, i->reg));                                                             \
+        else                                                                                                           \
+            set_reg##bits(m, EAX, old);                                                                                \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     HANDLER(CMPXCHG_##row_type##suffix##m)                                                                             \

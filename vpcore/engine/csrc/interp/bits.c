@@ -2,8 +2,8 @@
 #include "cc.h"
 #include "interp.h"
 
-/* BT and its kin change CF only.  With a bit offset in a register the memory operand is a bit string around the address,
- * accessed in units of the operand size. */
+/* BT and its kin change CF only.  With a bit offset in a register the memory operand is a bit string around the
+ * address, accessed in units of the operand size. */
 static inline uint32_t bit_string(uint32_t at, int32_t offset, unsigned bits)
 {
     return at + (uint32_t)((bits == 32 ? offset >> 5 : offset >> 4) * (int32_t)(bits / 8));
@@ -27,7 +27,7 @@ static inline uint32_t masked_ea(const struct insn *i, uint32_t at) { return i->
     HANDLER(row##_##bits##r)                                                                                           \
     {                                                                                                                  \
         uint##bits##_t mask = (uint##bits##_t)(1u << ((number) & (bits - 1))), v = reg##bits(m, i->rm);                \
-        fl_set_cf(m, v & mask);                                                                                        \
+        fl_set_cf(m, v &mask);                                                                                         \
         set_reg##bits(m, i->rm, (uint##bits##_t)(change));                                                             \
         NEXT;                                                                                                          \
     }                                                                                                                  \
@@ -37,7 +37,7 @@ static inline uint32_t masked_ea(const struct insn *i, uint32_t at) { return i->
         uint32_t where = at;                                                                                           \
         uint##bits##_t v = ldw##bits(m, i->seg, where);                                                                \
         st##bits(m, i->seg, where, (uint##bits##_t)(change));                                                          \
-        fl_set_cf(m, v & mask);                                                                                        \
+        fl_set_cf(m, v &mask);                                                                                         \
         NEXT;                                                                                                          \
     }
 #define STRING_EA(bits) masked_ea(i, bit_string(ea32(m, i), (int##bits##_t)reg##bits(m, i->reg), bits))

@@ -65,13 +65,13 @@ void block_finish_insn(struct insn *i, int status)
 
 enum { LONGEST = 15 };
 
-/* Decode from `code` (`avail` bytes to the page's end) into scratch; instructions, and their bytes in *bytes. */
-static unsigned decode_run(struct vp_vm *m, const uint8_t *code, unsigned avail, unsigned *bytes)
+/* Decode at most `most` instructions from `code` (`avail` bytes) into scratch; how many, and their bytes in *bytes. */
+static unsigned decode_run(struct vp_vm *m, const uint8_t *code, unsigned avail, unsigned most, unsigned *bytes)
 {
     struct insn *out = m->interp->scratch;
     unsigned count = 0, off = 0;
 
-    while (count < BLOCK_MAX) {
+    while (count < most) {
         struct insn *i = &out[count];
         enum decode_status status = decode(code + off, avail - off, m->code32, m->features, i);
         if (status == DECODE_SHORT) break;
@@ -147,14 +147,41 @@ static void unindex_block(struct interp *it, const struct block *b)
     it->index[k].where = INDEX_GONE;
 }
 
-static void link_block(struct vp_vm *m, struct block *b)
+/* Those of its bytes that lie on its page are code. */
+static void mark(struct vp_vm *m, const struct block *b)
+{
+    unsigned room = PAGE_SIZE - (b->phys & ~PAGE_MASK);
+
+    mem_code_mark(m, b->phys, b->bytes < room ? b->bytes : room);
+}
+
+static void list(struct vp_vm *m, struct block *b)
 {
     struct block **page = &m->interp->pages[b->phys >> PAGE_SHIFT];
 
-    index_block(m->interp, b);
     b->page_next = *page;
     *page = b;
-    mem_code_mark(m, b->phys, b->bytes);
+    mark(m, b);
+}
+
+/* A block of the instructions in scratch. */
+static struct block *complete(struct vp_vm *m, uint32_t phys, unsigned count, unsigned bytes)
+{
+    struct block *b = allocate(m, count);
+
+    b->phys = phys;
+    b->bytes = (uint16_t)bytes;
+    b->count = (uint8_t)count;
+    b->code32 = m->code32;
+    b->other = NULL;
+    b->heat = 0;
+    memcpy(b->insns, m->interp->scratch, (count + 1) * sizeof(struct insn));
+    b->first = b->insns[0].fn;
+    if (m->interp->tier) m->interp->tier->built(m, b);
+    index_block(m->interp, b);
+    list(m, b);
+    m->stats.blocks_built++;
+    return b;
 }
 
 static struct block *build(struct vp_vm *m, uint32_t phys)
@@ -163,27 +190,52 @@ static struct block *build(struct vp_vm *m, uint32_t phys)
     const uint8_t *code = mem_read_ptr(m, phys);
 
     if (!code) return NULL;
-    unsigned count = decode_run(m, code, avail, &bytes);
-    if (!count) return NULL;
-    struct block *b = allocate(m, count);
-    b->phys = phys;
-    b->bytes = (uint16_t)bytes;
-    b->count = (uint8_t)count;
-    b->code32 = m->code32;
-    memcpy(b->insns, m->interp->scratch, (count + 1) * sizeof(struct insn));
-    b->first = b->insns[0].fn;
-    b->heat = 0;
-    if (m->interp->tier) m->interp->tier->built(m, b);
-    link_block(m, b);
-    m->stats.blocks_built++;
-    return b;
+    unsigned count = decode_run(m, code, avail, BLOCK_MAX, &bytes);
+    return count ? complete(m, phys, count, bytes) : NULL;
 }
 
 struct block *block_at(struct vp_vm *m, uint64_t phys)
 {
     if (phys >> 32) return NULL;
     struct block *b = look_up(m->interp, (uint32_t)phys, m->code32);
+    if (b && b->other) return NULL;
     return b ? b : build(m, (uint32_t)phys);
+}
+
+static void forget(struct vp_vm *m, struct block *b);
+
+/* What an instruction has on its second page. */
+static void set_other(struct vp_vm *m, struct block *b, uint32_t next, unsigned have)
+{
+    uint64_t flushes = m->stats.cache_flushes;
+    struct block *part = allocate(m, 0);
+
+    if (m->stats.cache_flushes != flushes) return; /* the block has gone with all others: this is one without use */
+    part->phys = next;
+    part->bytes = (uint16_t)(b->bytes - have);
+    part->count = 0;
+    part->other = b;
+    b->other = part;
+    list(m, part);
+}
+
+struct block *block_across(struct vp_vm *m, uint64_t phys, uint64_t next)
+{
+    unsigned bytes, have = PAGE_SIZE - (phys & ~PAGE_MASK);
+    uint8_t code[LONGEST];
+
+    if (have >= LONGEST || phys >> 32 || next >> 32 || phys >> PAGE_SHIFT == next >> PAGE_SHIFT) return NULL;
+    struct block *b = look_up(m->interp, (uint32_t)phys, m->code32);
+    if (b && b->other->phys == next) return b;
+    if (b) forget(m, b);
+    const uint8_t *head = mem_read_ptr(m, phys), *tail = mem_read_ptr(m, next);
+    if (!head || !tail) return NULL;
+    memcpy(code, head, have);
+    memcpy(code + have, tail, LONGEST - have);
+    if (!decode_run(m, code, LONGEST, 1, &bytes)) return NULL;
+    b = complete(m, (uint32_t)phys, 1, bytes);
+    set_other(m, b, (uint32_t)next, have);
+    return b->other ? b : NULL;
 }
 
 /* -- Leaving early ------------------------------------------------------------------------------------------------ */
@@ -213,20 +265,42 @@ void block_uncut(struct vp_vm *m)
 
 /* -- Invalidation ------------------------------------------------------------------------------------------------- */
 
+/* Find out anew which bytes of a page are code. */
+static void mark_page(struct vp_vm *m, uint32_t page)
+{
+    mem_code_clear(m, page);
+    for (const struct block *b = m->interp->pages[page]; b; b = b->page_next) mark(m, b);
+    if (!m->interp->pages[page]) mem_code_none(m, page);
+}
+
+static void unlist(struct vp_vm *m, const struct block *b)
+{
+    struct block **at = &m->interp->pages[b->phys >> PAGE_SHIFT];
+
+    while (*at != b) at = &(*at)->page_next;
+    *at = b->page_next;
+    mark_page(m, b->phys >> PAGE_SHIFT);
+}
+
+/* It stands in its page's list no more: the rest of its end. */
 static void kill(struct vp_vm *m, struct block *b)
 {
+    if (b->other) {
+        unlist(m, b->other);
+        b->other->other = NULL;
+        if (!b->count) b = b->other;
+        b->other = NULL;
+    }
     unindex_block(m->interp, b);
     if (b == m->interp->running) block_cut(m);
     b->insns[0].fn = b->first = stale;
     if (m->interp->tier) m->interp->tier->died(m, b);
 }
 
-/* Find out anew which bytes of a page are code. */
-static void mark_page(struct vp_vm *m, uint32_t page)
+static void forget(struct vp_vm *m, struct block *b)
 {
-    mem_code_clear(m, page);
-    for (const struct block *b = m->interp->pages[page]; b; b = b->page_next) mem_code_mark(m, b->phys, b->bytes);
-    if (!m->interp->pages[page]) mem_code_none(m, page);
+    unlist(m, b);
+    kill(m, b);
 }
 
 /* Drop blocks of one page that meet [addr, end). */

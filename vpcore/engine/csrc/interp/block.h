@@ -10,9 +10,11 @@ enum {
 };
 
 /* Straight-line code on one page, ended by an instruction with the trait `end`, the page, or BLOCK_MAX; behind the
- * last instruction stands a sentinel. */
+ * last instruction stands a sentinel.  An instruction that goes on on another page is a block of its own, and what it
+ * has there is another one, without instructions, that stands for it in that page's list. */
 struct block {
     struct block *page_next; /* of the same page */
+    struct block *other;     /* of an instruction on two pages, its part on the other one; else NULL */
     uint32_t phys;
     uint32_t size; /* of it in the arena */
     uint16_t bytes;
@@ -69,6 +71,9 @@ bool block_create(struct vp_vm *m);
 void block_destroy(struct vp_vm *m);
 /* The block at a physical address, made if need be; NULL where its first instruction has to be fetched by itself. */
 struct block *block_at(struct vp_vm *m, uint64_t phys);
+/* The one for the instruction that begins at `phys` and goes on at `next`, the beginning of another page; NULL where it
+ * has to be fetched by itself. */
+struct block *block_across(struct vp_vm *m, uint64_t phys, uint64_t next);
 /* Its bytes have changed: it is in no table any more. */
 bool block_is_dead(const struct block *b);
 /* For instructions that cannot be cached: what decode() said becomes a handler, and a sentinel follows. */

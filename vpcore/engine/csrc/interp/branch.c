@@ -2,9 +2,9 @@
  *
  * A near branch is checked against the CS limit before anything changes, so that its #GP has the branch's own EIP.
  */
+#include "../far.h"
 #include "cc.h"
 #include "interp.h"
-#include "../far.h"
 
 /* -- Near targets ------------------------------------------------------------------------------------------------- */
 
@@ -16,7 +16,10 @@ static inline uint32_t checked(struct vp_vm *m, uint32_t eip)
     if (unlikely(eip > m->cpu.seg[VP_CS].limit)) raise_gp0(m);
     return eip;
 }
-static inline uint32_t rel16(struct vp_vm *m, const struct insn *i) { return checked(m, (after(m, i) + i->imm) & 0xffff); }
+static inline uint32_t rel16(struct vp_vm *m, const struct insn *i)
+{
+    return checked(m, (after(m, i) + i->imm) & 0xffff);
+}
 static inline uint32_t rel32(struct vp_vm *m, const struct insn *i) { return checked(m, after(m, i) + i->imm); }
 
 #define BRANCH(row, condition)                                                                                         \

@@ -5,8 +5,8 @@
  * register or memory: ADD_Ev_Gv_32m, ADD_Eb_Gb_r, LEA_Gv_M_32, PUSH_Zv_16, CLD.  gen.py writes the declarations and the
  * dispatch table, so a row without its handlers does not link.
  *
- * Handlers chain by tail calls along the decoded block; the depth without tail-call optimisation is bounded by the block
- * length.  A handler that may change EIP, the mode or interrupt state ends the block: it sets cpu.eip and returns
+ * Handlers chain by tail calls along the decoded block; the depth without tail-call optimisation is bounded by the
+ * block length.  A handler that may change EIP, the mode or interrupt state ends the block: it sets cpu.eip and returns
  * (END_AT), and its row has the trait `end` so that the builder closes the block there.
  */
 #ifndef VP_INTERP_H
@@ -33,10 +33,7 @@
 
 static inline uint32_t cur_eip(const struct vp_vm *m) { return m->block_eip + m->cur->off; }
 /* 16-bit code does not wrap at 64 KB: it leaves its segment (SDM 3B, "Segment Wraparound"; so does the silicon). */
-static inline uint32_t next_eip(const struct vp_vm *m, const struct insn *i)
-{
-    return m->block_eip + i->off + i->len;
-}
+static inline uint32_t next_eip(const struct vp_vm *m, const struct insn *i) { return m->block_eip + i->off + i->len; }
 
 /* Effective address. */
 static inline uint32_t ea32(const struct vp_vm *m, const struct insn *i)

@@ -32,7 +32,19 @@ static uint32_t linear_eip(const struct vp_vm *m) { return m->cpu.seg[VP_CS].bas
 static bool leads_to(const struct jump *j, uint64_t key, uint64_t phys)
 {
     return j->key != JUMP_NONE && !((j->key ^ key) << (64 - GENERATION_SHIFT)) && j->block->phys == phys &&
-           !block_is_dead(j->block);
+           !j->block->other && !block_is_dead(j->block);
+}
+
+/* The block of an instruction that goes on on the next page, or NULL. */
+static struct block *find_across(struct vp_vm *m, uint32_t lin, uint64_t phys)
+{
+    unsigned room = PAGE_SIZE - (lin & ~PAGE_MASK);
+
+    if (m->cpu.seg[VP_CS].limit - m->cpu.eip < room || !mem_read_ptr(m, phys)) return NULL;
+    uint64_t next = mmu_fetch_phys(m, lin + room);
+    struct block *b = block_across(m, phys, next);
+    if (b) space_code(m, lin + room, (uint32_t)(next >> PAGE_SHIFT));
+    return b;
 }
 
 /* By way of the page tables; NULL where the instruction has to be fetched by itself. */
@@ -44,6 +56,7 @@ static __attribute__((noinline)) struct block *find(struct vp_vm *m, uint32_t li
     struct jump *j = &it->jumps[jump_slot(lin)];
     uint64_t phys = mmu_fetch_phys(m, lin);
     struct block *b = leads_to(j, jump_key(m, lin), phys) ? j->block : block_at(m, phys);
+    if (!b) b = find_across(m, lin, phys);
     if (!b) return NULL;
     space_code(m, lin, (uint32_t)(phys >> PAGE_SHIFT));
     *j = (struct jump){jump_key(m, lin), b};

@@ -99,7 +99,8 @@ SHIFT_ROWS(SHR, shr)
 SHIFT_ROWS(SAR, sar)
 
 /* -- Double shifts ---------------------------------------------------------------------------------------------------
- * OF is as after the single ones.  For 16 bits, counts over 16 are undefined; P6 shifts in the destination behind the source. */
+ * OF is as after the single ones.  For 16 bits, counts over 16 are undefined; P6 shifts in the destination behind the
+ * source. */
 
 static inline uint32_t shld32(struct vp_vm *m, uint32_t d, uint32_t s, unsigned n)
 {

@@ -2,8 +2,8 @@
  *
  * ESP changes last: every handler first reads and writes memory, which may fault.
  */
-#include "interp.h"
 #include "../seg.h"
+#include "interp.h"
 
 /* -- Registers and immediates ------------------------------------------------------------------------------------- */
 
@@ -236,19 +236,19 @@ enum { MAX_LEVEL = 31 };
         const uint32_t mask = m->sp_mask;                                                                              \
         uint32_t sp = m->cpu.gpr[ESP] - bits / 8, bp = m->cpu.gpr[EBP];                                                \
         unsigned level = i->imm2 & MAX_LEVEL;                                                                          \
-        st##bits(m, VP_SS, sp & mask, (uint##bits##_t)bp);                                                             \
+        st##bits(m, VP_SS, sp &mask, (uint##bits##_t)bp);                                                              \
         const uint32_t frame = sp;                                                                                     \
         for (unsigned k = 1; k < level; k++) {                                                                         \
             bp -= bits / 8;                                                                                            \
             sp -= bits / 8;                                                                                            \
-            st##bits(m, VP_SS, sp & mask, ld##bits(m, VP_SS, bp & mask));                                              \
+            st##bits(m, VP_SS, sp &mask, ld##bits(m, VP_SS, bp &mask));                                                \
         }                                                                                                              \
         if (level) {                                                                                                   \
             sp -= bits / 8;                                                                                            \
-            st##bits(m, VP_SS, sp & mask, (uint##bits##_t)frame);                                                      \
+            st##bits(m, VP_SS, sp &mask, (uint##bits##_t)frame);                                                       \
         }                                                                                                              \
         sp -= i->imm & 0xffff;                                                                                         \
-        (void)ldw##bits(m, VP_SS, sp & mask);                                                                          \
+        (void)ldw##bits(m, VP_SS, sp &mask);                                                                           \
         set_reg##bits(m, EBP, (uint##bits##_t)frame);                                                                  \
         set_sp(m, sp);                                                                                                 \
         NEXT;                                                                                                          \

@@ -1,11 +1,11 @@
 /* sysop.c: system instructions: control and debug registers, descriptor-table registers, interrupt flag, HLT, CPUID,
  * MSRs, the time-stamp counter. */
-#include "interp.h"
 #include "../cpuid.h"
 #include "../cr.h"
 #include "../debug.h"
 #include "../msr.h"
 #include "../seg.h"
+#include "interp.h"
 
 /* -- Control and debug registers ---------------------------------------------------------------------------------- */
 
@@ -24,17 +24,10 @@ HANDLER(MOV_Cd_Rd)
 
     need_cpl0(m);
     switch (i->reg) {
-    case 0:
-        cr0_write(m, value);
-        break;
-    case CR2:
-        m->cpu.cr2 = value;
-        break;
-    case CR3:
-        cr3_write(m, value);
-        break;
-    default:
-        cr4_write(m, value);
+    case 0: cr0_write(m, value); break;
+    case CR2: m->cpu.cr2 = value; break;
+    case CR3: cr3_write(m, value); break;
+    default: cr4_write(m, value);
     }
     END_AT(next_eip(m, i));
 }
