@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 from blocks import WINDOW, WINDOW_SIZE, Writer
-from box import CODE, EBX, EDI, ESI, ESP, FS, GS, PAGE, WP, P, U, W
+from box import CODE, CS, EBX, EDI, ESI, ESP, FS, GS, PAGE, WP, P, U, W
 from box import Box as Processor
 
 from vpcore.engine.engine import disassemble, probe
@@ -83,6 +83,8 @@ def prepare(box, code, seed, state, **fields):
         gpr[reg] = WINDOW + rng.randrange(WINDOW_SIZE - PAGE)
     gpr[1] &= 0xF
     gpr[ESP] = state["gpr"][ESP]
+    if state["seg"][CS]["sel"] & 3 and rng.random() < 0.5:  # faults have another stack: this one may be anywhere
+        gpr[ESP] = WINDOW + rng.choice((0, WINDOW_SIZE)) + rng.randrange(-24, 24)
     box.cpu.gpr[0:8] = gpr
     box.set(eip=CODE, halted=0, eflags=2 | rng.getrandbits(12) & STATUS, **fields)
 

@@ -73,7 +73,8 @@ void f_add_cold(struct front *f, struct cold c)
 void f_cold(struct front *f, uint8_t *from, struct site *site, uint32_t unused)
 {
     (void)unused;
-    f_add_cold(f, (struct cold){.from = from, .site = site, .flags = IN_RBX, .spill = f->xmm_before});
+    f_add_cold(
+        f, (struct cold){.from = from, .site = site, .flags = IN_RBX, .spill = f->xmm_before, .esp = f->esp_before});
 }
 
 /* Cold code for the present instruction's accesses to the window, each of which may fault. */
@@ -85,7 +86,27 @@ static void cold_touches(struct front *f)
         f_add_cold(f, (struct cold){.site = site,
                                     .touch = f->e->touches[k].at,
                                     .flags = f->e->touches[k].state,
-                                    .spill = f->xmm_before});
+                                    .spill = f->xmm_before,
+                                    .esp = f->esp_before});
+}
+
+static void move_esp(struct front *f, int32_t n)
+{
+    if (n) x_rm(f->e, 32, X_LEA, guest(ESP), (struct x_mem){guest(ESP), X_NONE, 0, n});
+}
+
+void f_exact_esp(struct front *f)
+{
+    move_esp(f, f->esp);
+    f->esp = 0;
+}
+
+/* ESP as an operand, or in an address that is not only used as such (FDP). */
+static bool names_esp(const struct insn *i)
+{
+    bool mem = i->form & FORM_MEM;
+
+    return i->reg == ESP || (!mem && i->rm == ESP) || (mem && i->base == ESP && front_x87_is(i));
 }
 
 static void emit_call_slow(struct front *f, const struct site *s)
@@ -99,6 +120,7 @@ static void emit_call_slow(struct front *f, const struct site *s)
 static void leave_to_interp(struct front *f, unsigned count)
 {
     f->note_before = f->note;
+    f_exact_esp(f);
     f_look(f, true);
     const struct site *s = make_site(f, count);
 
@@ -141,11 +163,13 @@ static bool emit_insn(struct front *f)
     f->e->touch_count = 0;
     f->note_before = f->note;
     f->xmm_before = f->xmm_dirty;
+    f->esp_before = f->esp;
     if (!plain || !(front_insn(f) || front_flow(f))) return false;
     cold_touches(f);
     for (unsigned k = f->cold_mark; k < f->cold_count; k++) {
         f->cold[k].back = x_runs_at(f->e);
         f->cold[k].reload = f->xmm_loaded;
+        f->cold[k].esp_back = f->esp;
     }
     return true;
 }
@@ -157,6 +181,7 @@ static unsigned count_foreign(struct front *f)
     const unsigned assumes = f->assumes;
     const uint8_t loaded = f->xmm_loaded, dirty = f->xmm_dirty;
     const struct fp_note *note = f->note;
+    const int32_t esp = f->esp;
     const struct emit e = *f->e;
     uint64_t used = f->bt->arena_used;
     bool native = false;
@@ -166,7 +191,7 @@ static unsigned count_foreign(struct front *f)
         f->site = NULL;
         native = emit_insn(f);
         f->flags = flags, f->cold_count = cold_count;
-        f->assumes = assumes, f->note = note;
+        f->assumes = assumes, f->note = note, f->esp = esp;
         f->xmm_loaded = loaded, f->xmm_dirty = dirty;
         f->full = f->closed = false;
         *f->e = e;
@@ -194,9 +219,11 @@ static void emit_cold(struct front *f, const struct cold *c)
     f->flags = c->flags;
     f_save(f);
     f_xmm_spill(f, c->spill);
+    move_esp(f, c->esp);
     emit_call_slow(f, c->site);
     if (!c->back) return;
     f_xmm_load(f, c->reload);
+    move_esp(f, -c->esp_back);
     uint8_t *jump = x_jmp(e);
     if (!e->full) x_aim(jump, e->run, c->back);
 }
@@ -210,6 +237,7 @@ static void emit_block(struct front *f)
         if (f->index + 1 == f->count) f_xmm_flush(f);
         f->note_before = f->note;
         f->xmm_before = f->xmm_dirty;
+        if (names_esp(f->i)) f_exact_esp(f);
         f_look(f, false);
         if (!emit_insn(f)) leave_to_interp(f, count = count_foreign(f));
         f->index += count;
@@ -232,7 +260,7 @@ bool bt_translate(struct vp_vm *m, struct block *b)
     f.flags = f.host_flags ? IN_HOST : IN_RBX;
     bt->e.state = &f.flags;
     f.index = 0, f.count = extent(b), f.cold_count = 0, f.assumes = 0, f.note = NULL;
-    f.full = f.closed = f.looked = false, f.xmm_loaded = f.xmm_dirty = 0;
+    f.full = f.closed = f.looked = false, f.xmm_loaded = f.xmm_dirty = 0, f.esp = 0;
     *t = (struct translation){.next = b->translation, .eip = f.eip, .view = m->view, .entry = x_runs_at(f.e)};
     emit_block(&f);
     if (f.full || bt->e.full) return false;

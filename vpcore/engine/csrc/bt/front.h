@@ -19,6 +19,7 @@ struct cold {
     uint8_t *touch;        /* what may fault */
     unsigned flags;        /* IN_ bits there */
     uint8_t spill, reload; /* XMM registers, a bit each */
+    int32_t esp, esp_back; /* the guest's ESP less the host's there, and at `back` */
 };
 
 struct front {
@@ -36,6 +37,7 @@ struct front {
     const struct fp_note *note;                /* of the instruction before, where nothing has stored it */
     const struct fp_note *note_before;         /* the same when the one under translation began */
     uint8_t xmm_loaded, xmm_dirty, xmm_before; /* in the host's; not in cpu.fx; that when i began */
+    int32_t esp, esp_before;                   /* the guest's ESP less the host's; that when i began */
     bool window;                               /* memory mode */
     bool host_flags;                           /* between blocks flags are the host's; else they are in RBX */
     bool looked;                               /* at the budget: this block is paid */
@@ -72,6 +74,12 @@ struct x_mem f_linear(struct front *f, unsigned bits, bool write);
 struct x_mem f_stack(struct front *f, unsigned reg, int32_t disp, bool write);
 void f_lea(struct front *f, int to); /* effective address */
 
+/* -- ESP -- */
+/* Pushes and pops do not change the host's register one by one.  f_operand(), f_stack() and f_lea() know; to all others
+ * it is exact, because it is made so before an instruction that names ESP otherwise, and before what ends a block. */
+void f_exact_esp(struct front *f);
+static inline void f_add_esp(struct front *f, int32_t n) { f->esp += n; }
+
 /* -- Cold code -- */
 /* The site of the instruction under translation; NULL (and f->full) where there is no room. */
 struct site *f_site(struct front *f);
@@ -102,6 +110,7 @@ bool front_sse(struct front *f);
 bool front_string(struct front *f);
 bool front_system(struct front *f);
 bool front_x87(struct front *f);
+bool front_x87_is(const struct insn *i);
 /* front_sse.c: XMM registers of the host to and from cpu.fx, with no change of flags. */
 void f_xmm_spill(struct front *f, unsigned registers);
 void f_xmm_load(struct front *f, unsigned registers);

@@ -99,6 +99,6 @@ void f_look(struct front *f, bool foreign)
     }
     f->looked = true;
     struct site *s = f_site(f);
-    if (s) f_add_cold(f, (struct cold){.from = poor, .site = s, .flags = flags, .spill = f->xmm_dirty});
+    if (s) f_add_cold(f, (struct cold){.from = poor, .site = s, .flags = flags, .spill = f->xmm_dirty, .esp = f->esp});
     f->site = NULL; /* that one does not come back, so it is not what others are */
 }

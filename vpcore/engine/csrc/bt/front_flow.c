@@ -4,30 +4,25 @@
 static bool is_mem(const struct front *f) { return f->i->form & FORM_MEM; }
 static uint32_t target(const struct front *f) { return f_next_eip(f) + f->i->imm; }
 
-static void add_esp(struct front *f, int32_t n)
-{
-    x_rm(f->e, 32, X_LEA, guest(ESP), (struct x_mem){guest(ESP), X_NONE, 0, n});
-}
-
 /* -- Stack -------------------------------------------------------------------------------------------------------- */
 
 static void push_reg(struct front *f, int reg)
 {
     x_rm(f->e, 32, X_MOV_RM_R, reg, f_stack(f, ESP, -4, true));
-    add_esp(f, -4);
+    f_add_esp(f, -4);
 }
 
 static void push_imm(struct front *f, uint32_t value)
 {
     x_rm(f->e, 32, X_MOV_RM_IMM, 0, f_stack(f, ESP, -4, true));
     x_imm(f->e, 32, value);
-    add_esp(f, -4);
+    f_add_esp(f, -4);
 }
 
 static void pop_reg(struct front *f, unsigned n)
 {
     x_rm(f->e, 32, X_MOV_R_RM, guest(n), f_stack(f, ESP, 0, false));
-    if (n != ESP) add_esp(f, 4);
+    if (n != ESP) f_add_esp(f, 4);
 }
 
 static bool stack(struct front *f)
@@ -50,6 +45,7 @@ static bool stack(struct front *f)
     case OP_LEAVE:
         x_rm(f->e, 32, X_MOV_R_RM, RAX, f_stack(f, EBP, 0, false));
         x_rm(f->e, 32, X_LEA, guest(ESP), (struct x_mem){guest(EBP), X_NONE, 0, 4});
+        f->esp = 0;
         x_mov(f->e, guest(EBP), RAX);
         return true;
     default: return false;
@@ -71,7 +67,7 @@ static void ret(struct front *f, uint32_t drop)
 {
     put_flags_aside(f);
     x_rm(f->e, 32, X_MOV_R_RM, RAX, f_stack(f, ESP, 0, false));
-    add_esp(f, (int32_t)(4 + drop));
+    f_add_esp(f, (int32_t)(4 + drop));
     f_goto_eax(f);
 }
 

@@ -50,6 +50,7 @@ void f_goto(struct front *f, uint32_t eip)
 {
     struct link *link = make_link(f, eip);
 
+    f_exact_esp(f);
     f_end_flags(f);
     f->closed = true;
     if (!link) return;
@@ -61,6 +62,7 @@ void f_branch(struct front *f, unsigned cc, uint32_t eip)
 {
     struct link *link = make_link(f, eip);
 
+    f_exact_esp(f);
     f_load(f);
     if (!f->host_flags) f_save(f);
     uint8_t *from = x_jcc(f->e, cc);
@@ -75,6 +77,7 @@ void f_branch_rcx(struct front *f, uint32_t zero, uint32_t other)
     enum { SIZE_OF_JMP = 5 };
     struct link *link = make_link(f, other);
 
+    f_exact_esp(f);
     x_jrcxz(f->e, SIZE_OF_JMP);
     uint8_t *from = x_jmp(f->e);
     if (!link) return;
@@ -107,6 +110,7 @@ void f_goto_eax(struct front *f)
     struct emit *e = f->e;
     bool ready = f->flags & (f->host_flags ? IN_HOST : IN_RBX);
 
+    f_exact_esp(f);
     if (!ready) x_mov(e, RCX, RAX);
     f_end_flags(f);
     if (!ready) x_mov(e, RAX, RCX);

@@ -1,17 +1,21 @@
 /* front_mem.c: memory operands of host code. */
 #include "front.h"
 
+/* Of the memory operand, with what ESP lacks. */
+static uint32_t displacement(const struct front *f) { return f->i->disp + (f->i->base == ESP ? (uint32_t)f->esp : 0); }
+
 void f_lea(struct front *f, int to)
 {
     const struct insn *i = f->i;
+    const uint32_t disp = displacement(f);
     int base = i->base == REG_NONE ? X_NONE : guest(i->base), index = i->index == REG_NONE ? X_NONE : guest(i->index);
 
     if (base == X_NONE && index == X_NONE)
-        x_mov_imm32(f->e, to, i->disp);
-    else if (index == X_NONE && !i->disp)
+        x_mov_imm32(f->e, to, disp);
+    else if (index == X_NONE && !disp)
         x_mov(f->e, to, base);
     else
-        x_rm(f->e, 32, X_LEA, to, (struct x_mem){base, index, i->scale, (int32_t)i->disp});
+        x_rm(f->e, 32, X_LEA, to, (struct x_mem){base, index, i->scale, (int32_t)disp});
 }
 
 static void to_site(struct front *f, uint8_t *from)
@@ -59,7 +63,7 @@ struct x_mem f_operand(struct front *f, unsigned bits, bool write)
     const struct insn *i = f->i;
 
     if (!f->window || !is_flat(f)) return f_operand_low(f, bits, write);
-    struct x_mem at = {X_NONE, X_NONE, i->scale | X_GUEST, (int32_t)i->disp};
+    struct x_mem at = {X_NONE, X_NONE, i->scale | X_GUEST, (int32_t)displacement(f)};
     if (i->base != REG_NONE) at.base = guest(i->base);
     if (i->index != REG_NONE) at.index = guest(i->index);
     return at;
@@ -87,6 +91,7 @@ struct x_mem f_linear(struct front *f, unsigned bits, bool write) { return reach
 
 struct x_mem f_stack(struct front *f, unsigned reg, int32_t disp, bool write)
 {
+    if (reg == ESP) disp += f->esp;
     if (f->window) return (struct x_mem){guest(reg), X_NONE, X_GUEST, disp};
     f_clobber(f);
     if (disp)

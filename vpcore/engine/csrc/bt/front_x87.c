@@ -51,8 +51,8 @@ static bool is_control(const struct insn *i)
     }
 }
 
-static bool is_x87(const struct insn *i) { return i->op >= OP_FADD_Md && i->op <= OP_FCOMIP_ST_STi; }
-static bool notes(const struct insn *i) { return is_x87(i) && !is_control(i); }
+bool front_x87_is(const struct insn *i) { return i->op >= OP_FADD_Md && i->op <= OP_FCOMIP_ST_STi; }
+static bool notes(const struct insn *i) { return front_x87_is(i) && !is_control(i); }
 
 /* -- The guard ---------------------------------------------------------------------------------------------------- */
 
@@ -233,7 +233,7 @@ bool front_x87(struct front *f)
         guard(f);
         return true;
     }
-    if (!is_x87(i)) return false;
+    if (!front_x87_is(i)) return false;
     if (is_control(i)) return control(f);
     bool compares = i->op >= OP_FUCOMI_ST_STi && i->op <= OP_FCOMIP_ST_STi;
     if (compares && !f->bt->fcomi_clears) return false;
