@@ -72,8 +72,8 @@ class Profile:
     """Seconds: guest code; devices answering it; their timers; halted; the host's side.  The rest is the machine's own."""
     counters: dict[str, int]
     """The engine's statistics, their growth; sizes as they are at the end."""
-    exits: dict[str, int]
-    """Instructions, by mnemonic, that translated code left to the interpreter."""
+    exits: dict[str, tuple[int, int]]
+    """Instructions, by mnemonic, that translated code left to the interpreter: by itself, and by a window's fault."""
     devices: list[DeviceTime]
     blocks: list[Block]
     elsewhere: float
@@ -251,7 +251,7 @@ class Profiler:
             seconds=self._took / NS_PER_SECOND,
             parts={part: ns / NS_PER_SECOND for part, ns in self._parts.items()},
             counters=grown,
-            exits=dict(Counter(engine.exits()).most_common()),
+            exits=dict(sorted(engine.exits().items(), key=lambda item: sum(item[1]), reverse=True)),
             devices=devices,
             blocks=[Block(p.linear, _mode(p), p.ns / NS_PER_SECOND, _head(p)) for p in places],
             elsewhere=others / NS_PER_SECOND,

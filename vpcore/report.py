@@ -87,9 +87,9 @@ def profile(result: Profile, most: int) -> None:
     for block in result.blocks[:most]:
         share = f"{block.seconds / whole:.1%}"
         _row(blocks, f"{block.address:08x}", block.mode, f"{block.seconds:.3f}", share, block.code)
-    exits = _table("instruction", "times", title="left to the interpreter by translated code")
-    for name, times in list(result.exits.items())[:most]:
-        _row(exits, name, str(times))
+    exits = _table("instruction", "times", "by a window's fault", title="left to the interpreter by translated code")
+    for name, (times, refused) in list(result.exits.items())[:most]:
+        _row(exits, name, str(times + refused), str(refused))
     counters = _table("counter", "value", title="the engine's counters")
     for name, value in result.counters.items():
         _row(counters, name, str(value))

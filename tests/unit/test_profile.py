@@ -14,6 +14,8 @@ from vpcore.machine import Machine
 from vpcore.profile import NOBODY, SIZES, Profiler
 
 ENGINES = [name for name, reason in probe().items() if not reason]
+LOOK_EVERY = 32768
+"""Instructions at most between two looks at the clock (csrc/interp/loop.c)."""
 TURNS = 1_000_000
 # mov ecx, N; l: in al, 80h; dec ecx; jnz l; cli; hlt
 FEW_TURNS = 1000
@@ -86,7 +88,29 @@ def test_places_show_the_loop_that_takes_the_time(name):
     assert 0x1006 <= hottest.linear < 0x100A
     assert (hottest.cpl, hottest.bits, hottest.protected, others) == (0, 16, False, 0)
     assert LOOP.startswith(hottest.code[:2], hottest.linear - 0x1000)
-    assert sum(place.looks for place in places) >= 2 * TURNS // 4096 - 1
+    assert sum(place.looks for place in places) >= 2 * TURNS // LOOK_EVERY - 1
+    engine.close()
+
+
+@pytest.mark.skipif("bt" not in ENGINES, reason="no bt here")
+def test_exits_are_counted_by_mnemonic_and_reason(monkeypatch):
+    """Flat 32-bit code in which every turn leaves host code once: IN is the interpreter's."""
+    monkeypatch.setenv("VPCORE_BT_WARM", "1")
+    engine = Engine(EngineConfig(ram_size=1 << 20, engine="bt"), Silent(), lambda: 0)
+    start(engine, b"\xb9" + FEW_TURNS.to_bytes(4, "little") + b"\xec\x49\x75\xfc\xf4")
+    state = engine.get_state()
+    state["seg"][1] = {"sel": 8, "base": 0, "limit": 0xFFFFFFFF, "attr": 0xC9B}
+    for seg in (0, 2, 3, 4, 5):
+        state["seg"][seg] = {"sel": 16, "base": 0, "limit": 0xFFFFFFFF, "attr": 0xC93}
+    state["cr0"] = 0x11
+    engine.set_state(state)
+    engine.profile(on=True)
+
+    assert engine.run() is Exit.HALT
+
+    times, refused = engine.exits()["in"]
+    assert FEW_TURNS - 2 <= times <= FEW_TURNS
+    assert refused == 0
     engine.close()
 
 

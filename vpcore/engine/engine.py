@@ -394,17 +394,23 @@ class Engine:
         count = lib.vp_profile_places(self._vm, out, lib.VP_PLACES, others)
         return [_place(out[k]) for k in range(count)], int(others[0])
 
-    def exits(self) -> dict[str, int]:
-        """By mnemonic, how often translated code left an instruction to the interpreter while measuring."""
-        counts: dict[str, int] = {}
-        count, name, row = ffi.new("uint64_t *"), ffi.new("const char **"), 0
-        while lib.vp_profile_exits(self._vm, row, count, name):
-            if count[0]:
-                counts[_text(name[0])] = counts.get(_text(name[0]), 0) + int(count[0])
+    def exits(self) -> dict[str, tuple[int, int]]:
+        """By mnemonic, how often translated code left an instruction to the interpreter while measuring.
+
+        The first number is for want of host code, or because the address tables said no; the second for a window's fault.
+        """
+        counts: dict[str, tuple[int, int]] = {}
+        count, refused, name, row = ffi.new("uint64_t *"), ffi.new("uint64_t *"), ffi.new("const char **"), 0
+        while lib.vp_profile_exits(self._vm, row, count, refused, name):
+            if count[0] or refused[0]:
+                before = counts.get(_text(name[0]), (0, 0))
+                counts[_text(name[0])] = (before[0] + int(count[0]), before[1] + int(refused[0]))
             row += 1
         return counts
 
-    def wrap_calls(self, wrap: Callable[[str, Callable[..., Any]], Callable[..., Any]], *, direct: bool = False) -> None:
+    def wrap_calls(
+        self, wrap: Callable[[str, Callable[..., Any]], Callable[..., Any]], *, direct: bool = False
+    ) -> None:
         """Let what *wrap* makes of each callable of the bus take its place; between two runs only.
 
         Every access goes through the bus then; *direct* lets ports be answered without it again.

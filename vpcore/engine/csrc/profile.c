@@ -14,7 +14,7 @@ struct profile {
     uint64_t last; /* ns at the last look, 0 before the first */
     uint64_t others;
     unsigned used;
-    uint64_t exits[OP_COUNT];
+    uint64_t exits[OP_COUNT][2]; /* [refused by a window] */
     vp_place places[PLACES_MOST]; /* open addressing; free where looks is 0 */
 };
 
@@ -98,9 +98,9 @@ void profile_look(struct vp_vm *m)
     at->ns += took;
 }
 
-void profile_exit(struct vp_vm *m, const struct insn *i)
+void profile_exit(struct vp_vm *m, const struct insn *i, bool refused)
 {
-    if (i->op < OP_COUNT) m->profile->exits[i->op]++;
+    if (i->op < OP_COUNT) m->profile->exits[i->op][refused]++;
 }
 
 void profile_destroy(struct vp_vm *m)
@@ -132,10 +132,11 @@ uint32_t vp_profile_places(vp_vm *m, vp_place *out, uint32_t most, uint64_t *oth
     return count;
 }
 
-uint32_t vp_profile_exits(vp_vm *m, uint32_t op, uint64_t *count, const char **name)
+uint32_t vp_profile_exits(vp_vm *m, uint32_t op, uint64_t *count, uint64_t *refused, const char **name)
 {
     if (op >= OP_COUNT) return 0;
-    *count = m->profile ? m->profile->exits[op] : 0;
+    *count = m->profile ? m->profile->exits[op][0] : 0;
+    *refused = m->profile ? m->profile->exits[op][1] : 0;
     *name = op_info[op].text[1] ? op_info[op].text[1] : "";
     return 1;
 }

@@ -8,9 +8,10 @@
 #define VP_PROFILE_H
 #include "vm.h"
 
-void profile_start(struct vp_vm *m);                      /* vp_run() began: time before is not the guest's */
-void profile_look(struct vp_vm *m);                       /* a look at the clock */
-void profile_exit(struct vp_vm *m, const struct insn *i); /* host code leaves `i` to the interpreter */
+void profile_start(struct vp_vm *m); /* vp_run() began: time before is not the guest's */
+void profile_look(struct vp_vm *m);  /* a look at the clock */
+/* Host code leaves `i` to the interpreter, because a window's mapping refused it or for any other reason. */
+void profile_exit(struct vp_vm *m, const struct insn *i, bool refused);
 void profile_destroy(struct vp_vm *m);
 
 #endif

@@ -220,7 +220,8 @@ typedef struct vp_place {
 int vp_profile(vp_vm *vm, int on);
 /* The places measured, in no order; their number, and the ns of those that were dropped for want of room. */
 uint32_t vp_profile_places(vp_vm *vm, vp_place *out, uint32_t most, uint64_t *others);
-/* How often translated code left an instruction of row `op` to the interpreter, and its mnemonic; 0 behind the last. */
-uint32_t vp_profile_exits(vp_vm *vm, uint32_t op, uint64_t *count, const char **name);
+/* How often translated code left an instruction of row `op` to the interpreter, by itself and because a window's mapping
+ * refused it, and its mnemonic; 0 behind the last row. */
+uint32_t vp_profile_exits(vp_vm *vm, uint32_t op, uint64_t *count, uint64_t *refused, const char **name);
 
 #endif

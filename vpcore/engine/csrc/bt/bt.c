@@ -218,7 +218,7 @@ struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t budget, uint6
     m->block_eip = s->block_eip;
     m->interp->running = s->block;
     fl_put(m, flags_eflags(flags));
-    if (unlikely(m->profile)) profile_exit(m, s->insns);
+    if (unlikely(m->profile)) profile_exit(m, s->insns, faulted);
     bt_x87_notes(m, s->note);
     m->first = m->cur = s->insns;
     s->insns[0].fn(m, s->insns);
