@@ -77,6 +77,20 @@ void f_cold(struct front *f, uint8_t *from, struct site *site, uint32_t unused)
         f, (struct cold){.from = from, .site = site, .flags = IN_RBX, .spill = f->xmm_before, .esp = f->esp_before});
 }
 
+void f_guard(struct front *f, unsigned assumption, size_t byte)
+{
+    enum { SIZE_OF_JMP = 5 };
+    struct cold c = {.flags = f->flags, .spill = f->xmm_before, .esp = f->esp_before};
+
+    if (f->assumes & assumption) return;
+    f->assumes |= assumption; /* behind this site too */
+    c.site = f_site(f);
+    x_rm(f->e, 32, X_MOVZX_B, RCX, vm_at(byte));
+    x_jrcxz(f->e, SIZE_OF_JMP);
+    c.from = x_jmp(f->e);
+    if (c.site) f_add_cold(f, c);
+}
+
 /* Cold code for the present instruction's accesses to the window, each of which may fault. */
 static void cold_touches(struct front *f)
 {
@@ -234,7 +248,7 @@ static void emit_block(struct front *f)
         unsigned count = 1;
         f->i = &f->b->insns[f->index];
         f->site = NULL;
-        if (f->index + 1 == f->count) f_xmm_flush(f);
+        if (f->index + 1 == f->count && !f->loop) f_xmm_flush(f);
         f->note_before = f->note;
         f->xmm_before = f->xmm_dirty;
         if (names_esp(f->i)) f_exact_esp(f);
@@ -262,6 +276,7 @@ bool bt_translate(struct vp_vm *m, struct block *b)
     f.index = 0, f.count = extent(b), f.cold_count = 0, f.assumes = 0, f.note = NULL;
     f.full = f.closed = f.looked = false, f.xmm_loaded = f.xmm_dirty = 0, f.esp = 0;
     *t = (struct translation){.next = b->translation, .eip = f.eip, .view = m->view, .entry = x_runs_at(f.e)};
+    f_xmm_begin_loop(&f);
     emit_block(&f);
     if (f.full || bt->e.full) return false;
     b->translation = t;

@@ -31,11 +31,13 @@ struct front {
     struct site *site;    /* of i; made when first needed */
     uint32_t eip;         /* of the block */
     unsigned index, count;
-    unsigned flags;                            /* IN_ bits */
-    unsigned cold_count, cold_mark;            /* entries from cold_mark on belong to i and have no `back` yet */
-    unsigned assumes;                          /* ASSUMES_ bits */
-    const struct fp_note *note;                /* of the instruction before, where nothing has stored it */
-    const struct fp_note *note_before;         /* the same when the one under translation began */
+    unsigned flags;                    /* IN_ bits */
+    unsigned cold_count, cold_mark;    /* entries from cold_mark on belong to i and have no `back` yet */
+    unsigned assumes;                  /* ASSUMES_ bits */
+    const struct fp_note *note;        /* of the instruction before, where nothing has stored it */
+    const struct fp_note *note_before; /* the same when the one under translation began */
+    const uint8_t *loop;               /* where the block begins for its own jump back, NULL: where it does for all */
+    uint8_t xmm_loop;                  /* registers that stay loaded then */
     uint8_t xmm_loaded, xmm_dirty, xmm_before; /* in the host's; not in cpu.fx; that when i began */
     int32_t esp, esp_before;                   /* the guest's ESP less the host's; that when i began */
     bool window;                               /* memory mode */
@@ -86,6 +88,8 @@ struct site *f_site(struct front *f);
 /* To the site where the host's condition holds, the guest's flags being in RBX. */
 void f_site_if(struct front *f, unsigned cc);
 /* Code behind the block for the jump whose displacement is at `from`, to that site (the last argument is 0). */
+/* Unless found out before in this block: is the byte of struct vp_vm 0?  Else to the site.  Keeps the host's flags. */
+void f_guard(struct front *f, unsigned assumption, size_t byte);
 void f_cold(struct front *f, uint8_t *from, struct site *site, uint32_t unused);
 
 /* -- Ends -- */
@@ -116,6 +120,10 @@ void f_xmm_spill(struct front *f, unsigned registers);
 void f_xmm_load(struct front *f, unsigned registers);
 /* All that are dirty. */
 void f_xmm_flush(struct front *f);
+/* Before the first instruction: where the block is a loop around XMM registers, load them and set `loop`; and what the
+ * jump back wants. */
+void f_xmm_begin_loop(struct front *f);
+void f_xmm_again(struct front *f);
 /* front_flow.c: the same for control transfers and the stack. */
 bool front_flow(struct front *f);
 

@@ -58,8 +58,25 @@ void f_goto(struct front *f, uint32_t eip)
     f_add_cold(f, (struct cold){.from = from, .link = link});
 }
 
+/* Back to the beginning of this very block, which needs no link: it stays as long as it runs. */
+static void branch_back(struct front *f, unsigned cc)
+{
+    f_exact_esp(f);
+    f_load(f);
+    if (!f->host_flags) f_save(f);
+    f_xmm_again(f);
+    uint8_t *from = x_jcc(f->e, cc);
+    if (!f->e->full) x_aim(from, f->e->run, f->loop);
+    f_xmm_flush(f);
+    f_goto(f, f_next_eip(f));
+}
+
 void f_branch(struct front *f, unsigned cc, uint32_t eip)
 {
+    if (f->loop && eip == f->eip) {
+        branch_back(f, cc);
+        return;
+    }
     struct link *link = make_link(f, eip);
 
     f_exact_esp(f);

@@ -1,8 +1,9 @@
 /* front_sse.c: SSE and SSE2 on XMM registers, each instruction as the same one of the host on the same register.
  *
- * A block loads the host's register where it first names it and stores those it has changed at its end, so between
- * blocks all are in vp_cpu.fx; so they are for the interpreter, by cold code.  A block's first instruction asks whether
- * SSE may be used and MXCSR masks every exception (vp_vm.sse_off): the host has the guest's MXCSR then (sse.h).
+ * A block loads the host's register where it first names it and stores those it has changed at its end (one that is a
+ * loop: around the loop), so between blocks all are in vp_cpu.fx; so they are for the interpreter, by cold code.  A
+ * block's first instruction asks whether SSE may be used and MXCSR masks every exception (vp_vm.sse_off): the host has
+ * the guest's MXCSR then (sse.h).
  */
 #include "../sse.h"
 #include "front.h"
@@ -29,9 +30,9 @@ void f_xmm_flush(struct front *f)
     f->xmm_dirty = 0;
 }
 
-static void need(struct front *f, unsigned n)
+static void need(struct front *f, unsigned registers)
 {
-    unsigned missing = 1u << n & ~f->xmm_loaded;
+    unsigned missing = registers & ~f->xmm_loaded;
 
     f_xmm_load(f, missing);
     f->xmm_loaded |= (uint8_t)missing;
@@ -49,14 +50,7 @@ bool bt_sse_live(struct vp_vm *m, bool wanted)
 }
 
 /* Where the host does not have the guest's MXCSR yet, the interpreter's turn brings it. */
-static void guard(struct front *f)
-{
-    if (f->assumes & ASSUMES_SSE) return;
-    f_clobber(f);
-    f->assumes |= ASSUMES_SSE; /* after its site too */
-    x_alu_mem_imm(f->e, 8, X_CMP, vm_at(offsetof(struct vp_vm, sse_off)), 0);
-    f_site_if(f, X_CC_NE);
-}
+static void guard(struct front *f) { f_guard(f, ASSUMES_SSE, offsetof(struct vp_vm, sse_off)); }
 
 /* -- Operands ----------------------------------------------------------------------------------------------------- */
 
@@ -122,10 +116,10 @@ static void load_registers(struct front *f, int *reg, int *rm)
     const struct insn *i = f->i;
 
     for (unsigned k = 0; k < 2; k++) switch (place_of(op_info[i->op].operand[k])) {
-        case XMM_REG: need(f, i->reg), *reg = i->reg; break;
+        case XMM_REG: need(f, 1u << i->reg), *reg = i->reg; break;
         case GENERAL_REG: *reg = guest(i->reg); break;
         case XMM_RM:
-            if (!is_mem(i)) need(f, i->rm), *rm = i->rm;
+            if (!is_mem(i)) need(f, 1u << i->rm), *rm = i->rm;
             break;
         case GENERAL_RM: *rm = guest(i->rm); break;
         default: break;
@@ -161,20 +155,65 @@ static void emit_same(struct front *f)
     if (info->flags_written) f_made(f);
 }
 
+static bool is_native(const struct insn *i)
+{
+    const unsigned traits = op_info[i->op].traits;
+
+    switch (i->op) {
+    case OP_LDMXCSR_Md:
+    case OP_STMXCSR_Md:
+    case OP_MASKMOVDQU_Vdq_Udq: return false;
+    default: return (traits & TRAIT_SSE) && !(traits & TRAIT_MMX);
+    }
+}
+
+/* -- Loops of one block: registers stay where they are ------------------------------------------------------------- */
+
+/* XMM registers that an instruction names. */
+static unsigned named(const struct insn *i)
+{
+    unsigned registers = 0;
+
+    if (!is_native(i)) return 0;
+    for (unsigned k = 0; k < 2; k++) {
+        enum place at = place_of(op_info[i->op].operand[k]);
+        if (at == XMM_REG) registers |= 1u << i->reg;
+        if (at == XMM_RM && !is_mem(i)) registers |= 1u << i->rm;
+    }
+    return registers;
+}
+
+static bool jumps_back(const struct front *f)
+{
+    const struct insn *last = &f->b->insns[f->count - 1];
+    bool branch = (last->op >= OP_JO_Jb && last->op <= OP_JG_Jb) || (last->op >= OP_JO_Jz && last->op <= OP_JG_Jz);
+
+    return branch && (last->form & FORM_OS32) && last->off + last->len + last->imm == 0;
+}
+
+void f_xmm_begin_loop(struct front *f)
+{
+    f->loop = NULL;
+    f->xmm_loop = 0;
+    if (!jumps_back(f)) return;
+    for (unsigned k = 0; k < f->count; k++) f->xmm_loop |= (uint8_t)named(&f->b->insns[k]);
+    if (!f->xmm_loop) return;
+    need(f, f->xmm_loop);
+    f->xmm_dirty = f->xmm_loop; /* in the second round */
+    f->loop = x_runs_at(f->e);
+}
+
+void f_xmm_again(struct front *f) { need(f, f->xmm_loop); }
+
 bool front_sse(struct front *f)
 {
-    const struct op_info *info = &op_info[f->i->op];
-
     switch (f->i->op) {
     case OP_SFENCE:
     case OP_LFENCE:
     case OP_MFENCE: return true; /* one thread, and memory that is always coherent */
-    case OP_LDMXCSR_Md:
-    case OP_STMXCSR_Md:
-    case OP_MASKMOVDQU_Vdq_Udq: return false;
     default: break;
     }
-    if (!(info->traits & TRAIT_SSE) || (info->traits & TRAIT_MMX)) return false;
+    if (!is_native(f->i)) return false;
     emit_same(f);
     return true;
 }

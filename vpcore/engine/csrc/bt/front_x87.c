@@ -56,20 +56,7 @@ static bool notes(const struct insn *i) { return front_x87_is(i) && !is_control(
 
 /* -- The guard ---------------------------------------------------------------------------------------------------- */
 
-/* The host's flags are kept. */
-static void guard(struct front *f)
-{
-    struct emit *e = f->e;
-
-    if (f->assumes & ASSUMES_FP) return;
-    f_save(f);
-    f->assumes |= ASSUMES_FP; /* after its site too */
-    struct site *s = f_site(f);
-    x_rm(e, 32, X_MOVZX_B, RCX, vm_at(offsetof(struct vp_vm, fp_off)));
-    x_byte(e, 0xe3), x_byte(e, 5); /* jrcxz, over the jump */
-    uint8_t *off = x_jmp(e);
-    if (s) f_cold(f, off, s, 0);
-}
+static void guard(struct front *f) { f_guard(f, ASSUMES_FP, offsetof(struct vp_vm, fp_off)); }
 
 /* -- Where the last instruction was ------------------------------------------------------------------------------- */
 
