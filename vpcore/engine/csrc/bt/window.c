@@ -185,6 +185,7 @@ void windows_destroy(struct windows *w)
 {
     if (!w) return;
     for (unsigned k = 0; k < 2 * SPACES; k++) window_release(&w->space[k / 2].window[k & 1], w->most);
+    *w->total = 0;
     free(w);
 }
 
