@@ -12,7 +12,7 @@ struct vp_engine {
     void (*invalidate)(struct vp_vm *m, uint64_t addr, uint64_t size);
     /* What an engine keeps of the page tables beside the flat tables and generations (space.h), NULL where that is
      * nothing: all of it may be stale, a page is, pages [first, last] of the physical space are no more to be written. */
-    void (*flush_tlb)(struct vp_vm *m);
+    void (*flush_tlb)(struct vp_vm *m, bool global_too);
     void (*forget_page)(struct vp_vm *m, uint32_t lin);
     void (*forget_writes)(struct vp_vm *m, uint32_t first, uint32_t last);
     void (*cut)(struct vp_vm *m); /* leave the block after this instruction: a device may have changed anything */

@@ -56,8 +56,9 @@ unsigned mmu_peek(struct vp_vm *m, uint32_t lin, bool user, uint32_t *page)
 {
     unsigned allowed = walk_uses(m, lin, page);
     unsigned uses = space_plain(m, allowed, *page) >> (user ? FLAT_UR : FLAT_SR);
+    unsigned rights = (uses & USE_SR ? PLAIN_READ : 0) | (uses & USE_SW ? PLAIN_WRITE : 0);
 
-    return (uses & USE_SR ? PLAIN_READ : 0) | (uses & USE_SW ? PLAIN_WRITE : 0);
+    return rights && (allowed & USE_GLOBAL) ? rights | PLAIN_GLOBAL : rights;
 }
 
 /* A page as an access found it. */

@@ -38,7 +38,7 @@ int64_t mmu_probe(struct vp_vm *m, uint32_t lin);
 
 /* What loads and stores of a page may do without a call, by the page tables as they are and without touching them:
  * PLAIN_ bits, and the number of the physical page. */
-enum { PLAIN_READ = 1, PLAIN_WRITE = 2 };
+enum { PLAIN_READ = 1, PLAIN_WRITE = 2, PLAIN_GLOBAL = 4 /* and the page is the same in all address spaces */ };
 unsigned mmu_peek(struct vp_vm *m, uint32_t lin, bool user, uint32_t *page);
 /* No access at the present privilege has more to it than that (breakpoints, alignment checks). */
 bool mmu_is_plain(const struct vp_vm *m);

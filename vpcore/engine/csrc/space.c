@@ -306,7 +306,7 @@ void space_load(struct vp_vm *m)
     take_up(m, a);
     m->generation[1] = a->generation;
     if (s->locals && !code_stays(m, s->system.at, s->system.count)) drop_system_code(m);
-    if (m->engine->flush_tlb) m->engine->flush_tlb(m);
+    if (m->engine->flush_tlb) m->engine->flush_tlb(m, false);
 }
 
 /* -- Forgetting --------------------------------------------------------------------------------------------------- */
@@ -322,7 +322,7 @@ void space_flush(struct vp_vm *m)
     s->current = find(m);
     m->generation[1] = s->current->generation;
     drop_system_code(m);
-    if (m->engine && m->engine->flush_tlb) m->engine->flush_tlb(m);
+    if (m->engine && m->engine->flush_tlb) m->engine->flush_tlb(m, true);
 }
 
 void space_flush_page(struct vp_vm *m, uint32_t lin)
@@ -342,7 +342,7 @@ void space_flush_page(struct vp_vm *m, uint32_t lin)
     if (code[0]) drop_system_code(m);
     if (code[1]) drop_user_code(m);
     if (count == 1 && m->engine->forget_page) m->engine->forget_page(m, lin);
-    if (count > 1 && m->engine->flush_tlb) m->engine->flush_tlb(m);
+    if (count > 1 && m->engine->flush_tlb) m->engine->flush_tlb(m, true);
 }
 
 static void forget_writes(struct vp_vm *m, uint32_t lin)

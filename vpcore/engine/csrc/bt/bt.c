@@ -366,9 +366,9 @@ static int bt_run(struct vp_vm *m, uint64_t max_insns)
     return code;
 }
 
-static void bt_flush_tlb(struct vp_vm *m)
+static void bt_flush_tlb(struct vp_vm *m, bool global_too)
 {
-    if (bt_of(m)->windows) window_flush(bt_of(m)->windows);
+    if (bt_of(m)->windows) window_flush(bt_of(m)->windows, global_too);
 }
 
 static void bt_forget_page(struct vp_vm *m, uint32_t lin)

@@ -6,6 +6,7 @@
  * long as it has.
  */
 #include "mode.h"
+#include "window.h"
 #include <stdlib.h>
 
 enum {
@@ -45,10 +46,10 @@ void modes_destroy(struct modes *c) { free(c); }
 
 static struct space *space_for(struct modes *c, const struct vp_vm *m)
 {
-    const unsigned page = m->cpu.cr3 >> PAGE_SHIFT;
+    const uint32_t cr3 = window_space(m), page = cr3 >> PAGE_SHIFT;
     struct space *s = &c->space[((page ^ page >> 5) << 1 | m->user) % SPACES];
 
-    if (!s->known || s->cr3 != m->cpu.cr3) *s = (struct space){.known = true, .user = m->user, .cr3 = m->cpu.cr3};
+    if (!s->known || s->cr3 != cr3) *s = (struct space){.known = true, .user = m->user, .cr3 = cr3};
     return s;
 }
 
@@ -84,7 +85,7 @@ static void consider(struct modes *c, struct space *s, const struct vp_vm *m)
 bool modes_want_window(struct modes *c, const struct vp_vm *m)
 {
     struct space *s = c->now;
-    bool same = s->known && s->cr3 == m->cpu.cr3 && s->user == m->user;
+    bool same = s->known && s->cr3 == window_space(m) && s->user == m->user;
     uint64_t ran = m->insns - c->insns;
 
     if (same && ran < GLANCE) return s->window;

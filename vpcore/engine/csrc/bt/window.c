@@ -3,6 +3,7 @@
 #include "window.h"
 #include "../mem.h"
 #include "../mmu.h"
+#include "../seg.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +46,7 @@ struct space {
 };
 
 struct windows {
+    struct window system; /* of global pages, for the supervisor in all address spaces; see common() */
     struct space space[SPACES];
     struct space *now; /* NULL before the first one, and after a flush until it is known again */
     uint64_t clock;
@@ -57,6 +59,13 @@ struct windows {
     uint32_t expected;
     int ram_fd;
 };
+
+uint32_t window_space(const struct vp_vm *m)
+{
+    bool global = !(m->cpu.cr0 & CR0_PG) || (m->cpu.cr4 & CR4_PGE);
+
+    return !m->user && global ? WINDOW_COMMON : m->cpu.cr3;
+}
 
 /* -- Mappings ----------------------------------------------------------------------------------------------------- */
 
@@ -184,6 +193,7 @@ struct windows *windows_create(struct vp_vm *m, char *why, size_t room)
 void windows_destroy(struct windows *w)
 {
     if (!w) return;
+    window_release(&w->system, w->most);
     for (unsigned k = 0; k < 2 * SPACES; k++) window_release(&w->space[k / 2].window[k & 1], w->most);
     *w->total = 0;
     free(w);
@@ -206,12 +216,17 @@ static struct space *space_for(struct windows *w, uint32_t cr3)
     return oldest;
 }
 
+/* Whether the supervisor has one window for all address spaces, because systems that have global pages have all of
+ * theirs global.  It survives loads of CR3 as it is; the rest, which is memory of the user, is not mapped there. */
+static bool common(const struct vp_vm *m) { return window_space(m) == WINDOW_COMMON; }
+
 /* mmu_peek() of what can be mapped: guest RAM as it lies in its file. */
 static unsigned peek(struct vp_vm *m, uint32_t lin, bool user, uint32_t *phys)
 {
     unsigned rights = mmu_peek(m, lin << PAGE_SHIFT, user, phys);
     uint64_t at = (uint64_t)*phys << PAGE_SHIFT;
 
+    if (common(m) && !(rights & PLAIN_GLOBAL)) return 0;
     return rights && at < m->ram_size && m->phys[*phys].read == m->ram + at ? rights : 0;
 }
 
@@ -237,6 +252,7 @@ bool window_is_stale(const struct windows *w) { return w->stale; }
 
 static void make_room(struct windows *w)
 {
+    drop_all(w, &w->system);
     for (unsigned k = 0; k < 2 * SPACES; k++) drop_all(w, &w->space[k / 2].window[k & 1]);
 }
 
@@ -291,19 +307,19 @@ static bool fill(struct vp_vm *m, struct windows *w, struct window *v, uint32_t 
 
 bool window_fill(struct vp_vm *m, struct windows *w, uintptr_t address)
 {
-    if (w->stale || !w->now || address - (uintptr_t)w->entered >= WINDOW_SIZE) return false;
-    struct window *v = &w->now->window[m->user];
+    if (w->stale || address - (uintptr_t)w->entered >= WINDOW_SIZE || (!w->now && !common(m))) return false;
+    struct window *v = common(m) ? &w->system : &w->now->window[m->user];
     return w->entered == v->base && fill(m, w, v, (uint32_t)((address - (uintptr_t)v->base) >> PAGE_SHIFT));
 }
 
 uint8_t *window_enter(struct vp_vm *m, struct windows *w)
 {
     if (!mmu_is_plain(m)) return NULL;
-    if (!w->now) {
+    if (!w->now && !common(m)) {
         w->now = space_for(w, m->cpu.cr3);
         w->now->used = ++w->clock;
     }
-    struct window *v = &w->now->window[m->user];
+    struct window *v = common(m) ? &w->system : &w->now->window[m->user];
     if (!window_prepare(v, w->most)) return NULL;
     if (v->stale) look_through(m, w, v, m->user);
     w->stale = false;
@@ -317,30 +333,37 @@ uint8_t *window_enter(struct vp_vm *m, struct windows *w)
 
 /* -- Invalidation ------------------------------------------------------------------------------------------------- */
 
-void window_flush(struct windows *w)
+void window_flush(struct windows *w, bool global_too)
 {
     if (w->now) w->now->window[0].stale = w->now->window[1].stale = true;
     w->now = NULL;
-    w->stale = true;
+    if (global_too) w->system.stale = true;
+    if (global_too || w->entered != w->system.base) w->stale = true;
+}
+
+static void flush_page(struct windows *w, struct window *v, uint32_t lin)
+{
+    if (v->base && v->slot[lin >> PAGE_SHIFT]) drop(w, v, v->slot[lin >> PAGE_SHIFT] - 1);
 }
 
 void window_flush_page(struct windows *w, uint32_t lin)
 {
-    for (unsigned user = 0; user < 2 && w->now; user++) {
-        struct window *v = &w->now->window[user];
-        if (v->base && v->slot[lin >> PAGE_SHIFT]) drop(w, v, v->slot[lin >> PAGE_SHIFT] - 1);
-    }
+    flush_page(w, &w->system, lin);
+    for (unsigned user = 0; user < 2 && w->now; user++) flush_page(w, &w->now->window[user], lin);
     if (w->now) {
         w->expects = &w->now->window[1];
         w->expected = lin >> PAGE_SHIFT;
     }
 }
 
+static void forget_writes(struct windows *w, struct window *v, uint32_t first, uint32_t last)
+{
+    for (unsigned k = v->count; k-- && k < v->count;)
+        if (v->pages[k].write && v->pages[k].phys - first <= last - first) drop(w, v, k);
+}
+
 void window_forget_writes(struct windows *w, uint32_t first, uint32_t last)
 {
-    for (unsigned user = 0; user < 2 && w->now; user++) {
-        struct window *v = &w->now->window[user];
-        for (unsigned k = v->count; k-- && k < v->count;)
-            if (v->pages[k].write && v->pages[k].phys - first <= last - first) drop(w, v, k);
-    }
+    forget_writes(w, &w->system, first, last);
+    for (unsigned user = 0; user < 2 && w->now; user++) forget_writes(w, &w->now->window[user], first, last);
 }

@@ -14,6 +14,9 @@ struct windows;
 
 /* Whether a test wants the step to fail: `memfd`, `reserve`, `map`, `fsgsbase`. */
 bool window_told_to_fail(const char *step);
+/* The address space that a window at the present privilege is for: CR3, or WINDOW_COMMON. */
+#define WINDOW_COMMON UINT32_MAX /* no CR3 */
+uint32_t window_space(const struct vp_vm *m);
 /* NULL with the reason where the host does not allow it. */
 struct windows *windows_create(struct vp_vm *m, char *why, size_t room);
 void windows_destroy(struct windows *w);
@@ -28,7 +31,7 @@ bool window_is_stale(const struct windows *w);
 bool window_fill(struct vp_vm *m, struct windows *w, uintptr_t address);
 
 /* As the functions of mmu.h with these names. */
-void window_flush(struct windows *w);
+void window_flush(struct windows *w, bool global_too);
 void window_flush_page(struct windows *w, uint32_t lin);
 void window_forget_writes(struct windows *w, uint32_t first, uint32_t last);
 
