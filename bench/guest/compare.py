@@ -1,15 +1,17 @@
 """`make bench-guest KIT=FOLDER`: the benchmark guest natively, under QEMU's translator and under vpcore's engines, in one run.
 
-    python bench/guest/compare.py FOLDER [-n RUNS] [--engine NAME]... [--only NAME]...
+    python bench/guest/compare.py FOLDER [-n RUNS] [--engine NAME]... [--only NAME]... [--processor-time]
 
 Contenders take turns, RUNS times; what is printed, and kept in FOLDER as bench-guest.json and bench-guest.md, are medians,
 and ratios to native.  Native runs in a chroot of the kit, which takes root; QEMU where it is installed.  The host takes the
-time of the lines `MARK program start` and `MARK program end` on the guest's serial port.
+time of the lines `MARK program start` and `MARK program end` on the guest's serial port: by the clock, or, on a host that
+does other work too, by what the contender's processes used (a control group's account, which takes root).
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -20,9 +22,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import rich.console
 import rich.progress
@@ -69,18 +71,64 @@ def contenders(kit: Path, engines: list[str]) -> dict[str, list[str]]:
     return commands
 
 
-def lines(command: list[str]) -> Iterator[tuple[float, str]]:
-    """What the command prints, each line with the seconds since its start; it is ended when the caller is done."""
-    start = time.monotonic()
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
-    ) as process:
+class ClockTime:
+    """Seconds by the clock, since it was made."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def wrap(self, command: list[str]) -> list[str]:
+        """What to run so that it is the command's time that is taken."""
+        return command
+
+    def now(self) -> float:
+        return time.monotonic() - self._start
+
+
+class ProcessorTime(ClockTime):
+    """Seconds that a child and all its children used: the account of a control group of their own."""
+
+    def __init__(self) -> None:
+        v1 = Path("/sys/fs/cgroup/cpuacct")
+        self._folder = (v1 if v1.exists() else v1.parent) / f"vpcore-bench-{os.getpid()}"
+        self._is_v1 = v1.exists()
+
+    def __enter__(self) -> Self:
+        self._folder.mkdir()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for _try in range(50):
+            with contextlib.suppress(OSError):
+                self._folder.rmdir()
+                return
+            time.sleep(0.1)
+
+    def wrap(self, command: list[str]) -> list[str]:
+        return ["sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(self._folder), *command]
+
+    def now(self) -> float:
+        if self._is_v1:
+            return int((self._folder / "cpuacct.usage").read_text()) / 1e9
+        return int((self._folder / "cpu.stat").read_text().split()[1]) / 1e6
+
+
+def lines(command: list[str], timing: Callable[[], ClockTime]) -> Iterator[tuple[float, str]]:
+    """What the command prints, each line with the seconds until then; it is ended when the caller is done."""
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with timing() as clock, subprocess.Popen(clock.wrap(command), **pipes, bufsize=0) as process:
         assert process.stdout is not None
         timer = threading.Timer(LIMIT_S, process.kill)
         timer.start()
         try:
             for line in process.stdout:
-                yield time.monotonic() - start, line.decode("latin-1")
+                yield clock.now(), line.decode("latin-1")
         finally:
             timer.cancel()
             try:
@@ -89,11 +137,17 @@ def lines(command: list[str]) -> Iterator[tuple[float, str]]:
                 process.kill()
 
 
-def measure(name: str, command: list[str], progress: rich.progress.Progress, task: rich.progress.TaskID) -> Times:
+def measure(
+    name: str,
+    command: list[str],
+    timing: Callable[[], ClockTime],
+    progress: rich.progress.Progress,
+    task: rich.progress.TaskID,
+) -> Times:
     """Run one contender once: seconds of each program."""
     started: Times = {}
     took: Times = {}
-    for now, line in lines(command):
+    for now, line in lines(command, timing):
         if "FAIL " in line:
             progress.console.print(f"{name}: {line.strip()}", markup=False)
         mark = MARK.search(line)
@@ -112,7 +166,9 @@ def measure(name: str, command: list[str], progress: rich.progress.Progress, tas
     return took
 
 
-def run_all(commands: dict[str, list[str]], runs: int) -> dict[str, list[Times]]:
+def run_all(
+    commands: dict[str, list[str]], runs: int, timing: Callable[[], ClockTime] = ClockTime
+) -> dict[str, list[Times]]:
     """Every contender in turn, *runs* times."""
     results: dict[str, list[Times]] = {name: [] for name in commands}
     console = rich.console.Console(stderr=True)
@@ -124,7 +180,7 @@ def run_all(commands: dict[str, list[str]], runs: int) -> dict[str, list[Times]]
         for turn in range(runs):
             for name, command in commands.items():
                 task = progress.add_task(name, total=len(ROWS) - (len(ALONE) if name == NATIVE else 0))
-                results[name].append(measure(name, command, progress, task))
+                results[name].append(measure(name, command, timing, progress, task))
                 progress.update(task, description=f"{name}, run {turn + 1} of {runs}")
     return results
 
@@ -201,11 +257,11 @@ def text_table(rows: list[list[str]]) -> str:
     )  # fmt: skip
 
 
-def report(kit: Path, results: dict[str, list[Times]], runs: int) -> None:
+def report(kit: Path, results: dict[str, list[Times]], runs: int, what: str) -> None:
     """Print, and keep beside the kit."""
     times = {name: medians(each) for name, each in results.items()}
     rows, said = table(times), verdicts(times)
-    title = f"{host()}; {time.strftime('%Y-%m-%d %H:%M')}; medians of {runs}"
+    title = f"{host()}; {time.strftime('%Y-%m-%d %H:%M')}; medians of {runs}, {what}"
     kept = {"host": title, "runs": results, "medians": times, "verdicts": said}
     (kit / "bench-guest.json").write_text(json.dumps(kept, indent=1) + "\n")
     (kit / "bench-guest.md").write_text("\n\n".join([title + ".", markdown(rows), *said]) + "\n")
@@ -217,6 +273,7 @@ def main() -> None:
     parser.add_argument("kit", type=Path, metavar="FOLDER", help="of the kit; made there where it has no bench.iso")
     parser.add_argument("-n", "--runs", type=int, default=3)
     parser.add_argument("--engine", action="append", metavar="NAME", help="of vpcore, again for more (default: bt)")
+    parser.add_argument("--processor-time", action="store_true", help="of the contender's processes, not by the clock")
     parser.add_argument("--only", action="append", metavar="NAME", help="contender to run, again for more")
     options = parser.parse_args()
     kit = options.kit.resolve()
@@ -226,7 +283,8 @@ def main() -> None:
     chosen = {name: each for name, each in commands.items() if not options.only or name in options.only}
     if NATIVE not in chosen:
         print("without native, which takes root: no ratios to it", file=sys.stderr)
-    report(kit, run_all(chosen, options.runs), options.runs)
+    timing, what = (ProcessorTime, "processor time") if options.processor_time else (ClockTime, "by the clock")
+    report(kit, run_all(chosen, options.runs, timing), options.runs, what)
 
 
 if __name__ == "__main__":
