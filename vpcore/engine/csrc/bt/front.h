@@ -48,6 +48,12 @@ struct front {
 };
 
 static inline int guest(unsigned n) { return (int)(GUEST + n); }
+static inline bool is_mem(const struct front *f) { return f->i->form & FORM_MEM; }
+static inline unsigned op_bits(const struct insn *i) { return i->form & FORM_OS32 ? 32 : 16; }
+/* Word opcodes are odd, byte opcodes the even ones before. */
+static inline unsigned sized(unsigned opcode, unsigned bits) { return bits == 8 ? opcode & ~1u : opcode; }
+/* AH, CH, DH or BH, which have no name beside R8-R15. */
+static inline bool is_high(unsigned bits, unsigned n) { return bits == 8 && n > 3; }
 
 /* -- Flags -- */
 void f_save(struct front *f);    /* RBX has them too */
@@ -109,6 +115,7 @@ void f_look(struct front *f, bool foreign);
 /* front_int.c: emit f->i, false where that is the interpreter's business. */
 bool front_insn(struct front *f);
 /* The same, each for what its file says. */
+bool front_bits(struct front *f);
 bool front_mul(struct front *f);
 bool front_sse(struct front *f);
 bool front_string(struct front *f);

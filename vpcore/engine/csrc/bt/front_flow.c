@@ -1,7 +1,6 @@
 /* front_flow.c: near control transfers and the stack, with 32-bit operands. */
 #include "front.h"
 
-static bool is_mem(const struct front *f) { return f->i->form & FORM_MEM; }
 static uint32_t target(const struct front *f) { return f_next_eip(f) + f->i->imm; }
 
 /* -- Stack -------------------------------------------------------------------------------------------------------- */

@@ -8,7 +8,6 @@
 /* -- Byte registers ----------------------------------------------------------------------------------------------- */
 
 /* AH, CH, DH and BH of the guest have no name beside R8-R15: they are worked on in RCX. */
-static bool is_high(unsigned bits, unsigned n) { return bits == 8 && n > 3; }
 
 static int begin_dst(struct front *f, unsigned bits, unsigned n)
 {
@@ -29,11 +28,6 @@ static int source(struct front *f, unsigned bits, unsigned n, bool beside_high)
     if (n > 3) x_rr(f->e, 32, X_MOVZX_B, RAX, X_AH);
     return RAX;
 }
-
-/* Word opcodes are odd, byte opcodes the even ones before. */
-static unsigned sized(unsigned opcode, unsigned bits) { return bits == 8 ? opcode & ~1u : opcode; }
-static unsigned op_bits(const struct insn *i) { return i->form & FORM_OS32 ? 32 : 16; }
-static bool is_mem(const struct front *f) { return f->i->form & FORM_MEM; }
 
 /* -- Operand forms ------------------------------------------------------------------------------------------------ */
 
@@ -417,7 +411,7 @@ static bool move_more(struct front *f)
     }
 }
 
-/* -- Conditions, bits and flags ----------------------------------------------------------------------------------- */
+/* -- Conditions and flags ------------------------------------------------------------------------------------------ */
 
 static void set_byte(struct front *f, unsigned cc)
 {
@@ -456,51 +450,6 @@ static bool conditional(struct front *f)
     return true;
 }
 
-/* With a register for the bit number, a memory operand is a bit string: the 32 bits where that one lies, and its number
- * there in ECX. */
-static struct x_mem bit_string(struct front *f, bool write)
-{
-    const struct insn *i = f->i;
-    struct emit *e = f->e;
-
-    f_clobber(f);
-    f_lea(f, RSI);
-    x_mov(e, RAX, guest(i->reg));
-    x_rr(e, 32, X_SHIFT_IMM, 7, RAX);
-    x_byte(e, 5);
-    x_rm(e, 32, X_LEA, RSI, (struct x_mem){RSI, RAX, 2, 0});
-    struct x_mem at = f_linear(f, 32, write);
-    x_mov(e, RCX, guest(i->reg));
-    x_alu_imm(e, 32, X_AND, RCX, 31);
-    return at;
-}
-
-/* BT, BTS, BTR, BTC */
-static bool bit_test(struct front *f)
-{
-    const struct insn *i = f->i;
-    struct emit *e = f->e;
-    bool imm = i->op >= OP_BT_Ev_Ib && i->op <= OP_BTC_Ev_Ib, reg = i->op >= OP_BT_Ev_Gv && i->op <= OP_BTC_Ev_Gv;
-
-    if (!(i->form & FORM_OS32) || !(imm || reg)) return false;
-    if (is_mem(f) && reg && (i->seg == VP_CS || i->seg >= VP_FS)) return false;
-    unsigned kind = imm ? i->op - OP_BT_Ev_Ib : i->op - OP_BT_Ev_Gv;
-    struct x_mem at = {0};
-    if (is_mem(f)) at = reg ? bit_string(f, kind != 0) : f_operand(f, 32, kind != 0);
-    f_load(f);
-    if (reg && is_mem(f))
-        x_rm(e, 32, 0xfa3 + 8 * kind, RCX, at);
-    else if (reg)
-        x_rr(e, 32, 0xfa3 + 8 * kind, guest(i->reg), guest(i->rm));
-    else if (is_mem(f))
-        x_rm(e, 32, X_BT_IMM, (int)(4 + kind), at);
-    else
-        x_rr(e, 32, X_BT_IMM, (int)(4 + kind), guest(i->rm));
-    if (imm) x_imm(e, 8, i->imm & 31);
-    f_made(f);
-    return true;
-}
-
 static bool flag_bits(struct front *f)
 {
     static const struct x_mem eflags = {VM, X_NONE, 0, offsetof(struct vp_vm, cpu.eflags)};
@@ -532,6 +481,6 @@ static bool flag_bits(struct front *f)
 bool front_insn(struct front *f)
 {
     return move(f) || alu(f) || test(f) || unary(f) || extend(f) || move_more(f) || shift(f) || conditional(f) ||
-           multiply(f) || bit_test(f) || flag_bits(f) || front_x87(f) || front_mul(f) || front_string(f) ||
+           multiply(f) || front_bits(f) || flag_bits(f) || front_x87(f) || front_mul(f) || front_string(f) ||
            front_system(f) || front_sse(f);
 }

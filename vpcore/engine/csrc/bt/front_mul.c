@@ -1,14 +1,9 @@
-/* front_mul.c: division, double shifts, bit scans, and the exchanges that compare or add. */
+/* front_mul.c: division, double shifts, shifts by CL, and the exchanges that compare or add.  AH, CH, DH and BH are
+ * left to the interpreter.
+ */
 #include "front.h"
 
-static bool is_mem(const struct front *f) { return f->i->form & FORM_MEM; }
-static unsigned op_bits(const struct insn *i) { return i->form & FORM_OS32 ? 32 : 16; }
-static unsigned sized(unsigned opcode, unsigned bits) { return bits == 8 ? opcode & ~1u : opcode; }
-/* AH, CH, DH and BH are front_int.c's; here they are left to the interpreter. */
-static bool is_high(unsigned bits, unsigned n) { return bits == 8 && n > 3; }
-
-/* -- Division, with the flags of muldiv.c
- * ----------------------------------------------------------------------------------------------------- */
+/* -- Division, with the flags of muldiv.c -------------------------------------------------------------------------- */
 
 /* EDX and EAX of the host from the guest's.  For bytes only EAX, with AX in it. */
 static void load_dividend(struct front *f, unsigned bits)
@@ -175,29 +170,6 @@ static bool shift_by_cl(struct front *f)
     return true;
 }
 
-/* -- Bit scans ---------------------------------------------------------------------------------------------------- */
-
-/* Processors differ in the flags but ZF; ours follow the source.  A source of 0 leaves the destination. */
-static bool scan(struct front *f)
-{
-    const struct insn *i = f->i;
-    struct emit *e = f->e;
-    unsigned bits = op_bits(i);
-
-    if (i->op != OP_BSF_Gv_Ev && i->op != OP_BSR_Gv_Ev) return false;
-    if (is_mem(f)) {
-        struct x_mem at = f_operand(f, bits, false);
-        f_clobber(f);
-        x_rm(e, bits, X_MOV_R_RM, RAX, at);
-    } else {
-        x_mov(e, RAX, guest(i->rm));
-    }
-    x_rr(e, bits, i->op == OP_BSF_Gv_Ev ? X_BSF : X_BSR, guest(i->reg), RAX);
-    x_rr(e, bits, X_TEST_RM_R, RAX, RAX);
-    f_made(f);
-    return true;
-}
-
 /* -- Exchanges ---------------------------------------------------------------------------------------------------- */
 
 static bool exchange(struct front *f)
@@ -266,5 +238,5 @@ static bool exchange_8(struct front *f)
 
 bool front_mul(struct front *f)
 {
-    return divide(f) || double_shift(f) || shift_by_cl(f) || scan(f) || exchange(f) || exchange_8(f);
+    return divide(f) || double_shift(f) || shift_by_cl(f) || exchange(f) || exchange_8(f);
 }

@@ -10,7 +10,7 @@
 
 enum { X_MOVAPS_LOAD = 0xf28, X_MOVAPS_STORE = 0xf29, XMM_COUNT = 8 };
 
-static bool is_mem(const struct insn *i) { return i->form & FORM_MEM; }
+static bool has_mem(const struct insn *i) { return i->form & FORM_MEM; }
 
 /* -- Registers ---------------------------------------------------------------------------------------------------- */
 
@@ -119,7 +119,7 @@ static void load_registers(struct front *f, int *reg, int *rm)
         case XMM_REG: need(f, 1u << i->reg), *reg = i->reg; break;
         case GENERAL_REG: *reg = guest(i->reg); break;
         case XMM_RM:
-            if (!is_mem(i)) need(f, 1u << i->rm), *rm = i->rm;
+            if (!has_mem(i)) need(f, 1u << i->rm), *rm = i->rm;
             break;
         case GENERAL_RM: *rm = guest(i->rm); break;
         default: break;
@@ -133,7 +133,7 @@ static void mark_written(struct front *f)
     enum place to = place_of(op_info[i->op].operand[0]);
 
     if (to == XMM_REG) f->xmm_dirty |= (uint8_t)(1u << i->reg);
-    if (to == XMM_RM && !is_mem(i)) f->xmm_dirty |= (uint8_t)(1u << i->rm);
+    if (to == XMM_RM && !has_mem(i)) f->xmm_dirty |= (uint8_t)(1u << i->rm);
 }
 
 static void emit_same(struct front *f)
@@ -144,9 +144,9 @@ static void emit_same(struct front *f)
 
     guard(f);
     struct x_mem at = {0};
-    if (is_mem(i)) at = operand(f);
+    if (has_mem(i)) at = operand(f);
     load_registers(f, &reg, &rm);
-    if (is_mem(i))
+    if (has_mem(i))
         x_rm(f->e, 32, info->code, reg, at);
     else
         x_rr(f->e, 32, info->code, reg, rm);
@@ -178,7 +178,7 @@ static unsigned named(const struct insn *i)
     for (unsigned k = 0; k < 2; k++) {
         enum place at = place_of(op_info[i->op].operand[k]);
         if (at == XMM_REG) registers |= 1u << i->reg;
-        if (at == XMM_RM && !is_mem(i)) registers |= 1u << i->rm;
+        if (at == XMM_RM && !has_mem(i)) registers |= 1u << i->rm;
     }
     return registers;
 }

@@ -4,7 +4,6 @@
 static const struct x_mem eflags = {VM, X_NONE, 0, offsetof(struct vp_vm, cpu.eflags)};
 enum { OF_SHIFT = 11 };
 
-static bool is_mem(const struct front *f) { return f->i->form & FORM_MEM; }
 static bool is_wide(const struct front *f) { return f->i->form & FORM_OS32; }
 
 static void shift(struct emit *e, int reg, unsigned extension, unsigned count)

@@ -8,7 +8,7 @@
 #include "../x87.h"
 #include "front.h"
 
-static bool is_mem(const struct insn *i) { return i->form & FORM_MEM; }
+static bool has_mem(const struct insn *i) { return i->form & FORM_MEM; }
 
 /* Opcode bytes from FOP (SDM 1, 8.1.9). */
 static unsigned escape(const struct insn *i) { return 0xd8 | (i->imm >> 8 & 7); }
@@ -66,7 +66,7 @@ static bool overwritten(const struct front *f, bool needs_mem)
     for (unsigned k = f->index + 1; k < f->count; k++) {
         const struct insn *i = &f->b->insns[k];
         if (!notes(i)) return false;
-        if (!needs_mem || is_mem(i)) return true;
+        if (!needs_mem || has_mem(i)) return true;
     }
     return false;
 }
@@ -99,9 +99,9 @@ static struct fp_note *make_note(struct front *f)
         return NULL;
     }
     *n = (struct fp_note){.has_mem = false};
-    if (is_mem(i) && overwritten(f, true))
+    if (has_mem(i) && overwritten(f, true))
         *n = (struct fp_note){i->disp, 0, 0, i->seg, i->base, i->index, i->scale, true};
-    else if (!is_mem(i) && f->note)
+    else if (!has_mem(i) && f->note)
         *n = *f->note;
     n->fip = f->eip + i->off;
     n->fop = (uint16_t)i->imm;
@@ -114,7 +114,7 @@ static void note(struct front *f)
     struct fp_note *n = make_note(f);
 
     if (!n) return;
-    if (is_mem(f->i) && !n->has_mem) store_fdp(f, f->i);
+    if (has_mem(f->i) && !n->has_mem) store_fdp(f, f->i);
     f->note = overwritten(f, false) ? n : NULL;
     if (f->note) return;
     x_rm(f->e, 32, X_MOV_RM_IMM, 0, vm_at(offsetof(struct vp_vm, fp_note)));
@@ -155,7 +155,7 @@ static bool emit_same(struct front *f)
 {
     const struct insn *i = f->i;
 
-    if (is_mem(i)) {
+    if (has_mem(i)) {
         struct x_mem at = f_operand(f, operand_bits(i), op_info[i->op].traits & TRAIT_MEM_WRITE);
         x_rm(f->e, 32, escape(i), extension(i), at);
     } else {
