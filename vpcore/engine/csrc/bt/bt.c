@@ -152,6 +152,29 @@ static struct translation *translation_for(struct vp_vm *m, struct block *b)
     return NULL;
 }
 
+static void forget_calls(struct vp_vm *m, struct bt *bt, struct calls *c)
+{
+    c->now = c->top;
+    if (c == &bt->calls[bt->calling]) m->bt_calls = c->top;
+}
+
+/* Host code is to run next: on the stack of returns that are good for it. */
+static void choose_calls(struct vp_vm *m, struct bt *bt)
+{
+    struct calls *c = &bt->calls[m->user];
+
+    bt->calls[bt->calling].now = m->bt_calls;
+    bt->calling = m->user;
+    /* an instruction makes one call at most */
+    if (c->key != m->bt_key || c->now - c->base < CALLS_ROOM + m->budget * (int64_t)sizeof(void *)) {
+        c->key = m->bt_key;
+        c->now = c->top;
+        memcpy(c->top, &bt->look_up[!!(m->view & VIEW_WINDOW)], sizeof(void *));
+    }
+    m->bt_calls = c->now;
+    m->bt_calls_top = c->top;
+}
+
 /* Handler of the first instruction of every block. */
 static void run_block(struct vp_vm *m, const struct insn *i)
 {
@@ -168,6 +191,7 @@ static void run_block(struct vp_vm *m, const struct insn *i)
     chain(m, bt, b, t);
     bt->link = NULL;
     *target_at(bt, t->eip) = (struct target){-(m->bt_key | t->eip), t->entry};
+    choose_calls(m, bt);
     bt->base = m->insns + (uint64_t)m->budget;
     bt->key = jump_key(m, 0);
     bt_x87_live(m, false);
@@ -246,7 +270,15 @@ static void on_built(struct vp_vm *m, struct block *b)
     b->insns[0].fn = run_block;
 }
 
-static void on_died(struct vp_vm *m, struct block *b) { unlink_all(bt_of(m), b); }
+/* Some call in it may be under way. */
+static void on_died(struct vp_vm *m, struct block *b)
+{
+    struct bt *bt = bt_of(m);
+
+    if (b->translation)
+        for (unsigned user = 0; user < 2; user++) forget_calls(m, bt, &bt->calls[user]);
+    unlink_all(bt, b);
+}
 
 static void on_dropped(struct vp_vm *m)
 {
@@ -258,6 +290,7 @@ static void on_dropped(struct vp_vm *m)
     bt->arena_used = 0;
     bt->link = NULL;
     memset(bt->targets, 0, sizeof *bt->targets << TARGET_BITS);
+    for (unsigned user = 0; user < 2; user++) forget_calls(m, bt, &bt->calls[user]);
 }
 
 /* -- Engine ------------------------------------------------------------------------------------------------------- */
@@ -299,6 +332,7 @@ static void bt_destroy(struct vp_vm *m)
     fault_map_destroy(&bt->faults);
     codemem_destroy(&bt->mem);
     mem_release(bt->arena, bt->arena_size);
+    for (unsigned user = 0; user < 2; user++) mem_release(bt->calls[user].base, CALLS_SIZE);
     mem_release(bt->targets, sizeof *bt->targets << TARGET_BITS);
     free(bt);
 }
@@ -320,6 +354,20 @@ static void create_windows(struct vp_vm *m, struct bt *bt)
         bt->windows = windows_create(m, bt->lacks, sizeof bt->lacks);
 }
 
+static bool create_calls(struct vp_vm *m, struct bt *bt)
+{
+    enum { UPPER_END = 64 };
+
+    for (unsigned user = 0; user < 2; user++) {
+        struct calls *c = &bt->calls[user];
+        c->base = mem_reserve(CALLS_SIZE);
+        if (!c->base) return false;
+        c->now = c->top = c->base + CALLS_SIZE - UPPER_END;
+    }
+    m->bt_calls = bt->calls[0].top;
+    return true;
+}
+
 static bool bt_create(struct vp_vm *m)
 {
     struct bt *bt = calloc(1, sizeof *bt);
@@ -335,7 +383,7 @@ static bool bt_create(struct vp_vm *m)
     bt->arena_size = size;
     bt->arena = mem_reserve(size);
     bt->targets = mem_reserve(sizeof *bt->targets << TARGET_BITS);
-    bool room = bt->arena && bt->targets;
+    bool room = bt->arena && bt->targets && create_calls(m, bt);
     if (!room || !codemem_create(&bt->mem, size, m->error, sizeof m->error)) {
         if (!room) snprintf(m->error, sizeof m->error, "no memory for the translator's records");
         bt_destroy(m);

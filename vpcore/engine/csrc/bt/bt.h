@@ -66,9 +66,11 @@ struct fp_note {
 struct link {
     struct link *next; /* of those to the same translation */
     struct translation *to;
-    uint8_t *field;      /* the jump's displacement, where it is written */
-    uint8_t *check;      /* upper half of the key, negated; NULL where none is looked at */
-    const uint8_t *cold; /* where an unpatched one leads */
+    uint8_t *field;        /* the jump's displacement, where it is written */
+    uint8_t *check;        /* upper half of the key, negated; NULL where none is looked at */
+    const uint8_t *cold;   /* where an unpatched one leads */
+    const uint8_t *behind; /* where a call returns to */
+    bool calls;
     uint32_t eip;
 };
 
@@ -91,6 +93,16 @@ struct target {
 };
 enum { TARGET_BITS = 16 };
 
+/* The stack that host code runs on: the places behind guest calls that were made in host code, so that the host's
+ * predictor of returns sees them in pairs.  RET leaves the return address in EAX and returns; behind each call EAX is
+ * compared.  Where that finds another address, or the bottom is reached, all of them are forgotten, and the way is that
+ * of indirect jumps.  They are good for one vp_vm.bt_key. */
+struct calls {
+    uint8_t *base, *top, *now;
+    uint64_t key;
+};
+enum { CALLS_SIZE = 1 << 20, CALLS_ROOM = 1 << 16 /* below them, for the host's signals */ };
+
 /* What host code comes back with: guest registers are in vp_cpu; budget < 0 where flags and counts are up to date. */
 struct leave {
     int64_t budget;
@@ -111,6 +123,7 @@ struct bt {
     unsigned warm;
     uint8_t *start; /* of translations: what lies before are the common parts */
     enter_fn enter;
+    const uint8_t *look_up[2]; /* without faith in the calls: EIP in EAX; by where flags are, as the next */
     const uint8_t *exit[2], *exit_link[2], *slow; /* exits by where flags are: in RBX, in the host's */
     uint8_t *arena;                               /* sites, links, translations */
     uint64_t arena_used, arena_size;
@@ -121,6 +134,8 @@ struct bt {
     uint64_t link_key; /* jump_key() of where it leads */
     uint8_t link_view;
     uint64_t key_round;     /* how often vp_vm.bt_key has begun anew */
+    struct calls calls[2];  /* by vp_vm.user */
+    unsigned calling;       /* the one in use */
     struct target *targets; /* 1 << TARGET_BITS of them, by low bits of EIP */
 };
 
@@ -131,6 +146,9 @@ static inline struct x_mem vm_at(size_t offset) { return (struct x_mem){VM, X_NO
 
 /* host.c: for struct bt.own_flags */
 bool bt_host_flags(void);
+/* front_link.c: to the host code of the EIP in EAX; RDX is where it finds the place.  The jump where there is none
+ * comes back. */
+uint8_t *bt_emit_look_up(struct bt *bt);
 /* stubs.c: emit the common parts. */
 void bt_emit_stubs(struct bt *bt);
 /* front.c: false where there is no room. */

@@ -222,8 +222,8 @@ static void emit_cold(struct front *f, const struct cold *c)
 {
     struct emit *e = f->e;
 
-    if (c->link) {
-        f_emit_link(f, c);
+    if (c->link || c->behind) {
+        (c->link ? f_emit_link : f_emit_miss)(f, c);
         return;
     }
     if (c->from)

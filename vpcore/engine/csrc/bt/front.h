@@ -15,7 +15,8 @@ struct cold {
     uint8_t *from;         /* a jump's displacement; NULL: reached by a fault at `touch` */
     const uint8_t *back;   /* where to go on, NULL for an exit */
     struct site *site;     /* which instruction the interpreter is to execute, or */
-    struct link *link;     /* where the exit leads */
+    struct link *link;     /* where the exit leads, or */
+    const uint8_t *behind; /* where the call to EAX returns to */
     uint8_t *touch;        /* what may fault */
     unsigned flags;        /* IN_ bits there */
     uint8_t spill, reload; /* XMM registers, a bit each */
@@ -104,11 +105,15 @@ void f_end_flags(struct front *f);                         /* flags as the next 
 void f_goto(struct front *f, uint32_t eip);                /* direct */
 void f_branch(struct front *f, unsigned cc, uint32_t eip); /* by the host's flags; else behind the instruction */
 void f_branch_rcx(struct front *f, uint32_t zero, uint32_t other); /* by RCX; flags as for the next block */
-void f_goto_eax(struct front *f);                                  /* indirect */
+void f_call(struct front *f, uint32_t eip); /* these, once the guest's stack is as it should be */
+void f_call_eax(struct front *f);
+void f_return_eax(struct front *f);
+void f_goto_eax(struct front *f); /* indirect */
 
 /* front.c for front_link.c */
 void f_add_cold(struct front *f, struct cold c);
 void f_emit_link(struct front *f, const struct cold *c);
+void f_emit_miss(struct front *f, const struct cold *c);
 /* front_budget.c: look at the budget, if it is to be done before the instruction under translation. */
 void f_look(struct front *f, bool foreign);
 

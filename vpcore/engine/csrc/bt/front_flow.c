@@ -67,7 +67,7 @@ static void ret(struct front *f, uint32_t drop)
     put_flags_aside(f);
     x_rm(f->e, 32, X_MOV_R_RM, RAX, f_stack(f, ESP, 0, false));
     f_add_esp(f, (int32_t)(4 + drop));
-    f_goto_eax(f);
+    f_return_eax(f);
 }
 
 /* JMP and CALL to what a register or memory says. */
@@ -78,8 +78,12 @@ static void indirect(struct front *f, bool call)
         x_rm(f->e, 32, X_MOV_R_RM, RAX, f_operand(f, 32, false));
     else
         x_mov(f->e, RAX, guest(f->i->rm));
-    if (call) push_imm(f, f_next_eip(f));
-    f_goto_eax(f);
+    if (call) {
+        push_imm(f, f_next_eip(f));
+        f_call_eax(f);
+    } else {
+        f_goto_eax(f);
+    }
 }
 
 /* LOOP and JCXZ leave the guest's flags alone. */
@@ -113,7 +117,7 @@ bool front_flow(struct front *f)
     switch (i->op) {
     case OP_CALL_Jz:
         push_imm(f, f_next_eip(f));
-        f_goto(f, target(f));
+        f_call(f, target(f));
         return true;
     case OP_JMP_Jb:
     case OP_JMP_Jz: f_goto(f, target(f)); return true;

@@ -1,5 +1,6 @@
 /* front_link.c: how a block ends: jumps to the next one. */
 #include "front.h"
+#include <string.h>
 
 uint32_t f_next_eip(const struct front *f) { return f->eip + f->i->off + f->i->len; }
 
@@ -42,7 +43,7 @@ static uint8_t *far_jump(struct front *f, struct link *link)
     link->check = x_lea_disp32(e, RCX, RCX);
     x_jrcxz(e, SIZE_OF_JMP);
     uint8_t *other = x_jmp(e);
-    link->field = x_jmp(e);
+    link->field = link->calls ? x_call(e) : x_jmp(e);
     return other;
 }
 
@@ -103,45 +104,141 @@ void f_branch_rcx(struct front *f, uint32_t zero, uint32_t other)
     f_goto(f, zero);
 }
 
-void f_emit_link(struct front *f, const struct cold *c)
-{
-    struct link *link = c->link;
-    struct emit *e = f->e;
-
-    x_land(e, c->from);
-    if (!link->field) x_land(e, far_jump(f, link));
-    link->cold = x_runs_at(e);
-    if (link->field != c->from) x_land(e, link->field);
-    x_mov_imm32(e, RAX, link->eip);
-    x_mov_imm64(e, RDX, (uintptr_t)link);
-    uint8_t *jump = x_jmp(e);
-    if (!e->full) x_aim(jump, e->run, f->bt->exit_link[f->host_flags]);
-}
-
 /* -- Indirect ----------------------------------------------------------------------------------------------------- */
 
-void f_goto_eax(struct front *f)
+uint8_t *bt_emit_look_up(struct bt *bt)
 {
     _Static_assert(sizeof(struct target) == 16 && TARGET_BITS == 16, "the index is the lower half of EIP, scaled");
     enum { SIZE_OF_JMP = 5, TIMES_8 = 3 };
-    struct emit *e = f->e;
-    bool ready = f->flags & (f->host_flags ? IN_HOST : IN_RBX);
+    struct emit *e = &bt->e;
 
-    f_exact_esp(f);
-    if (!ready) x_mov(e, RCX, RAX);
-    f_end_flags(f);
-    if (!ready) x_mov(e, RAX, RCX);
-    f->closed = true;
     x_rr(e, 32, X_MOVZX_W, RSI, RAX);
     x_rm(e, 32, X_LEA, RSI, (struct x_mem){RSI, RSI, 0, 0});
-    x_mov_imm64(e, RDX, (uintptr_t)f->bt->targets);
+    x_mov_imm64(e, RDX, (uintptr_t)bt->targets);
     x_rm(e, 64, X_MOV_R_RM, RCX, (struct x_mem){RDX, RSI, TIMES_8, offsetof(struct target, negated)});
     x_rm(e, 64, X_LEA, RDX, (struct x_mem){RDX, RSI, TIMES_8, 0});
     x_rm(e, 64, X_LEA, RCX, (struct x_mem){RCX, RAX, 0, 0});
     x_rm(e, 64, X_MOV_R_RM, RSI, vm_at(offsetof(struct vp_vm, bt_key)));
     x_rm(e, 64, X_LEA, RCX, (struct x_mem){RCX, RSI, 0, 0});
     x_jrcxz(e, SIZE_OF_JMP);
-    uint8_t *miss = x_jmp(e);
-    if (!e->full) x_aim(miss, e->run, f->bt->exit[f->host_flags]);
-    x_rm(e, 32, X_GROUP5, 4, (struct x_mem){RDX, X_NONE, 0, offsetof(struct target, entry)});
+    return x_jmp(e);
+}
+
+/* Ready to jump to what EAX says. */
+static uint8_t *look_up(struct front *f)
+{
+    bool ready = f->flags & (f->host_flags ? IN_HOST : IN_RBX);
+
+    f_exact_esp(f);
+    if (!ready) x_mov(f->e, RCX, RAX);
+    f_end_flags(f);
+    if (!ready) x_mov(f->e, RAX, RCX);
+    f->closed = true;
+    return bt_emit_look_up(f->bt);
+}
+
+enum { GROUP5_CALL = 2, GROUP5_JMP = 4 };
+static const struct x_mem found = {RDX, X_NONE, 0, offsetof(struct target, entry)};
+
+void f_goto_eax(struct front *f)
+{
+    uint8_t *miss = look_up(f);
+
+    if (!f->e->full) x_aim(miss, f->e->run, f->bt->exit[f->host_flags]);
+    x_rm(f->e, 32, X_GROUP5, GROUP5_JMP, found);
+}
+
+/* -- Calls -------------------------------------------------------------------------------------------------------- */
+
+/* Behind a call: on, if the guest returned here. */
+static void emit_return_site(struct front *f)
+{
+    enum { SIZE_OF_JMP = 5 };
+    struct emit *e = f->e;
+    uint32_t eip = f_next_eip(f), negated = -eip;
+
+    uint8_t *field = x_lea_disp32(e, RCX, RAX);
+    if (!e->full) memcpy(field, &negated, sizeof negated);
+    x_jrcxz(e, SIZE_OF_JMP);
+    uint8_t *other = x_jmp(e);
+    if (!e->full) x_aim(other, e->run, f->bt->look_up[f->host_flags]);
+    f->flags = f->host_flags ? IN_HOST : IN_RBX;
+    f_goto(f, eip);
+}
+
+void f_call(struct front *f, uint32_t eip)
+{
+    struct link *link = make_link(f, eip);
+
+    f_exact_esp(f);
+    f_end_flags(f);
+    f->closed = true;
+    if (!link) return;
+    link->calls = true;
+    uint8_t *from = same_page(f, eip) ? (link->field = x_call(f->e)) : far_jump(f, link);
+    link->behind = x_runs_at(f->e);
+    f_add_cold(f, (struct cold){.from = from, .link = link});
+    emit_return_site(f);
+}
+
+void f_call_eax(struct front *f)
+{
+    uint8_t *miss = look_up(f);
+
+    x_rm(f->e, 32, X_GROUP5, GROUP5_CALL, found);
+    f_add_cold(f, (struct cold){.from = miss, .behind = x_runs_at(f->e)});
+    emit_return_site(f);
+}
+
+void f_return_eax(struct front *f)
+{
+    bool ready = f->flags & (f->host_flags ? IN_HOST : IN_RBX);
+
+    f_exact_esp(f);
+    if (!ready) x_mov(f->e, RCX, RAX);
+    f_end_flags(f);
+    if (!ready) x_mov(f->e, RAX, RCX);
+    f->closed = true;
+    x_byte(f->e, 0xc3);
+}
+
+static void push_behind(struct emit *e, const uint8_t *behind)
+{
+    x_mov_imm64(e, RDX, (uintptr_t)behind);
+    x_push(e, RDX);
+}
+
+void f_emit_miss(struct front *f, const struct cold *c)
+{
+    x_land(f->e, c->from);
+    push_behind(f->e, c->behind);
+    uint8_t *jump = x_jmp(f->e);
+    if (!f->e->full) x_aim(jump, f->e->run, f->bt->exit[f->host_flags]);
+}
+
+/* The way of a jump that leads nowhere yet: that of a call has its return address on the stack, but for one that was
+ * not made because the key is another one. */
+void f_emit_link(struct front *f, const struct cold *c)
+{
+    struct link *link = c->link;
+    struct emit *e = f->e;
+
+    if (!link->field) {
+        x_land(e, c->from);
+        uint8_t *other = far_jump(f, link);
+        x_land(e, other);
+        link->cold = x_runs_at(e);
+        x_land(e, link->field);
+    } else {
+        if (c->from != link->field) {
+            x_land(e, c->from);
+            if (link->calls) push_behind(e, link->behind);
+        }
+        link->cold = x_runs_at(e);
+        x_land(e, link->field);
+    }
+    x_mov_imm32(e, RAX, link->eip);
+    x_mov_imm64(e, RDX, (uintptr_t)link);
+    uint8_t *jump = x_jmp(e);
+    if (!e->full) x_aim(jump, e->run, f->bt->exit_link[f->host_flags]);
 }

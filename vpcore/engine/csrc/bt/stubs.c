@@ -42,6 +42,8 @@ static void emit_enter(struct bt *bt)
     for (unsigned k = 0; k < SAVED; k++) x_push(e, saved[k]);
     x_alu_imm(e, 64, X_SUB, RSP, FRAME);
     x_mov64(e, VM, RDI);
+    x_rm(e, 64, X_MOV_RM_R, RSP, vm_at(offsetof(struct vp_vm, bt_c_stack)));
+    x_rm(e, 64, X_MOV_R_RM, RSP, vm_at(offsetof(struct vp_vm, bt_calls)));
     x_mov64(e, BUDGET, RDX);
     x_mov(e, FLAGS, RCX);
     load_guest(e);
@@ -49,7 +51,13 @@ static void emit_enter(struct bt *bt)
     x_jmp_reg(e, RSI);
 }
 
-/* Back to C with struct leave in RAX and RDX. */
+static void to_c_stack(struct emit *e)
+{
+    x_rm(e, 64, X_MOV_RM_R, RSP, vm_at(offsetof(struct vp_vm, bt_calls)));
+    x_rm(e, 64, X_MOV_R_RM, RSP, vm_at(offsetof(struct vp_vm, bt_c_stack)));
+}
+
+/* Back to C, from its stack, with struct leave in RAX and RDX. */
 static void emit_return(struct emit *e)
 {
     x_alu_imm(e, 64, X_ADD, RSP, FRAME);
@@ -71,7 +79,20 @@ static void emit_exit(struct bt *bt, bool in_host)
     store_guest(e);
     x_mov64(e, RAX, BUDGET);
     x_mov(e, RDX, FLAGS);
+    to_c_stack(e);
     emit_return(e);
+}
+
+/* EIP is in EAX, the calls are not to be trusted. */
+static void emit_look_up(struct bt *bt, bool in_host)
+{
+    enum { GROUP5_JMP = 4 };
+    struct emit *e = &bt->e;
+
+    bt->look_up[in_host] = x_runs_at(e);
+    x_rm(e, 64, X_MOV_R_RM, RSP, vm_at(offsetof(struct vp_vm, bt_calls_top)));
+    x_aim(bt_emit_look_up(bt), e->run, bt->exit[in_host]);
+    x_rm(e, 32, X_GROUP5, GROUP5_JMP, (struct x_mem){RDX, X_NONE, 0, offsetof(struct target, entry)});
 }
 
 /* Called with the site in RSI: the interpreter, then on in host code with the guest's flags in the
@@ -82,22 +103,27 @@ static void emit_slow(struct bt *bt)
 
     bt->slow = x_runs_at(e);
     store_guest(e);
-    x_alu_imm(e, 64, X_SUB, RSP, 8);
+    x_pop(e, RAX); /* the return address */
+    to_c_stack(e);
+    x_alu_imm(e, 64, X_SUB, RSP, 2 * 8);
+    x_rm(e, 64, X_MOV_RM_R, RAX, (struct x_mem){RSP, X_NONE, 0, 0});
     x_mov64(e, RDX, BUDGET);
     x_mov(e, RCX, FLAGS);
     x_mov64(e, RDI, VM);
     x_mov_imm64(e, RAX, (uintptr_t)bt_interpret);
     x_rr(e, 32, X_GROUP5, 2, RAX);
-    x_alu_imm(e, 64, X_ADD, RSP, 8);
+    x_rm(e, 64, X_MOV_R_RM, RCX, (struct x_mem){RSP, X_NONE, 0, 0});
+    x_alu_imm(e, 64, X_ADD, RSP, 2 * 8);
     x_rr(e, 64, X_TEST_RM_R, RAX, RAX);
     uint8_t *leaves = x_jcc(e, X_CC_S);
+    x_rm(e, 64, X_MOV_R_RM, RSP, vm_at(offsetof(struct vp_vm, bt_calls)));
+    x_push(e, RCX);
     x_mov64(e, BUDGET, RAX);
     x_mov(e, FLAGS, RDX);
     load_guest(e);
     load_flags(e);
     x_byte(e, 0xc3);
     x_land(e, leaves);
-    x_alu_imm(e, 64, X_ADD, RSP, 8); /* the return address */
     emit_return(e);
 }
 
@@ -107,5 +133,7 @@ void bt_emit_stubs(struct bt *bt)
     emit_exit(bt, false);
     emit_exit(bt, true);
     emit_slow(bt);
+    emit_look_up(bt, false);
+    emit_look_up(bt, true);
     bt->start = bt->e.at;
 }
