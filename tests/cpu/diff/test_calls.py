@@ -1,0 +1,106 @@
+"""Calls and returns that do not match, jumps to pages that move, callers that change under their callees: `bt` keeps
+the host's returns beside the guest's, and chained jumps over pages."""
+
+from random import Random
+
+import pytest
+from box import CODE, asm
+from box import Box as Processor
+
+from vpcore.engine.engine import probe
+
+SEED, PROGRAMS = 60411, 60
+FUNCTIONS = 8
+FIRST, STEP = 0x500000, 0x1F80
+"""Linear addresses of functions: some share a page, one lies across two."""
+PHYS, OTHER_PHYS = 0x300000, 0x340000
+PAGES = FUNCTIONS * STEP // 0x1000 + 1
+STACK, OTHER_STACK, SWITCH = 0x9000, 0x3F000, 0x3E000
+AGAIN = CODE + 2
+"""Behind the first instruction: where returns lead that nobody called for."""
+BUDGET = 60_000
+
+pytestmark = pytest.mark.skipif(bool(probe()["bt"]), reason=probe()["bt"])
+
+
+def address(function):
+    return FIRST + STEP * function
+
+
+def swap(lin, box, *, whole):
+    """Exchange the page's memory for the other copy, and say so."""
+    flush = "mov eax, cr3\nmov cr3, eax" if whole else f"invlpg [{lin}]"
+    return f"xor dword [{box.pte(lin)}], {PHYS ^ OTHER_PHYS}\n{flush}"
+
+
+def step(rng, box):
+    """One thing a function does; ESI is how many calls are left."""
+    callee = address(rng.randrange(FUNCTIONS))
+    kind = rng.randrange(16)
+    guard = "dec esi\njs %%over\n"
+    if kind < 5:
+        return guard + f"call {callee}\n%%over:"
+    if kind < 7:
+        return guard + f"mov edi, {callee}\ncall edi\n%%over:"
+    if kind == 7:
+        return guard + f"push {callee}\nadd dword [esp], 0\npop edx\ncall edx\n%%over:"
+    if kind == 8:  # a frame is left out
+        return "cmp esp, ebp\njae %%over\nadd esp, 4\n%%over:"
+    if kind == 9:  # a return to a place that was never called from
+        return guard + f"push %%over\npush {callee}\nret\n%%over:"
+    if kind == 10:
+        return guard + f"push dword %%over\njmp {callee}\n%%over:"
+    if kind == 11:
+        return swap(callee & ~0xFFF, box, whole=rng.random() < 0.3)
+    if kind == 12:  # the immediate of the first instruction of some function, perhaps one that waits for this one
+        return f"inc byte [{callee + 2}]"
+    if kind == 13:
+        return f"xchg esp, [{SWITCH}]" if rng.random() < 0.3 else "pushf\npopf"
+    return rng.choice(("add ebx, ecx", "rol ebx, 3", "sub ecx, ebx", "push ecx\npop edx\nadd ebx, edx", "cmp ebx, ecx"))
+
+
+def body(rng, box, function):
+    steps = "\n".join(step(rng, box).replace("%%", f"l{function}_{k}_") for k in range(rng.randrange(2, 6)))
+    return f"add ebx, {rng.randrange(1, 100)}\n{steps}\n{rng.choice(('ret', 'ret', 'ret', 'ret 4'))}"
+
+
+def write(rng, box):
+    """Functions, on two sets of pages of which the second differs in a constant."""
+    for function in range(FUNCTIONS):
+        at = address(function)
+        code = asm(body(rng, box, function), org=at)
+        for phys, more in ((PHYS, 0), (OTHER_PHYS, 1)):
+            box.load(bytes([code[0], code[1], code[2] + more, *code[3:]]), phys + at - FIRST)
+    calls = "\n".join(f"mov esi, {rng.randrange(40)}\ncall {address(k % FUNCTIONS)}" for k in range(10))
+    box.load(asm(f"mov ebp, esp\nagain:\nmov esp, ebp\n{calls}\njmp again"))
+
+
+def outcome(box, end):
+    state = box.engine.get_state()
+    state.pop("tsc_offset")
+    stacks = {at: bytes(box.ram[at - 0x1000 : at]) for at in (STACK, OTHER_STACK)}
+    return {"end": end, **state, **stacks}
+
+
+@pytest.mark.parametrize("user", [False, True], ids=["kernel", "user"])
+def test_programs_of_calls_end_the_same(user):
+    for number in range(PROGRAMS):
+        results = []
+        for engine in ("interp", "bt"):
+            box = Processor(engine=engine, icount_ns=1)
+            box.page_32()
+            for page in range(PAGES):
+                box.map_32(FIRST + 0x1000 * page, PHYS + 0x1000 * page)
+            rng = Random(SEED + number)
+            write(rng, box)
+            if user:
+                box.user()
+            for at in (*range(STACK - 0x800, STACK + 0x800, 4), *range(OTHER_STACK - 0x800, OTHER_STACK + 0x800, 4)):
+                box.put(at, AGAIN)
+            box.put(SWITCH, OTHER_STACK)
+            end = box.run(budget=BUDGET, eip=CODE, esp=STACK)
+            results.append(outcome(box, end))
+            box.engine.close()
+
+        differing = {name for name in results[0] if results[0][name] != results[1][name]}
+        assert set() == differing, f"program {number}: {results}"
