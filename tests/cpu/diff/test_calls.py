@@ -1,5 +1,6 @@
 """Calls and returns that do not match, jumps to pages that move, callers that change under their callees: `bt` keeps
-the host's returns beside the guest's, and chained jumps over pages."""
+the host's returns beside the guest's, and chained jumps over pages.
+"""
 
 from random import Random
 
@@ -33,30 +34,28 @@ def swap(lin, box, *, whole):
     return f"xor dword [{box.pte(lin)}], {PHYS ^ OTHER_PHYS}\n{flush}"
 
 
+PLAIN = ("add ebx, ecx", "rol ebx, 3", "sub ecx, ebx", "push ecx\npop edx\nadd ebx, edx", "cmp ebx, ecx", "pushf\npopf")
+CALLS = (
+    "call {callee}",
+    "mov edi, {callee}\ncall edi",
+    "push {callee}\nadd dword [esp], 0\npop edx\ncall edx",
+    "push %%over\npush {callee}\nret",  # a return to what was never called from
+    "push dword %%over\njmp {callee}",
+)
+
+
 def step(rng, box):
     """One thing a function does; ESI is how many calls are left."""
     callee = address(rng.randrange(FUNCTIONS))
-    kind = rng.randrange(16)
-    guard = "dec esi\njs %%over\n"
-    if kind < 5:
-        return guard + f"call {callee}\n%%over:"
-    if kind < 7:
-        return guard + f"mov edi, {callee}\ncall edi\n%%over:"
-    if kind == 7:
-        return guard + f"push {callee}\nadd dword [esp], 0\npop edx\ncall edx\n%%over:"
-    if kind == 8:  # a frame is left out
-        return "cmp esp, ebp\njae %%over\nadd esp, 4\n%%over:"
-    if kind == 9:  # a return to a place that was never called from
-        return guard + f"push %%over\npush {callee}\nret\n%%over:"
-    if kind == 10:
-        return guard + f"push dword %%over\njmp {callee}\n%%over:"
-    if kind == 11:
-        return swap(callee & ~0xFFF, box, whole=rng.random() < 0.3)
-    if kind == 12:  # the immediate of the first instruction of some function, perhaps one that waits for this one
-        return f"inc byte [{callee + 2}]"
-    if kind == 13:
-        return f"xchg esp, [{SWITCH}]" if rng.random() < 0.3 else "pushf\npopf"
-    return rng.choice(("add ebx, ecx", "rol ebx, 3", "sub ecx, ebx", "push ecx\npop edx\nadd ebx, edx", "cmp ebx, ecx"))
+    call = "dec esi\njs %%over\n" + rng.choice((CALLS[0], *CALLS)).format(callee=callee) + "\n%%over:"
+    others = (
+        "cmp esp, ebp\njae %%over\nadd esp, 4\n%%over:",  # a frame is left out
+        swap(callee & ~0xFFF, box, whole=rng.random() < 0.3),
+        f"inc byte [{callee + 2}]",  # of the function's first instruction; perhaps it waits for this one
+        f"xchg esp, [{SWITCH}]" if rng.random() < 0.3 else "nop",
+        *(rng.choice(PLAIN) for _ in range(4)),
+    )
+    return call if rng.random() < 0.6 else rng.choice(others)
 
 
 def body(rng, box, function):
