@@ -95,7 +95,10 @@ static bool write_mtrr_def_type(struct vp_vm *m, uint64_t value)
 
 static uint64_t tsc_raw(struct vp_vm *m)
 {
-    return (uint64_t)((unsigned __int128)(uint64_t)vp_now(m) * m->config.tsc_hz / 1000000000u);
+    const uint64_t second = 1000000000u, now = (uint64_t)vp_now(m), hz = m->config.tsc_hz;
+
+    if (unlikely(hz >> 32)) return (uint64_t)((unsigned __int128)now * hz / second);
+    return now / second * hz + now % second * hz / second; /* the same, without a division of 128 bits */
 }
 
 uint64_t msr_tsc(struct vp_vm *m) { return tsc_raw(m) + m->cpu.tsc_offset; }

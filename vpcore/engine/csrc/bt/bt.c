@@ -138,12 +138,11 @@ static struct translation *translation_for(struct vp_vm *m, struct block *b)
 
     for (struct translation *t = b->translation; t; t = t->next, places++)
         if (t->eip == m->block_eip && t->view == m->view) return t;
-    if (b->heat_eip != m->block_eip) {
+    if (b->heat_eip != m->block_eip) { /* shared libraries lie elsewhere in each process */
         b->heat = 0;
         b->heat_eip = m->block_eip;
     }
-    /* shared libraries lie elsewhere in each process: one more place has to be worth it */
-    if (++b->heat < bt->warm << PLACE_SHIFT * places) return NULL;
+    if (++b->heat < bt->warm) return NULL;
     b->heat = 0;
     if (places == PLACES) unlink_all(bt, b);
     if (bt_translate(m, b)) return b->translation;

@@ -27,7 +27,7 @@
 
 enum { GUEST = R8, FLAGS = RBX, BUDGET = RDI, VM = RBP };
 enum { AHEAD = 16 };
-enum { PLACES = 4 /* of a block that are kept */, PLACE_SHIFT = 2 };
+enum { PLACES = 4 /* of a block that are kept */ };
 enum { WARM = 24 /* executions that make a block worth translating */ };
 /* Set, it is used in place of WARM; tests have 1. */
 #define WARM_ENV "VPCORE_BT_WARM"
