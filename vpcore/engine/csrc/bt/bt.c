@@ -229,6 +229,25 @@ static void after_fault(struct vp_vm *m, struct bt *bt, struct site *s)
     unlink_all(bt, s->block);
 }
 
+/* The block has ended, and its last instruction may have changed everything: on to the next one's host code, if the way
+ * there is known. */
+static struct leave next_block(struct vp_vm *m, struct bt *bt)
+{
+    const struct leave leaves = {.budget = -1};
+
+    if (!may_run(m)) return leaves;
+    choose_view(m, bt);
+    m->bt_key = present_key(m, bt);
+    const struct target *target = target_at(bt, m->cpu.eip);
+    if (m->budget < AHEAD || target->negated + (m->bt_key | m->cpu.eip)) return leaves;
+    m->bt_go_on = target->entry;
+    choose_calls(m, bt);
+    bt->base = m->insns + (uint64_t)m->budget;
+    bt->key = jump_key(m, 0);
+    still_holds(m, 0);
+    return (struct leave){m->budget - AHEAD, flags_raw(fl_get(m))};
+}
+
 struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t budget, uint64_t flags)
 {
     const struct leave leaves = {.budget = -1};
@@ -251,7 +270,8 @@ struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t budget, uint6
     m->budget -= retired;
     if (unlikely(faulted)) after_fault(m, bt, s);
     budget = m->budget - (s->owed - s->count);
-    if (s->last || retired != s->count || m->cpu.eip != s->next_eip || budget < 0) return leaves;
+    if (s->last && retired == s->count) return next_block(m, bt);
+    if (retired != s->count || m->cpu.eip != s->next_eip || budget < 0) return leaves;
     if (atomic_load_explicit(&m->attn, memory_order_relaxed) || jump_key(m, 0) != bt->key) return leaves;
     if ((m->view & VIEW_WINDOW) && window_is_stale(bt->windows)) return leaves;
     if (!still_holds(m, s->assumes)) return leaves;

@@ -104,25 +104,23 @@ static void emit_slow(struct bt *bt)
     bt->slow = x_runs_at(e);
     store_guest(e);
     x_pop(e, RAX); /* the return address */
+    x_rm(e, 64, X_MOV_RM_R, RAX, vm_at(offsetof(struct vp_vm, bt_go_on)));
     to_c_stack(e);
-    x_alu_imm(e, 64, X_SUB, RSP, 2 * 8);
-    x_rm(e, 64, X_MOV_RM_R, RAX, (struct x_mem){RSP, X_NONE, 0, 0});
     x_mov64(e, RDX, BUDGET);
     x_mov(e, RCX, FLAGS);
     x_mov64(e, RDI, VM);
     x_mov_imm64(e, RAX, (uintptr_t)bt_interpret);
     x_rr(e, 32, X_GROUP5, 2, RAX);
-    x_rm(e, 64, X_MOV_R_RM, RCX, (struct x_mem){RSP, X_NONE, 0, 0});
-    x_alu_imm(e, 64, X_ADD, RSP, 2 * 8);
     x_rr(e, 64, X_TEST_RM_R, RAX, RAX);
     uint8_t *leaves = x_jcc(e, X_CC_S);
     x_rm(e, 64, X_MOV_R_RM, RSP, vm_at(offsetof(struct vp_vm, bt_calls)));
+    x_rm(e, 64, X_MOV_R_RM, RCX, vm_at(offsetof(struct vp_vm, bt_go_on)));
     x_push(e, RCX);
     x_mov64(e, BUDGET, RAX);
     x_mov(e, FLAGS, RDX);
     load_guest(e);
     load_flags(e);
-    x_byte(e, 0xc3);
+    x_byte(e, 0xc3); /* of the pair with the call, as the host's predictor wants it */
     x_land(e, leaves);
     emit_return(e);
 }
