@@ -28,6 +28,9 @@ BLOCKS: Final = {
     "indirect": "mov eax, [ebx]\njmp eax",
     "far jump": "jmp 0xb000",
     "flags over an access": "cmp eax, ecx\nmov [ebx+32], edx\nsetc dl\nadc eax, [ebx+36]\nret",
+    "division": "xor edx, edx\ndiv ecx\njmp over\nover: hlt",
+    "sum of singles": "again: addps xmm1, [esi]\nadd esi, 16\ndec ecx\njnz again\nhlt",
+    "string": "movsd\nlodsb\njmp over\nover: hlt",
     "foreign": "mov eax, 1\ncpuid\nmov [ebx], eax\njmp over\nover: hlt",
 }
 MODES: Final = ("flat", "window")
