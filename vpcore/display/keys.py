@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
-from typing import Final
+from typing import Final, cast
 
 from blessed import Terminal
 from blessed.keyboard import Keystroke
@@ -36,7 +36,7 @@ class UserTerminal(Terminal):
 
     def getch(self, decode_latin1: bool = False) -> str:  # noqa: FBT002 - blessed's
         """What the next byte of the keyboard completes.  Raises `EOFError` at the end."""
-        byte = os.read(self._keyboard_fd, 1)
+        byte = os.read(cast("int", self._keyboard_fd), 1)
         if not byte:
             raise EOFError
         return byte.decode("latin-1") if decode_latin1 else self._utf8.decode(byte)
