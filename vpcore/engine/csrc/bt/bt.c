@@ -202,7 +202,7 @@ static void run_block(struct vp_vm *m, const struct insn *i)
         m->insns = bt->base - (uint64_t)m->budget;
         fl_put(m, flags_eflags(out.flags));
         bt->link_key = jump_key(m, m->cpu.eip);
-        bt->link_view = t->view;
+        bt->link_view = m->view; /* of the block that left, which need not be that of t */
     }
     m->cur = i - 1; /* all is accounted for */
 }
