@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 import attrs
 
 from vpcore.clock import NS_PER_SECOND, Timer
-from vpcore.engine.engine import Place, disassemble
+from vpcore.engine.engine import ModeChange, Place, disassemble
 from vpcore.machine import Machine
 from vpcore.wires import InterruptController
 
@@ -49,20 +49,6 @@ class Block:
 
 
 @attrs.frozen
-class ModeDecision:
-    """An address space got, or lost, a window (docs/engines.md, memory modes)."""
-
-    insns: int
-    """Guest instructions since the measurement began."""
-    cr3: int
-    user: bool
-    window: bool
-    ran: int
-    """What it was reckoned by: instructions of late, in which it touched so many new pages."""
-    pages: int
-
-
-@attrs.frozen
 class Profile:
     """What was measured."""
 
@@ -78,8 +64,8 @@ class Profile:
     blocks: list[Block]
     elsewhere: float
     """Seconds in blocks that are not kept."""
-    modes: list[ModeDecision]
-    """The last changes of memory mode, oldest first."""
+    modes: list[ModeChange]
+    """The last changes of memory mode, oldest first, by instructions since the measurement began."""
     lacks: str
     """What the engine has to do without on this host."""
 
@@ -225,13 +211,9 @@ class Profiler:
 
     # -- result --
 
-    def _modes(self) -> list[ModeDecision]:
-        began = self._before.insns
-        return [
-            ModeDecision(c.insns - began, c.cr3, c.user, c.window, c.ran, c.pages)
-            for c in self._machine.engine.mode_changes()
-            if c.insns >= began
-        ]
+    def _modes(self) -> list[ModeChange]:
+        began, changes = self._before.insns, self._machine.engine.mode_changes()
+        return [attrs.evolve(change, insns=change.insns - began) for change in changes if change.insns >= began]
 
     def _profile(self) -> Profile:
         engine = self._machine.engine

@@ -133,8 +133,9 @@ class Stats(NamedTuple):
     record_room: int
 
 
-class ModeChange(NamedTuple):
-    """An address space got, or lost, a window (vp_mode_change)."""
+@attrs.frozen
+class ModeChange:
+    """An address space got, or lost, a window (vp_mode_change; docs/engines.md, memory modes)."""
 
     insns: int
     """Instructions retired by the engine then."""
