@@ -5,11 +5,13 @@ differs from run to run is left out: addresses of records (`record`), places in 
 parts (`stub`); the block begins at 0.
 """
 
+import gc
 import os
 import re
 import sys
 from pathlib import Path
 from typing import Final
+from unittest.mock import patch
 
 import iced_x86 as iced
 
@@ -38,12 +40,11 @@ STACK, ELSEWHERE = 0x8000, 0xB000
 RECORD: Final = 1 << 32
 
 
-def code_memory() -> int:
-    """Address of the newest executable mapping of translated code."""
+def code_memories() -> set[int]:
+    """Addresses of the executable mappings of translated code."""
     lines = Path("/proc/self/maps").read_text().splitlines()
     found = [line for line in lines if "translated-code" in line and line.split()[1].startswith("r-x")]
-    assert len(found) == 1, "one engine at a time"
-    return int(found[0].split("-")[0], 16)
+    return {int(line.split("-")[0], 16) for line in found}
 
 
 def clean(text: str) -> str:
@@ -68,8 +69,11 @@ def disassemble(code: bytes, start: int) -> str:
 
 def listing(name: str, mode: str) -> str:
     """The host code of one block."""
-    os.environ.update(VPCORE_BT_MODE=mode, VPCORE_BT_WARM="1")
-    box = Processor(engine="bt")
+    gc.collect()  # engines that nobody holds any more
+    others = code_memories()
+    with patch.dict(os.environ, VPCORE_BT_MODE=mode, VPCORE_BT_WARM="1"):
+        box = Processor(engine="bt")
+    (memory_of_code,) = code_memories() - others
     box.page_32()
     box.load(BLOCKS[name])
     start = box.engine.stats().code_bytes
@@ -78,7 +82,7 @@ def listing(name: str, mode: str) -> str:
         box.put(at, ELSEWHERE)
     box.run(eip=CODE, ebx=STACK, esi=STACK, ecx=1, esp=STACK)
     with Path("/proc/self/mem").open("rb") as memory:
-        memory.seek(code_memory() + start)
+        memory.seek(memory_of_code + start)
         code = memory.read(box.engine.stats().code_bytes - start)
     box.engine.close()
     assert code, name
