@@ -47,7 +47,7 @@ static uint8_t *far_jump(struct front *f, struct link *link)
     return other;
 }
 
-void f_goto(struct front *f, uint32_t eip)
+static void transfer(struct front *f, uint32_t eip, bool calls)
 {
     struct link *link = make_link(f, eip);
 
@@ -55,9 +55,15 @@ void f_goto(struct front *f, uint32_t eip)
     f_end_flags(f);
     f->closed = true;
     if (!link) return;
-    uint8_t *from = same_page(f, eip) ? (link->field = x_jmp(f->e)) : far_jump(f, link);
+    link->calls = calls;
+    bool near = same_page(f, eip);
+    uint8_t *from = !near ? far_jump(f, link) : calls ? x_call(f->e) : x_jmp(f->e);
+    if (near) link->field = from;
+    if (calls) link->behind = x_runs_at(f->e);
     f_add_cold(f, (struct cold){.from = from, .link = link});
 }
+
+void f_goto(struct front *f, uint32_t eip) { transfer(f, eip, false); }
 
 /* Back to the beginning of this very block, which needs no link: it stays as long as it runs. */
 static void branch_back(struct front *f, unsigned cc)
@@ -168,16 +174,7 @@ static void emit_return_site(struct front *f)
 
 void f_call(struct front *f, uint32_t eip)
 {
-    struct link *link = make_link(f, eip);
-
-    f_exact_esp(f);
-    f_end_flags(f);
-    f->closed = true;
-    if (!link) return;
-    link->calls = true;
-    uint8_t *from = same_page(f, eip) ? (link->field = x_call(f->e)) : far_jump(f, link);
-    link->behind = x_runs_at(f->e);
-    f_add_cold(f, (struct cold){.from = from, .link = link});
+    transfer(f, eip, true);
     emit_return_site(f);
 }
 
