@@ -11,12 +11,12 @@
 /* Set, it makes the named step fail as a hardened host does; for tests. */
 #define FAIL_ENV "VPCORE_CODEMEM_FAIL"
 
-static bool told_to_fail(const char *step)
+bool told_to_fail(const char *variable, const char *step, int error)
 {
-    const char *wanted = getenv(FAIL_ENV);
+    const char *wanted = getenv(variable);
 
     if (!wanted || strcmp(wanted, step)) return false;
-    errno = EACCES;
+    errno = error;
     return true;
 }
 
@@ -29,7 +29,8 @@ static bool refuse(struct codemem *c, const char *what, char *why, size_t room)
 
 static uint8_t *map(int fd, size_t size, int prot, const char *step)
 {
-    void *at = told_to_fail(step) ? MAP_FAILED : mmap(NULL, size, prot, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    void *at =
+        told_to_fail(FAIL_ENV, step, EACCES) ? MAP_FAILED : mmap(NULL, size, prot, MAP_SHARED | MAP_NORESERVE, fd, 0);
 
     return at == MAP_FAILED ? NULL : at;
 }
@@ -37,7 +38,7 @@ static uint8_t *map(int fd, size_t size, int prot, const char *step)
 bool codemem_create(struct codemem *c, size_t size, char *why, size_t room)
 {
     *c = (struct codemem){.size = size};
-    int fd = told_to_fail("memfd") ? -1 : memfd_create("translated-code", MFD_CLOEXEC);
+    int fd = told_to_fail(FAIL_ENV, "memfd", EACCES) ? -1 : memfd_create("translated-code", MFD_CLOEXEC);
     if (fd < 0) return refuse(c, "memfd_create", why, room);
     bool sized = ftruncate(fd, (off_t)size) == 0;
     if (sized) {

@@ -114,6 +114,7 @@ void x_jecxz(struct emit *e, unsigned distance);
 uint8_t *x_jmp(struct emit *e);
 uint8_t *x_jcc(struct emit *e, unsigned cc);
 uint8_t *x_call(struct emit *e);
+enum { X_JMP_SIZE = 5 };
 void x_land(struct emit *e, uint8_t *field); /* here */
 /* `target` is where it executes, `field` where it is written. */
 void x_aim(uint8_t *field, ptrdiff_t run, const uint8_t *target);

@@ -59,7 +59,7 @@ void f_site_if(struct front *f, unsigned cc)
     uint8_t *jump = x_jcc(f->e, cc);
     struct site *s = f_site(f);
 
-    if (s) f_cold(f, jump, s, 0);
+    if (s) f_cold(f, jump, s);
 }
 
 void f_add_cold(struct front *f, struct cold c)
@@ -70,23 +70,21 @@ void f_add_cold(struct front *f, struct cold c)
         f->cold[f->cold_count++] = c;
 }
 
-void f_cold(struct front *f, uint8_t *from, struct site *site, uint32_t unused)
+void f_cold(struct front *f, uint8_t *from, struct site *site)
 {
-    (void)unused;
     f_add_cold(
         f, (struct cold){.from = from, .site = site, .flags = IN_RBX, .spill = f->xmm_before, .esp = f->esp_before});
 }
 
 void f_guard(struct front *f, unsigned assumption, size_t byte)
 {
-    enum { SIZE_OF_JMP = 5 };
     struct cold c = {.flags = f->flags, .spill = f->xmm_before, .esp = f->esp_before};
 
     if (f->assumes & assumption) return;
     f->assumes |= assumption; /* behind this site too */
     c.site = f_site(f);
     x_rm(f->e, 32, X_MOVZX_B, RCX, vm_at(byte));
-    x_jrcxz(f->e, SIZE_OF_JMP);
+    x_jrcxz(f->e, X_JMP_SIZE);
     c.from = x_jmp(f->e);
     if (c.site) f_add_cold(f, c);
 }

@@ -94,10 +94,10 @@ static inline void f_add_esp(struct front *f, int32_t n) { f->esp += n; }
 struct site *f_site(struct front *f);
 /* To the site where the host's condition holds, the guest's flags being in RBX. */
 void f_site_if(struct front *f, unsigned cc);
-/* Code behind the block for the jump whose displacement is at `from`, to that site (the last argument is 0). */
 /* Unless found out before in this block: is the byte of struct vp_vm 0?  Else to the site.  Keeps the host's flags. */
 void f_guard(struct front *f, unsigned assumption, size_t byte);
-void f_cold(struct front *f, uint8_t *from, struct site *site, uint32_t unused);
+/* Code behind the block for the jump whose displacement is at `from`, to that site. */
+void f_cold(struct front *f, uint8_t *from, struct site *site);
 
 /* -- Ends -- */
 uint32_t f_next_eip(const struct front *f);

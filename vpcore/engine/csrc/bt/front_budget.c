@@ -67,13 +67,12 @@ static uint8_t *look_beside_carry(struct front *f)
 
 static uint8_t *look_beside_flags(struct front *f)
 {
-    enum { SIZE_OF_JMP = 5 };
     struct emit *e = f->e;
 
     pay(f, (int32_t)f->count);
     x_rr(e, 64, X_MOV_RM_R, BUDGET, RCX);
     x_bswap64(e, RCX);
-    x_jecxz(e, SIZE_OF_JMP);
+    x_jecxz(e, X_JMP_SIZE);
     return x_jmp(e);
 }
 

@@ -36,12 +36,11 @@ static struct link *make_link(struct front *f, uint32_t eip)
 /* A jump under the key that is to be patched in; the jump for any other one comes back. */
 static uint8_t *far_jump(struct front *f, struct link *link)
 {
-    enum { SIZE_OF_JMP = 5 };
     struct emit *e = f->e;
 
     x_rm(e, 32, X_MOV_R_RM, RCX, vm_at(offsetof(struct vp_vm, bt_key) + 4));
     link->check = x_lea_disp32(e, RCX, RCX);
-    x_jrcxz(e, SIZE_OF_JMP);
+    x_jrcxz(e, X_JMP_SIZE);
     uint8_t *other = x_jmp(e);
     link->field = link->calls ? x_call(e) : x_jmp(e);
     return other;
@@ -78,6 +77,15 @@ static void branch_back(struct front *f, unsigned cc)
     f_goto(f, f_next_eip(f));
 }
 
+/* The conditional jump at `from` takes the link, else on at EIP. */
+static void part(struct front *f, uint8_t *from, struct link *link, uint32_t eip)
+{
+    if (!link) return;
+    if (same_page(f, link->eip)) link->field = from;
+    f_add_cold(f, (struct cold){.from = from, .link = link});
+    f_goto(f, eip);
+}
+
 void f_branch(struct front *f, unsigned cc, uint32_t eip)
 {
     if (f->loop && eip == f->eip) {
@@ -90,24 +98,17 @@ void f_branch(struct front *f, unsigned cc, uint32_t eip)
     f_load(f);
     if (!f->host_flags) f_save(f);
     uint8_t *from = x_jcc(f->e, cc);
-    if (!link) return;
-    if (same_page(f, eip)) link->field = from;
-    f_add_cold(f, (struct cold){.from = from, .link = link});
-    f_goto(f, f_next_eip(f));
+    part(f, from, link, f_next_eip(f));
 }
 
 void f_branch_rcx(struct front *f, uint32_t zero, uint32_t other)
 {
-    enum { SIZE_OF_JMP = 5 };
     struct link *link = make_link(f, other);
 
     f_exact_esp(f);
-    x_jrcxz(f->e, SIZE_OF_JMP);
+    x_jrcxz(f->e, X_JMP_SIZE);
     uint8_t *from = x_jmp(f->e);
-    if (!link) return;
-    if (same_page(f, other)) link->field = from;
-    f_add_cold(f, (struct cold){.from = from, .link = link});
-    f_goto(f, zero);
+    part(f, from, link, zero);
 }
 
 /* -- Indirect ----------------------------------------------------------------------------------------------------- */
@@ -115,7 +116,7 @@ void f_branch_rcx(struct front *f, uint32_t zero, uint32_t other)
 uint8_t *bt_emit_look_up(struct bt *bt)
 {
     _Static_assert(sizeof(struct target) == 16 && TARGET_BITS == 16, "the index is the lower half of EIP, scaled");
-    enum { SIZE_OF_JMP = 5, TIMES_8 = 3 };
+    enum { TIMES_8 = 3 };
     struct emit *e = &bt->e;
 
     x_rr(e, 32, X_MOVZX_W, RSI, RAX);
@@ -126,12 +127,12 @@ uint8_t *bt_emit_look_up(struct bt *bt)
     x_rm(e, 64, X_LEA, RCX, (struct x_mem){RCX, RAX, 0, 0});
     x_rm(e, 64, X_MOV_R_RM, RSI, vm_at(offsetof(struct vp_vm, bt_key)));
     x_rm(e, 64, X_LEA, RCX, (struct x_mem){RCX, RSI, 0, 0});
-    x_jrcxz(e, SIZE_OF_JMP);
+    x_jrcxz(e, X_JMP_SIZE);
     return x_jmp(e);
 }
 
-/* Ready to jump to what EAX says. */
-static uint8_t *look_up(struct front *f)
+/* All but the jump to what EAX says, which is kept. */
+static void end_by_eax(struct front *f)
 {
     bool ready = f->flags & (f->host_flags ? IN_HOST : IN_RBX);
 
@@ -140,6 +141,11 @@ static uint8_t *look_up(struct front *f)
     f_end_flags(f);
     if (!ready) x_mov(f->e, RAX, RCX);
     f->closed = true;
+}
+
+static uint8_t *look_up(struct front *f)
+{
+    end_by_eax(f);
     return bt_emit_look_up(f->bt);
 }
 
@@ -159,13 +165,12 @@ void f_goto_eax(struct front *f)
 /* Behind a call: on, if the guest returned here. */
 static void emit_return_site(struct front *f)
 {
-    enum { SIZE_OF_JMP = 5 };
     struct emit *e = f->e;
     uint32_t eip = f_next_eip(f), negated = -eip;
 
     uint8_t *field = x_lea_disp32(e, RCX, RAX);
     if (!e->full) memcpy(field, &negated, sizeof negated);
-    x_jrcxz(e, SIZE_OF_JMP);
+    x_jrcxz(e, X_JMP_SIZE);
     uint8_t *other = x_jmp(e);
     if (!e->full) x_aim(other, e->run, f->bt->look_up[f->host_flags]);
     f->flags = f->host_flags ? IN_HOST : IN_RBX;
@@ -189,13 +194,7 @@ void f_call_eax(struct front *f)
 
 void f_return_eax(struct front *f)
 {
-    bool ready = f->flags & (f->host_flags ? IN_HOST : IN_RBX);
-
-    f_exact_esp(f);
-    if (!ready) x_mov(f->e, RCX, RAX);
-    f_end_flags(f);
-    if (!ready) x_mov(f->e, RAX, RCX);
-    f->closed = true;
+    end_by_eax(f);
     x_byte(f->e, 0xc3);
 }
 

@@ -22,7 +22,7 @@ static void to_site(struct front *f, uint8_t *from)
 {
     struct site *s = f_site(f);
 
-    if (s) f_cold(f, from, s, 0);
+    if (s) f_cold(f, from, s);
 }
 
 /* Linear address in ESI: to the flat table; see mmu_at(). */

@@ -4,6 +4,7 @@
 #include "../mem.h"
 #include "../mmu.h"
 #include "../seg.h"
+#include "codemem.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,14 +70,7 @@ uint32_t window_space(const struct vp_vm *m)
 
 /* -- Mappings ----------------------------------------------------------------------------------------------------- */
 
-bool window_told_to_fail(const char *step)
-{
-    const char *wanted = getenv(FAIL_ENV);
-
-    if (!wanted || strcmp(wanted, step)) return false;
-    errno = ENOMEM;
-    return true;
-}
+bool window_told_to_fail(const char *step) { return told_to_fail(FAIL_ENV, step, ENOMEM); }
 
 static void *reserve(uint64_t size)
 {
