@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from vpcore.bus import Bus
 from vpcore.engine import Engine, EngineConfig, Exit
 
 HERE: Final = Path(__file__).parent
@@ -33,28 +34,6 @@ FLAT_CODE: Final = {"sel": 8, "base": 0, "limit": 0xFFFFFFFF, "attr": 0xC9B}
 FLAT_DATA: Final = {"sel": 16, "base": 0, "limit": 0xFFFFFFFF, "attr": 0xC93}
 CR0_PG_PE: Final = 0x80000011
 CR4_OSFXSR: Final = 0x200
-
-
-class NoBus:
-    """Nothing answers."""
-
-    def port_in(self, port: int, size: int) -> int:
-        return 0
-
-    def port_out(self, port: int, size: int, value: int) -> None:
-        pass
-
-    def port_in_block(self, port: int, size: int, buffer: memoryview) -> int:
-        return 0
-
-    def port_out_block(self, port: int, size: int, buffer: memoryview) -> int:
-        return 0
-
-    def mmio_read(self, addr: int, size: int) -> int:
-        return 0
-
-    def mmio_write(self, addr: int, size: int, value: int) -> None:
-        pass
 
 
 def compile_kernels(folder: Path) -> tuple[bytes, dict[str, int]]:
@@ -81,7 +60,7 @@ def identity_tables(engine: Engine) -> None:
 
 def make(name: str, image: bytes, kernel: int) -> Engine:
     """An engine about to call the kernel and halt."""
-    engine = Engine(EngineConfig(ram_size=RAM, engine=name), NoBus(), lambda: 0)
+    engine = Engine(EngineConfig(ram_size=RAM, engine=name), Bus(), lambda: 0)
     engine.ram[CODE : CODE + len(image)] = image
     call = b"\xb8" + kernel.to_bytes(4, "little") + b"\xff\xd0\xf4"
     engine.ram[ENTRY : ENTRY + len(call)] = call

@@ -12,9 +12,10 @@ import rich.table
 import rich.text
 
 from vpcore import config as configs
+from vpcore.bus import Bus
 from vpcore.config import MachineConfig, MachineTable
 from vpcore.device import DeviceType
-from vpcore.engine import probe
+from vpcore.engine import Engine, EngineConfig, probe
 from vpcore.engine.engine import best_first
 from vpcore.errors import ConfigError
 from vpcore.machine import Machine
@@ -127,10 +128,19 @@ def _engines() -> rich.table.Table:
     order = best_first()
     chosen = next(name for name in order if not reasons[name])
     why = f"the first that is usable here of {', '.join(order)}"
-    table = _table("engine", "usable", "why not", title=f"--engine auto takes {chosen}: {why}")
+    table = _table("engine", "usable", "why not, or what it lacks", title=f"--engine auto takes {chosen}: {why}")
     for name, reason in reasons.items():
-        _row(table, name, "no" if reason else "yes", reason)
+        _row(table, name, "no" if reason else "yes", reason or _lacks(name))
     return table
+
+
+def _lacks(name: str) -> str:
+    """What an engine has to do without on this host."""
+    engine = Engine(EngineConfig(engine=name), Bus(), int)
+    try:
+        return engine.lacks
+    finally:
+        engine.close()
 
 
 def _found(known: dict[str, Registered]) -> rich.table.Table:

@@ -204,8 +204,11 @@ def test_what_a_host_lacks_is_told_and_code_runs_all_the_same(monkeypatch, step,
     assert (box.engine.stats().window_fills > 0) == (step == "fsgsbase")
 
 
-def test_a_host_that_maps_nothing_runs_all_code_by_probes(monkeypatch, box):
+def test_a_host_that_maps_nothing_runs_all_code_by_probes(monkeypatch):
+    monkeypatch.setenv("VPCORE_BT_MODE", "window")
     monkeypatch.setenv("VPCORE_WINDOW_FAIL", "map")
+    box = Processor(engine="bt")
+    box.page_32()
 
     assert box.run(loop(f"inc dword [{DATA}]"), budget=0) == Exit.HALT
 

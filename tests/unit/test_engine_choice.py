@@ -86,6 +86,14 @@ def test_info_shows_the_choice_and_why(monkeypatch):
     assert "the host gives no executable memory (mmap: Permission denied)" in output
 
 
+def test_info_shows_what_an_engine_lacks(monkeypatch):
+    monkeypatch.setenv("VPCORE_WINDOW_FAIL", "fsgsbase")
+
+    output = CliRunner().invoke(main, ["info"]).output
+
+    assert "windows cost more: the host has no FSGSBASE" in output
+
+
 @pytest.fixture
 def machine_file(tmp_path):
     """A machine that is off again at once."""

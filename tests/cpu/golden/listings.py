@@ -33,6 +33,7 @@ BLOCKS: Final = {
     "division": "xor edx, edx\ndiv ecx\njmp over\nover: hlt",
     "sum of singles": "again: addps xmm1, [esi]\nadd esi, 16\ndec ecx\njnz again\nhlt",
     "string": "movsd\nlodsb\njmp over\nover: hlt",
+    "multiplication": "imul eax, ecx\nmov [ebx], eax\njmp over\nover: hlt",
     "foreign": "mov eax, 1\ncpuid\nmov [ebx], eax\njmp over\nover: hlt",
 }
 MODES: Final = ("flat", "window")
@@ -87,6 +88,13 @@ def listing(name: str, mode: str) -> str:
     box.engine.close()
     assert code, name
     return disassemble(code, start)
+
+
+def host_differs() -> bool:
+    """Whether the host leaves undefined flags otherwise than the interpreter: correcting them takes instructions."""
+    with patch.dict(os.environ, VPCORE_BT_HOST_DIFFERS="1"):
+        corrected = listing("multiplication", "flat")
+    return corrected == listing("multiplication", "flat")
 
 
 def path(name: str, mode: str) -> Path:

@@ -19,7 +19,8 @@ enum {
     PATIENCE_MOST = 6, /* doublings of the time to the next attempt, one for each that failed */
 };
 
-struct space {
+/* What an address space has done at one privilege. */
+struct history {
     bool known, user, window;
     uint8_t patience;
     uint32_t cr3;
@@ -28,7 +29,7 @@ struct space {
 };
 
 struct modes {
-    struct space space[SPACES], *now;
+    struct history space[SPACES], *now;
     uint64_t insns, pages; /* of the vm, at the last reckoning */
     uint64_t changes;
     vp_mode_change trace[TRACE]; /* a ring */
@@ -44,22 +45,22 @@ struct modes *modes_create(void)
 
 void modes_destroy(struct modes *c) { free(c); }
 
-static struct space *space_for(struct modes *c, const struct vp_vm *m)
+static struct history *space_for(struct modes *c, const struct vp_vm *m)
 {
     const uint32_t cr3 = window_space(m), page = cr3 >> PAGE_SHIFT;
-    struct space *s = &c->space[((page ^ page >> 5) << 1 | m->user) % SPACES];
+    struct history *s = &c->space[((page ^ page >> 5) << 1 | m->user) % SPACES];
 
-    if (!s->known || s->cr3 != cr3) *s = (struct space){.known = true, .user = m->user, .cr3 = cr3};
+    if (!s->known || s->cr3 != cr3) *s = (struct history){.known = true, .user = m->user, .cr3 = cr3};
     return s;
 }
 
 /* Pages filled, of either mode; a fault costs half as much as filling a page does. */
-static uint64_t pages(const struct space *s, const struct vp_vm *m)
+static uint64_t pages(const struct history *s, const struct vp_vm *m)
 {
     return s->window ? m->stats.window_fills + m->stats.window_faults / 2 : m->stats.tlb_fills;
 }
 
-static void change(struct modes *c, struct space *s, const struct vp_vm *m)
+static void change(struct modes *c, struct history *s, const struct vp_vm *m)
 {
     c->trace[c->changes++ % TRACE] = (vp_mode_change){
         .insns = m->insns, .ran = s->insns, .pages = s->pages, .cr3 = s->cr3, .user = s->user, .window = !s->window};
@@ -69,7 +70,7 @@ static void change(struct modes *c, struct space *s, const struct vp_vm *m)
     s->pages = 0;
 }
 
-static void consider(struct modes *c, struct space *s, const struct vp_vm *m)
+static void consider(struct modes *c, struct history *s, const struct vp_vm *m)
 {
     if (s->window) {
         if (s->insns < s->pages * STAY) change(c, s, m);
@@ -84,7 +85,7 @@ static void consider(struct modes *c, struct space *s, const struct vp_vm *m)
 
 bool modes_want_window(struct modes *c, const struct vp_vm *m)
 {
-    struct space *s = c->now;
+    struct history *s = c->now;
     bool same = s->known && s->cr3 == window_space(m) && s->user == m->user;
     uint64_t ran = m->insns - c->insns;
 

@@ -40,7 +40,8 @@ struct window {
     bool stale; /* page tables have been loaded, or may have changed, since it was looked through */
 };
 
-struct space {
+/* The windows of an address space. */
+struct pair {
     uint32_t cr3;
     uint64_t used;           /* when it was the present one */
     struct window window[2]; /* [user] */
@@ -48,8 +49,8 @@ struct space {
 
 struct windows {
     struct window system; /* of global pages, for the supervisor in all address spaces; see common() */
-    struct space space[SPACES];
-    struct space *now; /* NULL before the first one, and after a flush until it is known again */
+    struct pair space[SPACES];
+    struct pair *now; /* NULL before the first one, and after a flush until it is known again */
     uint64_t clock;
     uint64_t *total; /* pages */
     unsigned most;
@@ -59,6 +60,7 @@ struct windows {
     const struct window *expects;
     uint32_t expected;
     int ram_fd;
+    bool maps_fail; /* a test wants it so */
 };
 
 uint32_t window_space(const struct vp_vm *m)
@@ -93,8 +95,8 @@ static bool map(const struct windows *w, const struct window *v, const struct ma
 {
     const int prot = PROT_READ | (p->write ? PROT_WRITE : 0), flags = MAP_SHARED | MAP_FIXED | MAP_POPULATE;
 
-    return !window_told_to_fail("map") && mmap(at_page(v, p->lin), (size_t)count << PAGE_SHIFT, prot, flags, w->ram_fd,
-                                               (off_t)p->phys << PAGE_SHIFT) != MAP_FAILED;
+    return !w->maps_fail && mmap(at_page(v, p->lin), (size_t)count << PAGE_SHIFT, prot, flags, w->ram_fd,
+                                 (off_t)p->phys << PAGE_SHIFT) != MAP_FAILED;
 }
 
 static void drop_all(struct windows *w, struct window *v)
@@ -177,6 +179,7 @@ struct windows *windows_create(struct vp_vm *m, char *why, size_t room)
     struct windows *w = calloc(1, sizeof *w);
     if (!w) return refuse(why, room, "no memory");
     w->ram_fd = m->ram_fd;
+    w->maps_fail = window_told_to_fail("map");
     w->most = most;
     w->total = &m->stats.window_pages;
     if (window_prepare(&w->space[0].window[0], most)) return w;
@@ -196,12 +199,12 @@ void windows_destroy(struct windows *w)
 /* -- Address spaces ----------------------------------------------------------------------------------------------- */
 
 /* The least recently used one for `cr3`, unless there is one for it. */
-static struct space *space_for(struct windows *w, uint32_t cr3)
+static struct pair *space_for(struct windows *w, uint32_t cr3)
 {
-    struct space *oldest = &w->space[0];
+    struct pair *oldest = &w->space[0];
 
     for (unsigned k = 0; k < SPACES; k++) {
-        struct space *s = &w->space[k];
+        struct pair *s = &w->space[k];
         if (s->used && s->cr3 == cr3) return s;
         if (s->used < oldest->used) oldest = s;
     }
