@@ -32,6 +32,7 @@ SSE_OPCODES = tuple(
     code
     for code in (*range(0x10, 0x18), *range(0x28, 0x30), *range(0x50, 0x60), *SSE_INTEGER, 0x7E, 0x7F, 0xC2, 0xC3, 0xC6)
 )
+EMMS = b"\x0f\x77"
 X87_IMAGES = ((0xD9, 4), (0xD9, 5), (0xD9, 6), (0xDD, 4), (0xDD, 6))
 """FLDENV, FLDCW, FNSTENV, FRSTOR, FNSAVE."""
 X87_RESETS = (b"\xdb\xe3", b"\xdb\xe2")
@@ -197,12 +198,23 @@ class Writer:
     def _sse_run(self, _wide: bool) -> bytes:
         return b"".join(self.sse() for _ in range(self._rng.randrange(1, 5)))
 
+    def mmx(self) -> bytes:
+        """One instruction on MMX registers."""
+        rng = self._rng
+        if rng.random() < 0.1:
+            return EMMS
+        opcode = rng.choice((*SSE_INTEGER, 0x6E, 0x6F, 0x7E, 0x7F))
+        code = bytes([0x0F, opcode]) + self.modrm(rng.randrange(8), memory=0.4)
+        return code + bytes([rng.choice((0, 2, 7, 0x1B, rng.getrandbits(8)))] * (opcode in SSE_IMMEDIATE))
+
+    def _mmx_run(self, _wide: bool) -> bytes:
+        return b"".join(self.mmx() for _ in range(self._rng.randrange(1, 5)))
+
     def instruction(self) -> bytes:
         """One instruction, with prefixes now and then."""
         rng = self._rng
-        unit = rng.random()
-        if unit < 0.12:
-            return self._x87_run(True) if unit < 0.06 else self._sse_run(True)
+        if rng.random() < 0.16:
+            return rng.choice((self._x87_run, self._sse_run, self._mmx_run))(True)
         kinds = (self._alu, self._immediate, self._shift, self._two, self._bits, self._group, self._register)
         rare = (
             self._stack,

@@ -121,6 +121,7 @@ void f_look(struct front *f, bool foreign);
 bool front_insn(struct front *f);
 /* The same, each for what its file says. */
 bool front_bits(struct front *f);
+bool front_mmx(struct front *f);
 bool front_mul(struct front *f);
 bool front_sse(struct front *f);
 bool front_string(struct front *f);

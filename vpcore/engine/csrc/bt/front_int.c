@@ -482,5 +482,5 @@ bool front_insn(struct front *f)
 {
     return move(f) || alu(f) || test(f) || unary(f) || extend(f) || move_more(f) || shift(f) || conditional(f) ||
            multiply(f) || front_bits(f) || flag_bits(f) || front_x87(f) || front_mul(f) || front_string(f) ||
-           front_system(f) || front_sse(f);
+           front_system(f) || front_sse(f) || front_mmx(f);
 }

@@ -143,8 +143,10 @@ void bt_x87_notes(struct vp_vm *m, const struct fp_note *last)
 bool bt_x87_live(struct vp_vm *m, bool wanted)
 {
     bool usable = !(m->cpu.cr0 & (CR0_EM | CR0_TS));
+    bool masked = (fx_get16(m, FX_FCW) & FPU_ALL) == FPU_ALL; /* where it is in cpu.fx */
 
-    if (wanted && usable) x87_load(m);
+    /* MMX code with exceptions unmasked would go to and fro */
+    if (wanted && usable && (masked || m->fp_state >= FP_HIDDEN)) x87_load(m);
     m->fp_off = !usable || m->fp_state != FP_FAST;
     return !wanted || !m->fp_off;
 }
