@@ -1,11 +1,11 @@
-"""Random straight-line IA-32 code: every integer form that the translator has, and its neighbours that it has not."""
+"""Random straight-line IA-32 code: every form that the translator has, and its neighbours that it has not."""
 
 from random import Random
 
 from box import EBP, EBX, EDI, ESI, ESP
 
 WINDOW, WINDOW_SIZE = 0x40000, 0x4000
-"""What memory operands lie in, or around."""
+"""What memory operands lie in, or around; where segments are flat, else at another offset."""
 POINTERS = (EBX, ESI, EDI)
 """Registers that the code seldom changes, so that they keep pointing into the window."""
 ALU_FORMS = tuple(op << 3 | form for op in range(8) for form in range(6))
@@ -23,7 +23,7 @@ WITH_MODRM = (
     *(0x8C, 0xD2, 0xD3, 0x0FA5, 0x0FAD),
 )
 GROUPS = ((0xF6, (0, 2, 3, 4, 5)), (0xF7, (0, 2, 3, 4, 5)), (0xFE, (0, 1)), (0xFF, (0, 1, 6)))
-OPERAND_SIZE, LOCK, FS, GS, CS, REP, REPNE = 0x66, 0xF0, 0x64, 0x65, 0x2E, 0xF3, 0xF2
+OPERAND_SIZE, ADDRESS_SIZE, LOCK, FS, GS, CS, REP, REPNE = 0x66, 0x67, 0xF0, 0x64, 0x65, 0x2E, 0xF3, 0xF2
 SSE_IMMEDIATE = (0x70, 0x71, 0x72, 0x73, 0xC2, 0xC4, 0xC5, 0xC6)
 SSE_INTEGER = (*range(0x60, 0x74), 0x74, 0x75, 0x76, 0xC4, 0xC5, *range(0xD1, 0xFF))
 SSE_RARE = (0x77, 0xAE)
@@ -40,10 +40,15 @@ MOD_REG, SIB, NO_INDEX = 3, 4, 4
 
 
 class Writer:
-    """Makes instructions from one random sequence."""
+    """Makes instructions from one random sequence, for code of 32 or 16 *bits*; memory operands lie about *window*."""
 
-    def __init__(self, rng: Random) -> None:
-        self._rng = rng
+    def __init__(self, rng: Random, *, bits: int = 32, window: int = WINDOW) -> None:
+        self._rng, self._wide, self._window = rng, bits == 32, window
+        self._as32 = self._wide
+
+    def _sized(self, wide: bool) -> bytes:
+        """The prefix for operands of 32 bits, or of 16."""
+        return b"" if wide == self._wide else bytes([OPERAND_SIZE])
 
     def _u32(self) -> bytes:
         return self._rng.choice(
@@ -59,8 +64,8 @@ class Writer:
     def _absolute(self) -> bytes:
         """An address in the window; often one that crosses a page or leaves the window."""
         edge = self._rng.randrange(5) * 0x1000 + self._rng.randrange(-6, 6)
-        at = WINDOW + (edge if self._rng.random() < 0.2 else self._rng.randrange(WINDOW_SIZE))
-        return at.to_bytes(4, "little")
+        at = self._window + (edge if self._rng.random() < 0.2 else self._rng.randrange(WINDOW_SIZE))
+        return (at & 0xFFFFFFFF).to_bytes(4, "little")[: 4 if self._as32 else 2]
 
     def _target(self) -> int:
         """A register to be changed."""
@@ -73,6 +78,20 @@ class Writer:
         reg = self._target() if reg is None else reg
         if rng.random() >= memory:
             return bytes([MOD_REG << 6 | reg << 3 | self._target()])
+        return self._address32(reg) if self._as32 else self._address16(reg)
+
+    def _address16(self, reg: int) -> bytes:
+        """SDM 2 table 2-1; what adds two pointers wraps around often."""
+        rng = self._rng
+        if rng.random() < 0.25:
+            return bytes([reg << 3 | 6]) + self._absolute()
+        rm = rng.choice((4, 5, 7, 4, 5, 7, 4, 5, 7, 0, 1, 2, 3, 6))
+        if rng.random() < 0.5:
+            return bytes([0x40 | reg << 3 | rm]) + self._byte()
+        return bytes([0x80 | reg << 3 | rm]) + rng.randrange(-64, 64).to_bytes(2, "little", signed=True)
+
+    def _address32(self, reg: int) -> bytes:
+        rng = self._rng
         form = rng.randrange(4)
         if form == 0:
             return bytes([reg << 3 | 5]) + self._absolute()
@@ -153,11 +172,25 @@ class Writer:
         """DIV or IDIV, mostly with a dividend that fits."""
         rng = self._rng
         extend = rng.choice((b"\x99", b"\x31\xd2", b"\x31\xd2", b"\x98", b""))
-        if not wide and extend:
-            extend = bytes([OPERAND_SIZE]) + extend
-        prefix = b"" if wide else bytes([OPERAND_SIZE])
+        prefix = self._sized(wide)
+        if extend:
+            extend = prefix + extend
         code = bytes([rng.choice((0xF6, 0xF7, 0xF7))]) + self.modrm(rng.choice((6, 7)))
         return extend + (prefix + code if extend else code)
+
+    def _flow(self, wide: bool) -> bytes:
+        """Calls that return, a jump to what a register says, frames; all of them end behind themselves."""
+        size = self._sized(wide)
+        distance = (2).to_bytes(4 if wide else 2, "little")
+        behind = self._rng.choice((b"\xc3", b"\xc2\x00\x00"))
+        call = size + b"\xe8"
+        jump = size + b"\x58" + size + b"\x83\xc0", size + b"\xff\xe0"
+        return self._rng.choice((
+            call + distance + bytes([0xEB, len(size + behind)]) + size + behind,
+            call + bytes(len(distance)) + jump[0] + bytes([sum(map(len, jump)) + 1]) + jump[1],
+            size + b"\x89\xe5" + size + b"\xc9",
+            size + b"\x60" + size + b"\x61",
+        ))  # fmt: skip
 
     def _exchange8(self, _wide: bool) -> bytes:
         return b"\x0f\xc7" + self.modrm(1, memory=1)
@@ -169,7 +202,7 @@ class Writer:
         return bytes([self._rng.choice(FLAG_BYTES)])
 
     def _string(self, _wide: bool) -> bytes:
-        prefix = self._rng.choice((b"", b"", b"\x41\xf3", b"\x41\xf2"))  # INC ECX, so that it is seldom 0
+        prefix = self._rng.choice((b"", b"", b"\x41\xf3", b"\x41\xf2"))  # INC of the counter, so that it is seldom 0
         return prefix + bytes([self._rng.choice(STRINGS)])
 
     def x87(self) -> bytes:
@@ -225,12 +258,17 @@ class Writer:
             self._system,
             self._divide,
             self._exchange8,
+            self._flow,
         )
-        wide = rng.random() < 0.85
-        code = rng.choice(kinds if rng.random() < 0.75 else rare)(wide)
+        wide = self._wide == (rng.random() < 0.85)
+        kind = rng.choice(kinds if rng.random() < 0.75 else rare)
+        other = kind not in (self._two, self._divide, self._flow) and rng.random() < 0.08
+        self._as32 = self._wide != other
+        code = kind(wide)
+        self._as32 = self._wide
         if rng.random() < 0.1:
             code = bytes([rng.choice((FS, GS, CS))]) + code
-        return code if wide else bytes([OPERAND_SIZE]) + code
+        return (b"" if kind == self._flow else self._sized(wide)) + bytes([ADDRESS_SIZE] * other) + code
 
     def block(self, count: int) -> bytes:
         """Instructions with forward branches among them."""
@@ -243,11 +281,11 @@ class Writer:
         return b"".join(pieces)
 
     def _branch(self, distance: int) -> bytes:
-        kind = self._rng.randrange(8)
+        kind, width = self._rng.randrange(8), 4 if self._wide else 2
         if kind < 5:
             return bytes([0x70 | self._rng.randrange(16), distance])
         if kind == 5:
-            return bytes([0x0F, 0x80 | self._rng.randrange(16)]) + distance.to_bytes(4, "little")
+            return bytes([0x0F, 0x80 | self._rng.randrange(16)]) + distance.to_bytes(width, "little")
         if kind == 6:
             return bytes([self._rng.choice((0xE2, 0xE3)), distance])
-        return b"\xe8" + distance.to_bytes(4, "little")
+        return b"\xe8" + distance.to_bytes(width, "little")

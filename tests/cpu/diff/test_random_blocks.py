@@ -10,16 +10,15 @@ import pytest
 from blocks import WINDOW, WINDOW_SIZE, Writer
 from box import CODE, CS, EBX, EDI, ESI, ESP, FS, GS, PAGE, WP, P, U, W
 from box import Box as Processor
+from compare import differences, listing, odd_modes, outcome
 
-from vpcore.engine.engine import disassemble, probe
+from vpcore.engine.engine import probe
 
 SEED = 19991
 ROUNDS, LENGTH, REPEATS, BUDGET = 250, 14, 3, 400
 COUNTER = 0xF000
 STATUS = 0x8D5
-EM, TS, NE = 4, 8, 0x20
-OSFXSR = 0x200
-ALL_MASKED = 0x3F
+NE = 0x20
 LOOP_END = b"\x83\x2d" + COUNTER.to_bytes(4, "little") + b"\x01\x0f\x85"
 COMPARED = ((0x7000, 0x2000), (CODE, 0x1000), (WINDOW, WINDOW_SIZE))
 
@@ -41,27 +40,6 @@ def make(engine, *, user):
     state["seg"][GS].update(base=0x20, limit=WINDOW + WINDOW_SIZE // 2)
     box.engine.set_state(state)
     return box
-
-
-def odd_modes(rng, state):
-    """x87 registers, some of them empty, and XMM registers; now and then the units may not be used, or have an exception
-    unmasked.
-    """
-    cr0 = state["cr0"] | (rng.choice((TS, EM)) if rng.random() < 0.04 else 0)
-    masks = ALL_MASKED if rng.random() < 0.9 else rng.getrandbits(6)
-    control = masks | 0x40 | rng.choice((3, 3, 0, 2)) << 8 | rng.getrandbits(2) << 10
-    fx = bytearray(state["fx"])
-    fx[0:6] = control.to_bytes(2, "little") + rng.getrandbits(3).to_bytes(2, "big") + bytes([rng.getrandbits(8), 0])
-    for slot in range(32, 160, 16):
-        fx[slot : slot + 10] = rng.randbytes(8) + rng.choice((0x3FFF, 0x4001, 0, 0x7FFF, 0xC000)).to_bytes(2, "little")
-        fx[slot + 7] |= 0x80 if rng.random() < 0.8 else 0
-    mxcsr = (0x1F80 if rng.random() < 0.9 else rng.getrandbits(6) << 7) | rng.getrandbits(2) << 13
-    fx[24:28] = mxcsr.to_bytes(4, "little")
-    for word in range(160, 288, 4):
-        fx[word : word + 4] = rng.choice((rng.getrandbits(32), 0x3F800000, 0x3FF00000, 0x40490FDB, 0, 7)).to_bytes(
-            4, "little"
-        )
-    return {**state, "cr0": cr0, "cr4": state["cr4"] | OSFXSR * (rng.random() < 0.97), "fx": bytes(fx)}
 
 
 def loop(body):
@@ -89,33 +67,6 @@ def prepare(box, code, seed, state, **fields):
     box.set(eip=CODE, halted=0, eflags=2 | rng.getrandbits(12) & STATUS, **fields)
 
 
-def outcome(box, end):
-    state = box.engine.get_state()
-    for gone in ("tsc_offset",):
-        state.pop(gone)
-    memory = [bytes(box.ram[at : at + size]) for at, size in COMPARED]
-    return {"end": end, **state}, memory
-
-
-def differences(one, other):
-    found = {name: (one[0][name], other[0][name]) for name in one[0] if one[0][name] != other[0][name]}
-    for (at, _), ours, theirs in zip(COMPARED, one[1], other[1], strict=True):
-        for k, (a, b) in enumerate(zip(ours, theirs, strict=True)):
-            if a != b:
-                found[hex(at + k)] = (a, b)
-                break
-    return found
-
-
-def listing(code):
-    lines, at = [], 0
-    while at < len(code):
-        text, length = disassemble(code[at:], CODE + at) or ("db", 1)
-        lines.append(f"{CODE + at:x} {code[at : at + length].hex():24} {text}")
-        at += length
-    return "\n".join(lines)
-
-
 @pytest.mark.parametrize("user", [False, True], ids=["kernel", "user"])
 @pytest.mark.parametrize("part", range(8))
 def test_random_blocks_end_the_same(part, user):
@@ -130,7 +81,7 @@ def test_random_blocks_end_the_same(part, user):
             began = box.engine.insns
             prepare(box, code, seed, state)
             end = box.engine.run(BUDGET)
-            results.append(outcome(box, (end, box.engine.insns - began)))
+            results.append(outcome(box, (end, box.engine.insns - began), COMPARED))
 
         assert {} == differences(*results), f"seed {seed}\n{listing(code)}"
 
@@ -148,7 +99,7 @@ def test_slices_of_any_length_and_changes_of_engine_leave_no_trace():
         for _ in range(12):
             changing.engine.select(rng.choice(("interp", "bt", "bt")))
             count = rng.randrange(1, 40)
-            results = [outcome(box, box.engine.run(count)) for box in (steady, changing)]
+            results = [outcome(box, box.engine.run(count), COMPARED) for box in (steady, changing)]
             assert {} == differences(*results), f"seed {number}\n{listing(code)}"
 
 
@@ -167,7 +118,7 @@ def test_a_store_into_the_running_block_takes_effect_at_the_next_instruction():
         results = []
         for box in boxes:
             prepare(box, code, number, state)
-            results.append(outcome(box, box.engine.run(BUDGET)))
+            results.append(outcome(box, box.engine.run(BUDGET), COMPARED))
 
         assert {} == differences(*results), f"seed {number}\n{listing(code)}"
 
@@ -183,6 +134,6 @@ def test_a_host_that_leaves_other_undefined_flags_is_corrected(monkeypatch):
         results = []
         for box in boxes:
             prepare(box, code, seed, state)
-            results.append(outcome(box, box.engine.run(BUDGET)))
+            results.append(outcome(box, box.engine.run(BUDGET), COMPARED))
 
         assert {} == differences(*results), f"seed {seed}\n{listing(code)}"

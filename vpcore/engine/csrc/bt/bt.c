@@ -33,17 +33,28 @@ void *bt_allocate(struct bt *bt, size_t size)
 
 /* -- Entering host code ------------------------------------------------------------------------------------------- */
 
-/* Host code takes code, stack and data segments of base 0 and 4 GB for granted; FS and GS it looks at. */
+/* But for VIEW_SEGMENTED, host code takes code, stack and data segments of base 0 and 4 GB for granted; FS and GS it
+ * looks at. */
 static bool is_flat(const struct vp_vm *m)
 {
     static const uint8_t segs[] = {VP_ES, VP_SS, VP_DS};
 
-    if (m->cpu.seg[VP_CS].base || m->cpu.seg[VP_CS].limit != UINT32_MAX || m->sp_mask != UINT32_MAX) return false;
+    if (m->cpu.seg[VP_CS].base || m->cpu.seg[VP_CS].limit != UINT32_MAX) return false;
     for (unsigned k = 0; k < sizeof segs; k++) {
         const struct seg_access *s = &m->sacc[segs[k]];
         if (s->base || s->rd_last != UINT32_MAX || s->wr_last != UINT32_MAX) return false;
     }
-    return m->code32 && (m->cpl == 0 || m->user);
+    return true;
+}
+
+static struct code_segment code_segment(const struct vp_vm *m)
+{
+    return (struct code_segment){m->cpu.seg[VP_CS].base, m->cpu.seg[VP_CS].limit};
+}
+
+static bool same_segment(struct code_segment a, struct code_segment b)
+{
+    return a.base == b.base && a.limit == b.limit;
 }
 
 /* -- Memory mode -------------------------------------------------------------------------------------------------- */
@@ -67,27 +78,53 @@ static void choose_view(struct vp_vm *m, struct bt *bt)
     bool wanted = bt->windows && (!bt->modes || modes_want_window(bt->modes, m));
     uint8_t *base = wanted ? window_enter(m, bt->windows) : NULL;
 
-    m->view = m->user | (base ? VIEW_WINDOW : 0);
+    m->view = m->user | (base ? VIEW_WINDOW : 0) | (is_flat(m) ? 0 : VIEW_SEGMENTED);
+    if (m->sp_mask != UINT32_MAX) m->view |= VIEW_SP16;
+    if (!(m->cpu.cr0 & CR0_PE) || (m->cpu.eflags & EF_VM)) m->view |= VIEW_REAL;
     if (base) set_gs(bt, base);
 }
 
 /* Host code may be entered or made: nothing wants to look between instructions. */
 static bool may_run(const struct vp_vm *m)
 {
-    return is_flat(m) && !atomic_load_explicit(&((struct vp_vm *)m)->attn, memory_order_relaxed);
+    return (m->cpl == 0 || m->user) && !atomic_load_explicit(&((struct vp_vm *)m)->attn, memory_order_relaxed);
+}
+
+enum { KEY_ROUND_SHIFT = 32 - KEY_VIEW_BITS };
+
+static void drop_all(struct vp_vm *m)
+{
+    m->interp->drop = true;
+    m->budget = 0;
+}
+
+/* Of CS at this generation, one that no other pair has. */
+static uint32_t number_of(struct vp_vm *m, struct bt *bt, uint64_t generation)
+{
+    const struct code_segment cs = code_segment(m);
+    struct numbered *n = &bt->numbered[(cs.base >> 4 ^ cs.base >> 12 ^ generation) % NUMBERED];
+
+    if (n->number && n->generation == generation && same_segment(n->cs, cs)) return n->number;
+    if (bt->numbers + 1 == 1u << KEY_ROUND_SHIFT) {
+        memset(bt->numbered, 0, sizeof bt->numbered);
+        bt->numbers = 0;
+        drop_all(m);
+    }
+    *n = (struct numbered){generation, cs, ++bt->numbers};
+    return n->number;
 }
 
 /* vp_vm.bt_key as it is now.  It has room for so many generations: then everything starts anew. */
 static uint64_t present_key(struct vp_vm *m, struct bt *bt)
 {
-    enum { GENERATION_SHIFT = 34, ROUND_SHIFT = 32 - KEY_VIEW_BITS };
-    uint64_t generation = jump_key(m, 0) >> GENERATION_SHIFT, round = generation >> ROUND_SHIFT;
+    enum { GENERATION_SHIFT = 34 };
+    uint64_t generation = jump_key(m, 0) >> GENERATION_SHIFT, round = generation >> KEY_ROUND_SHIFT;
 
     if (round != bt->key_round) {
         bt->key_round = round;
-        m->interp->drop = true;
-        m->budget = 0;
+        drop_all(m);
     }
+    if (m->view & VIEW_SEGMENTED) generation = number_of(m, bt, generation);
     return (generation << KEY_VIEW_BITS | KEY_ANY | m->view) << 32;
 }
 
@@ -97,7 +134,7 @@ static void chain(struct vp_vm *m, struct bt *bt, const struct block *b, struct 
     struct link *link = bt->link;
 
     if (b->other && link && !link->check) return; /* that the page is the right one says nothing of the next one */
-    if (!link || link->eip != t->eip || bt->link_key != jump_key(m, t->eip) || bt->link_view != t->view) return;
+    if (!link || link->eip != t->eip || bt->link_key != m->bt_key) return;
     if (link->check) {
         uint32_t negated = -(uint32_t)(m->bt_key >> 32);
         memcpy(link->check, &negated, sizeof negated);
@@ -137,7 +174,7 @@ static struct translation *translation_for(struct vp_vm *m, struct block *b)
     unsigned places = 0;
 
     for (struct translation *t = b->translation; t; t = t->next, places++)
-        if (t->eip == m->block_eip && t->view == m->view) return t;
+        if (t->eip == m->block_eip && t->view == m->view && same_segment(t->cs, code_segment(m))) return t;
     if (b->heat_eip != m->block_eip) { /* shared libraries lie elsewhere in each process */
         b->heat = 0;
         b->heat_eip = m->block_eip;
@@ -146,8 +183,7 @@ static struct translation *translation_for(struct vp_vm *m, struct block *b)
     b->heat = 0;
     if (places == PLACES) unlink_all(bt, b);
     if (bt_translate(m, b)) return b->translation;
-    m->interp->drop = true; /* full: everything goes at the next look at the clock */
-    m->budget = 0;
+    drop_all(m); /* full: everything goes at the next look at the clock */
     return NULL;
 }
 
@@ -201,8 +237,7 @@ static void run_block(struct vp_vm *m, const struct insn *i)
         m->budget = out.budget + AHEAD;
         m->insns = bt->base - (uint64_t)m->budget;
         fl_put(m, flags_eflags(out.flags));
-        bt->link_key = jump_key(m, m->cpu.eip);
-        bt->link_view = m->view; /* of the block that left, which need not be that of t */
+        bt->link_key = m->bt_key; /* of the block that left, which need not be that of t */
     }
     m->cur = i - 1; /* all is accounted for */
 }

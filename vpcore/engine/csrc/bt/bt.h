@@ -75,13 +75,36 @@ struct link {
 };
 
 /* What translations take for granted, vp_vm.view: bit 0 is vp_vm.user. */
-enum { VIEW_USER = 1, VIEW_WINDOW = 2, KEY_VIEW_BITS = 8, KEY_ANY = 0x80 /* so that no key is 0 */ };
+enum {
+    VIEW_USER = 1,
+    VIEW_WINDOW = 2,
+    VIEW_SEGMENTED = 4, /* segments need not be flat: CS is the translation's own, others are looked at */
+    VIEW_SP16 = 8,      /* vp_vm.sp_mask */
+    VIEW_REAL = 16,     /* or virtual-8086 mode */
+    KEY_VIEW_BITS = 8,
+    KEY_ANY = 0x80, /* so that no key is 0 */
+};
+
+/* Base and limit of CS. */
+struct code_segment {
+    uint32_t base, limit;
+};
+
+/* Those that were used of late have numbers, which stand for a generation too: in keys of the view VIEW_SEGMENTED they
+ * are in its place. */
+struct numbered {
+    uint64_t generation;
+    struct code_segment cs;
+    uint32_t number;
+};
+enum { NUMBERED = 64 };
 
 /* Host code of a block at one address.  A block in a shared library has several, for it is mapped in many places. */
 struct translation {
     struct translation *next;
     uint32_t eip;
     uint8_t view;
+    struct code_segment cs;
     const uint8_t *entry;
     struct link *links;
 };
@@ -129,11 +152,12 @@ struct bt {
     uint64_t arena_used, arena_size;
     uint64_t base; /* instructions retired when host code was entered, plus the budget then */
     uint64_t key;
-    bool fcomi_clears; /* the host's FCOMI clears OF, SF and AF, as SDM 2 has it */
-    struct link *link; /* the jump by which host code left, or NULL */
-    uint64_t link_key; /* jump_key() of where it leads */
-    uint8_t link_view;
-    uint64_t key_round;     /* how often vp_vm.bt_key has begun anew */
+    bool fcomi_clears;  /* the host's FCOMI clears OF, SF and AF, as SDM 2 has it */
+    struct link *link;  /* the jump by which host code left, or NULL */
+    uint64_t link_key;  /* vp_vm.bt_key then */
+    uint64_t key_round; /* how often vp_vm.bt_key has begun anew */
+    struct numbered numbered[NUMBERED];
+    uint32_t numbers;       /* that are taken */
     struct calls calls[2];  /* by vp_vm.user */
     unsigned calling;       /* the one in use */
     struct target *targets; /* 1 << TARGET_BITS of them, by low bits of EIP */

@@ -41,7 +41,7 @@ static struct site *make_site(struct front *f, unsigned count)
     s->last = f->index + count == f->count;
     s->assumes = (uint8_t)f->assumes;
     for (unsigned k = 0; k < count; k++)
-        if (loads_segment(f->i[k].op)) s->assumes |= ASSUMES_FLAT;
+        if (!f->segmented && loads_segment(f->i[k].op)) s->assumes |= ASSUMES_FLAT;
     s->index = (uint8_t)f->index;
     s->missed = 0;
     s->note = f->note_before;
@@ -102,9 +102,14 @@ static void cold_touches(struct front *f)
                                     .esp = f->esp_before});
 }
 
+void f_move_esp(struct front *f, int base, int32_t n)
+{
+    x_rm(f->e, f->sp16 ? 16 : 32, X_LEA, guest(ESP), (struct x_mem){base, X_NONE, 0, n});
+}
+
 static void move_esp(struct front *f, int32_t n)
 {
-    if (n) x_rm(f->e, 32, X_LEA, guest(ESP), (struct x_mem){guest(ESP), X_NONE, 0, n});
+    if (n) f_move_esp(f, guest(ESP), n);
 }
 
 void f_exact_esp(struct front *f)
@@ -113,12 +118,13 @@ void f_exact_esp(struct front *f)
     f->esp = 0;
 }
 
-/* ESP as an operand, or in an address that is not only used as such (FDP). */
-static bool names_esp(const struct insn *i)
+/* ESP as an operand, or in an address that is not only used as such (FDP), or whose upper half is another one. */
+static bool names_esp(const struct front *f)
 {
+    const struct insn *i = f->i;
     bool mem = i->form & FORM_MEM;
 
-    return i->reg == ESP || (!mem && i->rm == ESP) || (mem && i->base == ESP && front_x87_is(i));
+    return i->reg == ESP || (!mem && i->rm == ESP) || (mem && i->base == ESP && (f->sp16 || front_x87_is(i)));
 }
 
 static void emit_call_slow(struct front *f, const struct site *s)
@@ -168,7 +174,7 @@ static bool is_repeated(const struct insn *i)
 static bool emit_insn(struct front *f)
 {
     const struct insn *i = f->i;
-    bool plain = i->len && (!(i->form & FORM_MEM) || (i->form & FORM_AS32)) && !is_repeated(i);
+    bool plain = i->len && !is_repeated(i);
 
     f->window = f->host_flags && !(f->b->probed >> f->index & 1);
     f->cold_mark = f->cold_count;
@@ -249,7 +255,7 @@ static void emit_block(struct front *f)
         if (f->index + 1 == f->count && !f->loop) f_xmm_flush(f);
         f->note_before = f->note;
         f->xmm_before = f->xmm_dirty;
-        if (names_esp(f->i)) f_exact_esp(f);
+        if (names_esp(f)) f_exact_esp(f);
         f_look(f, false);
         if (!emit_insn(f)) leave_to_interp(f, count = count_foreign(f));
         f->index += count;
@@ -268,12 +274,15 @@ bool bt_translate(struct vp_vm *m, struct block *b)
 
     if (!t) return false;
     f.m = m, f.bt = bt, f.e = &bt->e, f.b = b, f.eip = m->block_eip;
+    f.cs = (struct code_segment){m->cpu.seg[VP_CS].base, m->cpu.seg[VP_CS].limit};
+    f.segmented = m->view & VIEW_SEGMENTED, f.sp16 = m->view & VIEW_SP16, f.real = m->view & VIEW_REAL;
     f.host_flags = m->view & VIEW_WINDOW;
     f.flags = f.host_flags ? IN_HOST : IN_RBX;
     bt->e.state = &f.flags;
     f.index = 0, f.count = extent(b), f.cold_count = 0, f.assumes = 0, f.note = NULL;
     f.full = f.closed = f.looked = false, f.xmm_loaded = f.xmm_dirty = 0, f.esp = 0;
-    *t = (struct translation){.next = b->translation, .eip = f.eip, .view = m->view, .entry = x_runs_at(f.e)};
+    *t = (struct translation){
+        .next = b->translation, .eip = f.eip, .view = m->view, .cs = f.cs, .entry = x_runs_at(f.e)};
     f_xmm_begin_loop(&f);
     emit_block(&f);
     if (f.full || bt->e.full) return false;

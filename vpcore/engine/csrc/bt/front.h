@@ -41,10 +41,12 @@ struct front {
     uint8_t xmm_loop;                  /* registers that stay loaded then */
     uint8_t xmm_loaded, xmm_dirty, xmm_before; /* in the host's; not in cpu.fx; that when i began */
     int32_t esp, esp_before;                   /* the guest's ESP less the host's; that when i began */
-    bool window;                               /* memory mode */
-    bool host_flags;                           /* between blocks flags are the host's; else they are in RBX */
-    bool looked;                               /* at the budget: this block is paid */
-    bool full, closed;                         /* closed: i has ended the host code */
+    struct code_segment cs;
+    bool window;                /* memory mode */
+    bool segmented, sp16, real; /* as VIEW_ */
+    bool host_flags;            /* between blocks flags are the host's; else they are in RBX */
+    bool looked;                /* at the budget: this block is paid */
+    bool full, closed;          /* closed: i has ended the host code */
     struct cold cold[COLD_MOST];
 };
 
@@ -79,14 +81,22 @@ struct x_mem f_operand(struct front *f, unsigned bits, bool write);
 struct x_mem f_operand_low(struct front *f, unsigned bits, bool write);
 /* The same for the linear address in ESI; the guest's flags are in RBX. */
 struct x_mem f_linear(struct front *f, unsigned bits, bool write);
-/* The same for the linear address reg + disp in the stack segment. */
-struct x_mem f_stack(struct front *f, unsigned reg, int32_t disp, bool write);
+/* The same at reg + disp in the stack segment; f_stack_clobbers(): as in flat mode. */
+struct x_mem f_stack(struct front *f, unsigned reg, int32_t disp, unsigned bits, bool write);
+static inline bool f_stack_clobbers(const struct front *f) { return !f->window || f->segmented || f->sp16; }
+/* Is the segment's base 0, and its limit 4 GB? */
+static inline bool f_is_flat(const struct front *f, unsigned seg)
+{
+    return !f->segmented && (seg == VP_DS || seg == VP_ES || seg == VP_SS);
+}
 void f_lea(struct front *f, int to); /* effective address */
 
 /* -- ESP -- */
 /* Pushes and pops do not change the host's register one by one.  f_operand(), f_stack() and f_lea() know; to all others
  * it is exact, because it is made so before an instruction that names ESP otherwise, and before what ends a block. */
 void f_exact_esp(struct front *f);
+/* To the host's register, without flags; SP only where the stack is a 16-bit one. */
+void f_move_esp(struct front *f, int base, int32_t n);
 static inline void f_add_esp(struct front *f, int32_t n) { f->esp += n; }
 
 /* -- Cold code -- */

@@ -30,7 +30,7 @@ static bool bit_test(struct front *f)
     bool imm = i->op >= OP_BT_Ev_Ib && i->op <= OP_BTC_Ev_Ib, reg = i->op >= OP_BT_Ev_Gv && i->op <= OP_BTC_Ev_Gv;
 
     if (!(i->form & FORM_OS32) || !(imm || reg)) return false;
-    if (is_mem(f) && reg && (i->seg == VP_CS || i->seg >= VP_FS)) return false;
+    if (is_mem(f) && reg && !(f_is_flat(f, i->seg) && (i->form & FORM_AS32))) return false;
     unsigned kind = imm ? i->op - OP_BT_Ev_Ib : i->op - OP_BT_Ev_Gv;
     struct x_mem at = {0};
     if (is_mem(f)) at = reg ? bit_string(f, kind != 0) : f_operand(f, 32, kind != 0);

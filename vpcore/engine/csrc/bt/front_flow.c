@@ -1,27 +1,59 @@
-/* front_flow.c: near control transfers and the stack, with 32-bit operands. */
+/* front_flow.c: near control transfers and the stack. */
 #include "front.h"
-
-static uint32_t target(const struct front *f) { return f_next_eip(f) + f->i->imm; }
 
 /* -- Stack -------------------------------------------------------------------------------------------------------- */
 
+static int32_t size(const struct front *f) { return (int32_t)op_bits(f->i) / 8; }
+
 static void push_reg(struct front *f, int reg)
 {
-    x_rm(f->e, 32, X_MOV_RM_R, reg, f_stack(f, ESP, -4, true));
-    f_add_esp(f, -4);
+    const unsigned bits = op_bits(f->i);
+
+    x_rm(f->e, bits, X_MOV_RM_R, reg, f_stack(f, ESP, -size(f), bits, true));
+    f_add_esp(f, -size(f));
 }
 
 static void push_imm(struct front *f, uint32_t value)
 {
-    x_rm(f->e, 32, X_MOV_RM_IMM, 0, f_stack(f, ESP, -4, true));
-    x_imm(f->e, 32, value);
-    f_add_esp(f, -4);
+    const unsigned bits = op_bits(f->i);
+
+    x_rm(f->e, bits, X_MOV_RM_IMM, 0, f_stack(f, ESP, -size(f), bits, true));
+    x_imm(f->e, bits, value);
+    f_add_esp(f, -size(f));
 }
 
-static void pop_reg(struct front *f, unsigned n)
+/* SP alone is the interpreter's. */
+static bool pop_reg(struct front *f, unsigned n)
 {
-    x_rm(f->e, 32, X_MOV_R_RM, guest(n), f_stack(f, ESP, 0, false));
-    if (n != ESP) f_add_esp(f, 4);
+    const unsigned bits = op_bits(f->i);
+
+    if (n == ESP && bits == 16) return false;
+    x_rm(f->e, bits, X_MOV_R_RM, guest(n), f_stack(f, ESP, 0, bits, false));
+    if (n != ESP) f_add_esp(f, size(f));
+    return true;
+}
+
+static void push_operand(struct front *f)
+{
+    const unsigned bits = op_bits(f->i);
+
+    if (!is_mem(f)) {
+        push_reg(f, guest(f->i->rm));
+        return;
+    }
+    if (f_stack_clobbers(f)) f_clobber(f); /* which would lose RAX */
+    x_rm(f->e, bits, X_MOV_R_RM, RAX, f_operand(f, bits, false));
+    push_reg(f, RAX);
+}
+
+static void leave(struct front *f)
+{
+    const unsigned bits = op_bits(f->i);
+
+    x_rm(f->e, bits, X_MOV_R_RM, RAX, f_stack(f, EBP, 0, bits, false));
+    f_move_esp(f, guest(EBP), size(f));
+    f->esp = 0;
+    x_rr(f->e, bits, X_MOV_RM_R, RAX, guest(EBP));
 }
 
 static bool stack(struct front *f)
@@ -30,43 +62,54 @@ static bool stack(struct front *f)
 
     switch (i->op) {
     case OP_PUSH_Zv: push_reg(f, guest(i->reg)); return true;
-    case OP_POP_Zv: pop_reg(f, i->reg); return true;
+    case OP_POP_Zv: return pop_reg(f, i->reg);
     case OP_PUSH_Iz:
     case OP_PUSH_Ibs: push_imm(f, i->imm); return true;
-    case OP_PUSH_Ev:
-        if (is_mem(f)) x_rm(f->e, 32, X_MOV_R_RM, RAX, f_operand(f, 32, false));
-        push_reg(f, is_mem(f) ? RAX : guest(i->rm));
-        return true;
-    case OP_POP_Ev:
-        if (is_mem(f)) return false;
-        pop_reg(f, i->rm);
-        return true;
-    case OP_LEAVE:
-        x_rm(f->e, 32, X_MOV_R_RM, RAX, f_stack(f, EBP, 0, false));
-        x_rm(f->e, 32, X_LEA, guest(ESP), (struct x_mem){guest(EBP), X_NONE, 0, 4});
-        f->esp = 0;
-        x_mov(f->e, guest(EBP), RAX);
-        return true;
+    case OP_PUSH_Ev: push_operand(f); return true;
+    case OP_POP_Ev: return !is_mem(f) && pop_reg(f, i->rm);
+    case OP_LEAVE: leave(f); return true;
     default: return false;
     }
 }
 
 /* -- Control transfers -------------------------------------------------------------------------------------------- */
 
+/* Of a branch with 16-bit operands, IP is the target's lower half. */
+static uint32_t target(const struct front *f)
+{
+    uint32_t eip = f_next_eip(f) + f->i->imm;
+
+    return f->i->form & FORM_OS32 ? eip : eip & 0xffff;
+}
+
 /* Flags where accesses leave them, with RAX free from then on. */
 static void put_flags_aside(struct front *f)
 {
-    if (f->window)
-        f_end_flags(f);
-    else
+    if (f_stack_clobbers(f))
         f_clobber(f);
+    else
+        f_end_flags(f);
+}
+
+/* EAX from there, to be EIP; what CS does not reach is the interpreter's. */
+static void load_target(struct front *f, struct x_mem at)
+{
+    x_rm(f->e, 32, op_bits(f->i) == 32 ? X_MOV_R_RM : X_MOVZX_W, RAX, at);
+}
+static void check_target(struct front *f)
+{
+    if (f->cs.limit >= (op_bits(f->i) == 32 ? UINT32_MAX : 0xffff)) return;
+    f_clobber(f);
+    x_alu_imm(f->e, 32, X_CMP, RAX, f->cs.limit);
+    f_site_if(f, X_CC_A);
 }
 
 static void ret(struct front *f, uint32_t drop)
 {
     put_flags_aside(f);
-    x_rm(f->e, 32, X_MOV_R_RM, RAX, f_stack(f, ESP, 0, false));
-    f_add_esp(f, (int32_t)(4 + drop));
+    load_target(f, f_stack(f, ESP, 0, op_bits(f->i), false));
+    check_target(f);
+    f_add_esp(f, size(f) + (int32_t)drop);
     f_return_eax(f);
 }
 
@@ -75,9 +118,10 @@ static void indirect(struct front *f, bool call)
 {
     put_flags_aside(f);
     if (is_mem(f))
-        x_rm(f->e, 32, X_MOV_R_RM, RAX, f_operand(f, 32, false));
+        load_target(f, f_operand(f, op_bits(f->i), false));
     else
-        x_mov(f->e, RAX, guest(f->i->rm));
+        x_rr(f->e, 32, op_bits(f->i) == 32 ? X_MOV_R_RM : X_MOVZX_W, RAX, guest(f->i->rm));
+    check_target(f);
     if (call) {
         push_imm(f, f_next_eip(f));
         f_call_eax(f);
@@ -89,9 +133,11 @@ static void indirect(struct front *f, bool call)
 /* LOOP and JCXZ leave the guest's flags alone. */
 static void count(struct front *f, bool down)
 {
+    const bool wide = f->i->form & FORM_AS32;
+
     f_end_flags(f);
-    if (down) x_rm(f->e, 32, X_LEA, guest(ECX), (struct x_mem){guest(ECX), X_NONE, 0, -1});
-    x_mov(f->e, RCX, guest(ECX));
+    if (down) x_rm(f->e, wide ? 32 : 16, X_LEA, guest(ECX), (struct x_mem){guest(ECX), X_NONE, 0, -1});
+    x_rr(f->e, 32, wide ? X_MOV_R_RM : X_MOVZX_W, RCX, guest(ECX));
     f_branch_rcx(f, down ? f_next_eip(f) : target(f), down ? target(f) : f_next_eip(f));
 }
 
@@ -109,27 +155,31 @@ static bool jump_if(struct front *f)
     return true;
 }
 
-bool front_flow(struct front *f)
+/* With a target, but for one in memory or a register. */
+static bool direct(struct front *f)
 {
-    const struct insn *i = f->i;
-
-    if (!(i->form & FORM_OS32)) return false;
-    switch (i->op) {
+    switch (f->i->op) {
     case OP_CALL_Jz:
         push_imm(f, f_next_eip(f));
         f_call(f, target(f));
         return true;
     case OP_JMP_Jb:
     case OP_JMP_Jz: f_goto(f, target(f)); return true;
+    case OP_LOOP_Jb: count(f, true); return true;
+    case OP_JCXZ_Jb: count(f, false); return true;
+    default: return jump_if(f);
+    }
+}
+
+bool front_flow(struct front *f)
+{
+    const struct insn *i = f->i;
+
+    switch (i->op) {
     case OP_RET: ret(f, 0); return true;
     case OP_RET_Iw: ret(f, i->imm & 0xffff); return true;
     case OP_JMP_Ev: indirect(f, false); return true;
     case OP_CALL_Ev: indirect(f, true); return true;
-    case OP_LOOP_Jb:
-    case OP_JCXZ_Jb:
-        if (!(i->form & FORM_AS32)) return false;
-        count(f, i->op == OP_LOOP_Jb);
-        return true;
-    default: return jump_if(f) || stack(f);
+    default: return stack(f) || (target(f) <= f->cs.limit && direct(f));
     }
 }

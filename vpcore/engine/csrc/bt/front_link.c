@@ -18,8 +18,9 @@ void f_end_flags(struct front *f)
 static bool same_page(const struct front *f, uint32_t eip)
 {
     enum { LONGEST = 15 };
+    uint32_t from = f->cs.base + f->eip, to = f->cs.base + eip;
 
-    return !((eip ^ f->eip) & PAGE_MASK) && (eip & ~PAGE_MASK) <= PAGE_SIZE - LONGEST;
+    return !((to ^ from) & PAGE_MASK) && (to & ~PAGE_MASK) <= PAGE_SIZE - LONGEST;
 }
 
 static struct link *make_link(struct front *f, uint32_t eip)

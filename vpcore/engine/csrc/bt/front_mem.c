@@ -16,6 +16,7 @@ void f_lea(struct front *f, int to)
         x_mov(f->e, to, base);
     else
         x_rm(f->e, 32, X_LEA, to, (struct x_mem){base, index, i->scale, (int32_t)disp});
+    if (!(i->form & FORM_AS32)) x_rr(f->e, 32, X_MOVZX_W, to, to);
 }
 
 static void to_site(struct front *f, uint8_t *from)
@@ -50,19 +51,30 @@ static struct x_mem probe(struct front *f, unsigned bits, bool write)
 
 static struct x_mem guest_at(int base) { return (struct x_mem){base, X_NONE, X_GUEST, 0}; }
 
-/* Linear address in ESI. */
-static struct x_mem reach(struct front *f, unsigned bits, bool write)
+struct x_mem f_linear(struct front *f, unsigned bits, bool write)
 {
     return f->window ? guest_at(RSI) : probe(f, bits, write);
 }
 
-static bool is_flat(const struct front *f) { return f->i->seg == VP_DS || f->i->seg == VP_ES || f->i->seg == VP_SS; }
+/* ESI is an offset: to the linear address, if the plain test of its limit allows it; see struct seg_access. */
+static void to_linear(struct front *f, unsigned seg, unsigned bits, bool write)
+{
+    const size_t access = offsetof(struct vp_vm, sacc) + seg * sizeof f->m->sacc[0];
+    const size_t last = write ? offsetof(struct seg_access, wr_last) : offsetof(struct seg_access, rd_last);
+    struct emit *e = f->e;
+    int end = bits > 8 ? RDX : RSI;
+
+    if (bits > 8) x_rm(e, 64, X_LEA, RDX, (struct x_mem){RSI, X_NONE, 0, (int32_t)bits / 8 - 1});
+    x_rm(e, 64, X_CMP << 3 | X_ALU_R_RM, end, vm_at(access + last));
+    to_site(f, x_jcc(e, X_CC_G));
+    x_rm(e, 32, X_ADD << 3 | X_ALU_R_RM, RSI, vm_at(access + offsetof(struct seg_access, base)));
+}
 
 struct x_mem f_operand(struct front *f, unsigned bits, bool write)
 {
     const struct insn *i = f->i;
 
-    if (!f->window || !is_flat(f)) return f_operand_low(f, bits, write);
+    if (!f->window || !f_is_flat(f, i->seg) || !(i->form & FORM_AS32)) return f_operand_low(f, bits, write);
     struct x_mem at = {X_NONE, X_NONE, i->scale | X_GUEST, (int32_t)displacement(f)};
     if (i->base != REG_NONE) at.base = guest(i->base);
     if (i->index != REG_NONE) at.index = guest(i->index);
@@ -71,32 +83,24 @@ struct x_mem f_operand(struct front *f, unsigned bits, bool write)
 
 struct x_mem f_operand_low(struct front *f, unsigned bits, bool write)
 {
-    unsigned seg = f->i->seg;
-    struct emit *e = f->e;
+    const unsigned seg = f->i->seg;
 
-    if (!f->window || !is_flat(f)) f_clobber(f);
+    if (!f->window || !f_is_flat(f, seg)) f_clobber(f);
     f_lea(f, RSI);
-    if (!is_flat(f)) {
-        size_t access = offsetof(struct vp_vm, sacc) + seg * sizeof f->m->sacc[0];
-        size_t last = write ? offsetof(struct seg_access, wr_last) : offsetof(struct seg_access, rd_last);
-        x_rm(e, 64, X_LEA, RDX, (struct x_mem){RSI, X_NONE, 0, (int32_t)bits / 8 - 1});
-        x_rm(e, 64, X_CMP << 3 | X_ALU_R_RM, RDX, vm_at(access + last));
-        to_site(f, x_jcc(e, X_CC_G));
-        x_rm(e, 32, X_ADD << 3 | X_ALU_R_RM, RSI, vm_at(access + offsetof(struct seg_access, base)));
-    }
-    return reach(f, bits, write);
+    if (!f_is_flat(f, seg)) to_linear(f, seg, bits, write);
+    return f_linear(f, bits, write);
 }
 
-struct x_mem f_linear(struct front *f, unsigned bits, bool write) { return reach(f, bits, write); }
-
-struct x_mem f_stack(struct front *f, unsigned reg, int32_t disp, bool write)
+struct x_mem f_stack(struct front *f, unsigned reg, int32_t disp, unsigned bits, bool write)
 {
     if (reg == ESP) disp += f->esp;
-    if (f->window) return (struct x_mem){guest(reg), X_NONE, X_GUEST, disp};
+    if (!f_stack_clobbers(f)) return (struct x_mem){guest(reg), X_NONE, X_GUEST, disp};
     f_clobber(f);
     if (disp)
         x_rm(f->e, 32, X_LEA, RSI, (struct x_mem){guest(reg), X_NONE, 0, disp});
     else
         x_mov(f->e, RSI, guest(reg));
-    return probe(f, 32, write);
+    if (f->sp16) x_rr(f->e, 32, X_MOVZX_W, RSI, RSI);
+    if (!f_is_flat(f, VP_SS)) to_linear(f, VP_SS, bits, write);
+    return f_linear(f, bits, write);
 }

@@ -48,7 +48,8 @@ static struct x_mem operand(struct front *f, unsigned seg, unsigned reg, unsigne
 
 static void advance(struct front *f, unsigned reg, unsigned bits)
 {
-    x_rm(f->e, 32, X_LEA, guest(reg), (struct x_mem){guest(reg), X_NONE, 0, (int32_t)bits / 8});
+    x_rm(f->e, f->i->form & FORM_AS32 ? 32 : 16, X_LEA, guest(reg),
+         (struct x_mem){guest(reg), X_NONE, 0, (int32_t)bits / 8});
 }
 
 static void emit_row(struct front *f, const struct string_row *row)
@@ -71,7 +72,6 @@ static void emit_row(struct front *f, const struct string_row *row)
 
 bool front_string(struct front *f)
 {
-    if (!(f->i->form & FORM_AS32)) return false;
     for (unsigned k = 0; k < sizeof rows / sizeof *rows; k++)
         if (rows[k].op == f->i->op) {
             emit_row(f, &rows[k]);

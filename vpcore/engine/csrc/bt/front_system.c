@@ -4,8 +4,6 @@
 static const struct x_mem eflags = {VM, X_NONE, 0, offsetof(struct vp_vm, cpu.eflags)};
 enum { OF_SHIFT = 11 };
 
-static bool is_wide(const struct front *f) { return f->i->form & FORM_OS32; }
-
 static void shift(struct emit *e, int reg, unsigned extension, unsigned count)
 {
     x_rr(e, 32, X_SHIFT_IMM, (int)extension, reg);
@@ -13,20 +11,15 @@ static void shift(struct emit *e, int reg, unsigned extension, unsigned count)
 }
 enum { LEFT = 4, RIGHT = 5 };
 
-static void move_esp(struct front *f, int32_t n)
-{
-    x_rm(f->e, 32, X_LEA, guest(ESP), (struct x_mem){guest(ESP), X_NONE, 0, n});
-}
-
 /* -- PUSHF, POPF -------------------------------------------------------------------------------------------------- */
 
-/* In 32-bit code there is no virtual-8086 mode. */
 static void push_flags(struct front *f)
 {
+    const unsigned bits = op_bits(f->i);
     struct emit *e = f->e;
 
     f_clobber(f);
-    struct x_mem at = f_stack(f, ESP, -4, true);
+    struct x_mem at = f_stack(f, ESP, -(int32_t)bits / 8, bits, true);
     x_rm(e, 32, X_MOV_R_RM, RAX, eflags);
     x_alu_imm(e, 32, X_AND, RAX, ~(uint32_t)(EF_STATUS | EF_VM | EF_RF));
     x_alu_imm(e, 32, X_OR, RAX, EF_ONE);
@@ -38,15 +31,15 @@ static void push_flags(struct front *f)
     x_alu_imm(e, 32, X_AND, RCX, 1);
     shift(e, RCX, LEFT, OF_SHIFT);
     x_rr(e, 32, X_OR << 3 | X_ALU_RM_R, RCX, RAX);
-    x_rm(e, 32, X_MOV_RM_R, RAX, at);
-    move_esp(f, -4);
+    x_rm(e, bits, X_MOV_RM_R, RAX, at);
+    f_add_esp(f, -(int32_t)bits / 8);
 }
 
 /* EFLAGS is in ECX, the value to come in EAX: to the interpreter with changes that have consequences (stack.c,
  * event_set_eflags()).  At privilege 3 IF stays where IOPL is 0. */
 static void refuse_changes(struct front *f)
 {
-    const uint32_t never = EF_TF | EF_NT | EF_AC | EF_ID, absent = EF_RF | EF_VIF | EF_VIP;
+    const uint32_t never = EF_TF | EF_NT | (op_bits(f->i) == 32 ? EF_AC | EF_ID : 0), absent = EF_RF | EF_VIF | EF_VIP;
     bool user = f->m->user;
     struct emit *e = f->e;
 
@@ -70,11 +63,12 @@ static void refuse_changes(struct front *f)
 static void pop_flags(struct front *f)
 {
     const uint32_t taken = f->m->user ? EF_DF : EF_DF | EF_IF;
+    const unsigned bits = op_bits(f->i);
     struct emit *e = f->e;
 
-    struct x_mem at = f_stack(f, ESP, 0, false);
+    struct x_mem at = f_stack(f, ESP, 0, bits, false);
     f_clobber(f);
-    x_rm(e, 32, X_MOV_R_RM, RAX, at);
+    x_rm(e, 32, bits == 32 ? X_MOV_R_RM : X_MOVZX_W, RAX, at);
     x_rm(e, 32, X_MOV_R_RM, RCX, eflags);
     refuse_changes(f);
     x_alu_imm(e, 32, X_AND, RCX, ~taken);
@@ -90,7 +84,7 @@ static void pop_flags(struct front *f)
     x_rr(e, 32, X_OR << 3 | X_ALU_RM_R, RAX, FLAGS);
     f->flags = IN_RBX;
     f->assumes &= ~(unsigned)ASSUMES_UP;
-    move_esp(f, 4);
+    f_add_esp(f, (int32_t)bits / 8);
 }
 
 /* -- CLI, STI ----------------------------------------------------------------------------------------------------- */
@@ -162,23 +156,27 @@ static void store_selector(struct front *f)
         struct x_mem at = f_operand(f, 16, true);
         load_selector(f, RCX);
         x_rm(f->e, 16, X_MOV_RM_R, RCX, at);
-    } else {
+    } else if (op_bits(f->i) == 32) {
         load_selector(f, guest(f->i->rm));
+    } else {
+        load_selector(f, RCX);
+        x_rr(f->e, 16, X_MOV_RM_R, RCX, guest(f->i->rm));
     }
 }
 
 static void push_selector(struct front *f)
 {
-    struct x_mem at = f_stack(f, ESP, -4, true);
+    const unsigned bits = op_bits(f->i);
+    struct x_mem at = f_stack(f, ESP, -(int32_t)bits / 8, bits, true);
 
     load_selector(f, RCX);
-    x_rm(f->e, 32, X_MOV_RM_R, RCX, at);
-    move_esp(f, -4);
+    x_rm(f->e, bits, X_MOV_RM_R, RCX, at);
+    f_add_esp(f, -(int32_t)bits / 8);
 }
 
 bool front_system(struct front *f)
 {
-    bool privileged = f->m->cpl == 0;
+    const bool privileged = f->m->cpl == 0, v86 = f->real && f->m->user;
 
     switch (f->i->op) {
     case OP_PAUSE: return true;
@@ -186,12 +184,8 @@ bool front_system(struct front *f)
     case OP_SAHF: load_ah(f); return true;
     case OP_CLI: return privileged && (clear_if(f), true);
     case OP_STI: return privileged && (set_if(f), true);
-    default: break;
-    }
-    if (!is_wide(f)) return false;
-    switch (f->i->op) {
-    case OP_PUSHF: push_flags(f); return true;
-    case OP_POPF: return (privileged || f->m->user) && (pop_flags(f), true);
+    case OP_PUSHF: return !v86 && (push_flags(f), true);
+    case OP_POPF: return !v86 && (pop_flags(f), true);
     case OP_MOV_Ev_Sw: store_selector(f); return true;
     case OP_PUSH_Zs: push_selector(f); return true;
     default: return false;

@@ -75,10 +75,12 @@ static void store_fdp(struct front *f, const struct insn *i)
 {
     struct x_mem at = vm_at(offsetof(struct vp_vm, cpu.fx) + FX_FDP);
 
-    if (i->base == REG_NONE && i->index == REG_NONE) {
+    bool wide = i->form & FORM_AS32;
+
+    if (wide && i->base == REG_NONE && i->index == REG_NONE) {
         x_rm(f->e, 32, X_MOV_RM_IMM, 0, at);
         x_u32(f->e, i->disp);
-    } else if (i->index == REG_NONE && !i->disp) {
+    } else if (wide && i->index == REG_NONE && !i->disp) {
         x_rm(f->e, 32, X_MOV_RM_R, guest(i->base), at);
     } else {
         f_lea(f, RSI);
@@ -99,7 +101,7 @@ static struct fp_note *make_note(struct front *f)
         return NULL;
     }
     *n = (struct fp_note){.has_mem = false};
-    if (has_mem(i) && overwritten(f, true))
+    if (has_mem(i) && (i->form & FORM_AS32) && overwritten(f, true))
         *n = (struct fp_note){i->disp, 0, 0, i->seg, i->base, i->index, i->scale, true};
     else if (!has_mem(i) && f->note)
         *n = *f->note;
