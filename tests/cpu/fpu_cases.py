@@ -8,6 +8,7 @@ import numpy as np
 from fpu_values import DECIMAL, DOUBLE, DWORD, EXTENDED, EXTENDED_KIND, QWORD, SINGLE, WORD, Array, Rng, Vectors
 from oracle import blank_cases, set_code
 from oracle.layout import CODE_MAX, FX_IN, FX_OUT, PATCH, WINDOW_BASE, WINDOW_SIZE
+from silicon import missing_features
 
 from vpcore.engine.isa.table import Encoding, Row, rows
 
@@ -31,7 +32,13 @@ ANY_KIND = [SINGLE, DOUBLE, WORD, DWORD, QWORD]
 def unit_rows(*traits: str, without: frozenset[str] = frozenset()) -> list[Row]:
     """Rows of the opcode table with one of *traits* (fp, mmx, sse), and those near them that need no unit."""
     near = WITHOUT_UNIT if "sse" in traits else frozenset()
-    return [row for row in rows() if (row.id in near or not row.traits.isdisjoint(traits)) and row.id not in without]
+    return [
+        row
+        for row in rows()
+        if (row.id in near or not row.traits.isdisjoint(traits))
+        and row.id not in without
+        and row.feature not in missing_features()
+    ]
 
 
 def operand(rng: Rng) -> int:
@@ -47,7 +54,7 @@ def encode(rng: Rng, row: Row, encoding: Encoding, *, mem: bool, at: int = OPERA
     code = b"" if encoding.prefix in (None, "NP") else bytes.fromhex(encoding.prefix)
     if "os" in row.traits and rng.random() < 0.5:
         code = b"\x66" + code
-    code += b"\x0f" * encoding.map0f + bytes([encoding.opcode])
+    code += encoding.escape + bytes([encoding.opcode])
     register, other = (int(n) for n in rng.integers(0, 8, 2))
     if encoding.modrm is not None:
         code += bytes([encoding.modrm + (register if encoding.plus_i else 0)])
@@ -55,7 +62,7 @@ def encode(rng: Rng, row: Row, encoding: Encoding, *, mem: bool, at: int = OPERA
         field = other if encoding.digit is None else encoding.digit
         if field == _ESP and "Gd" in row.operands:
             field = 0  # ESP stays what it is
-        if register == _ESP and "Ed" in row.operands:
+        if register == _ESP and not {"Ed", "Rd"}.isdisjoint(row.operands):
             register = 0
         if mem:
             code += bytes([field << 3 | 5]) + (WINDOW_BASE + at).to_bytes(4, "little")

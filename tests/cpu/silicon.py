@@ -4,6 +4,8 @@ A *shape* is one piece of code; its cases differ in registers, flags, selectors 
 """
 
 from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -13,6 +15,22 @@ from oracle.layout import DONE, TRAP, WINDOW_BASE, WINDOW_SIZE
 from oracle.segments import FS, GS, Sel
 
 from vpcore.engine.isa import Encoding, Row
+
+ADDED = {
+    "SSE3": "pni", "SSSE3": "ssse3", "SSE41": "sse4_1", "SSE42": "sse4_2", "POPCNT": "popcnt", "LZCNT": "abm",
+    "MOVBE": "movbe", "AES": "aes", "PCLMUL": "pclmulqdq", "SHA": "sha_ni", "RDRAND": "rdrand", "RDSEED": "rdseed",
+    "ADX": "adx",
+}  # fmt: skip
+"""Features that model `host` has where the host has them, and what Linux calls these."""
+
+
+@cache
+def missing_features() -> frozenset[str]:
+    """Those of ADDED that the present host has not."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    return frozenset(feature for feature, flag in ADDED.items() if flag not in flags)
+
 
 EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI = range(8)
 OF, CF = 0x800, 0x1
@@ -168,7 +186,7 @@ def make_shape(row: Row, encoding: Encoding, mode: int, rng: np.random.Generator
     prefixes += [b"\xf0"] * locked
     rng.shuffle(prefixes)
     low = int(rng.integers(0, 8)) if encoding.plus_r else 0
-    opcode = b"\x0f" * encoding.map0f + bytes((encoding.opcode + low,))
+    opcode = encoding.escape + bytes((encoding.opcode + low,))
     reg = encoding.digit if encoding.digit is not None else int(rng.integers(0, 8))
     modrm, address, rm = b"", None, low
     if row.rm or encoding.digit is not None:

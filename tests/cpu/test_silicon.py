@@ -28,19 +28,23 @@ SEQUENCES = max(1, round(5000 * SCALE))
 LEFT_OUT = {
     "the host has other values, or its kernel answers": [
         "CPUID", "RDTSC", "RDPMC", "SGDT_Ms", "SIDT_Ms", "SLDT_Ev", "STR_Ev", "SMSW_Ev", "SYSENTER", "INT_Ib",
+        "RDRAND_Rv", "RDSEED_Rv",
     ],
     "a hypervisor may get it wrong (oracle/README.md)": ["INT1"],
     "leads through the host's descriptors": [
         "CALLF_Ap", "CALLF_Mp", "JMPF_Ap", "JMPF_Mp", "RETF", "RETF_Iw", "IRET",
     ],
 }  # fmt: skip
-INTEGER = {"I386", "I486", "P5", "P6"}
+INTEGER = {"I386", "I486", "P5", "P6", *silicon.ADDED}
 NOT_INTEGER = {"fp", "mmx", "sse"}
 
 
 def integer_rows() -> list[Row]:
     left_out = {name for names in LEFT_OUT.values() for name in names}
-    return [row for row in rows() if row.feature in INTEGER and not row.traits & NOT_INTEGER and row.id not in left_out]
+    features = INTEGER - silicon.missing_features()
+    return [
+        row for row in rows() if row.feature in features and not row.traits & NOT_INTEGER and row.id not in left_out
+    ]
 
 
 def is_amd_prefetch(shape: silicon.Shape) -> bool:

@@ -4,6 +4,8 @@ from random import Random
 
 from box import EBP, EBX, EDI, ESI, ESP
 
+from vpcore.engine.isa import rows
+
 WINDOW, WINDOW_SIZE = 0x40000, 0x4000
 """What memory operands lie in, or around; where segments are flat, else at another offset."""
 POINTERS = (EBX, ESI, EDI)
@@ -32,6 +34,9 @@ SSE_OPCODES = tuple(
     code
     for code in (*range(0x10, 0x18), *range(0x28, 0x30), *range(0x50, 0x60), *SSE_INTEGER, 0x7E, 0x7F, 0xC2, 0xC3, 0xC6)
 )
+FIRST_FEATURES = frozenset({"I386", "I486", "P5", "P6", "SEP", "MMX", "SSE", "SSE2", "FXSR"})
+NEWER = tuple((row, encoding) for row in rows() if row.feature not in FIRST_FEATURES for encoding in row.encodings)
+"""What model `host` adds; where the host lacks it, it is #UD on both sides."""
 EMMS = b"\x0f\x77"
 X87_IMAGES = ((0xD9, 4), (0xD9, 5), (0xD9, 6), (0xDD, 4), (0xDD, 6))
 """FLDENV, FLDCW, FNSTENV, FRSTOR, FNSAVE."""
@@ -240,14 +245,28 @@ class Writer:
         code = bytes([0x0F, opcode]) + self.modrm(rng.randrange(8), memory=0.4)
         return code + bytes([rng.choice((0, 2, 7, 0x1B, rng.getrandbits(8)))] * (opcode in SSE_IMMEDIATE))
 
+    def newer(self) -> bytes:
+        """One instruction that came after SSE2, of whichever unit."""
+        rng = self._rng
+        row, encoding = rng.choice(NEWER)
+        memory = {"both": 0.4, "mem": 1, "reg": 0}[row.rm or "reg"]
+        general = row.operands[0] in ("Gd", "Gv")
+        reg = encoding.digit if encoding.digit is not None else None if general else rng.randrange(8)
+        prefix = b"" if encoding.prefix in (None, "NP") else bytes.fromhex(encoding.prefix)
+        code = prefix + encoding.escape + bytes([encoding.opcode]) + self.modrm(reg, memory=memory)
+        return code + bytes([rng.getrandbits(8)] * ("Ib" in row.operands))
+
+    def _newer_run(self, _wide: bool) -> bytes:
+        return b"".join(self.newer() for _ in range(self._rng.randrange(1, 5)))
+
     def _mmx_run(self, _wide: bool) -> bytes:
         return b"".join(self.mmx() for _ in range(self._rng.randrange(1, 5)))
 
     def instruction(self) -> bytes:
         """One instruction, with prefixes now and then."""
         rng = self._rng
-        if rng.random() < 0.16:
-            return rng.choice((self._x87_run, self._sse_run, self._mmx_run))(True)
+        if rng.random() < 0.2:
+            return rng.choice((self._x87_run, self._sse_run, self._mmx_run, self._newer_run))(True)
         kinds = (self._alu, self._immediate, self._shift, self._two, self._bits, self._group, self._register)
         rare = (
             self._stack,

@@ -28,7 +28,7 @@ enum {
     CPUID_SSE2 = 0x4000000,
 };
 
-/* FEAT_ bits (the decoder's) of a model. */
+/* FEAT_ bits (the decoder's) of a model; of VP_CPU_HOST by what the present host has. */
 uint32_t cpuid_model_features(uint32_t model);
 /* Leaf 1 EAX, which is also EDX after reset (SDM 3A 9.1). */
 uint32_t cpuid_signature(const struct vp_vm *m);
@@ -38,7 +38,7 @@ uint32_t cpuid_bits(const struct vp_vm *m);
 static inline bool cpuid_has_cpuid(const struct vp_vm *m) { return m->config.cpu_model != VP_CPU_486; }
 /* CR4 bits the model has. */
 uint32_t cpuid_cr4_mask(const struct vp_vm *m);
-/* The CPUID instruction: `leaf` in, EAX EBX ECX EDX out. */
-void cpuid_leaf(const struct vp_vm *m, uint32_t leaf, uint32_t out[4]);
+/* The CPUID instruction: EAX and ECX in, EAX EBX ECX EDX out. */
+void cpuid_leaf(const struct vp_vm *m, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 
 #endif

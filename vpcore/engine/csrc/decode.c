@@ -10,6 +10,8 @@
 enum { MAX_LENGTH = 15, NO_SEGMENT = 0xff };
 /* Order of the branches of a NODE_PREFIX: PREFIXES in isa/table.py. */
 enum { MANDATORY_NONE, MANDATORY_66, MANDATORY_F3, MANDATORY_F2 };
+/* Order of opcode_map: ESCAPES in isa/table.py. */
+enum { MAP_PLAIN, MAP_0F, MAP_0F38, MAP_0F3A };
 
 struct cursor {
     const uint8_t *code;
@@ -18,7 +20,7 @@ struct cursor {
     bool os32, as32;
     uint8_t segment; /* override or NO_SEGMENT */
     uint8_t opcode, modrm;
-    bool map0f;
+    uint8_t map; /* MAP_ */
 };
 
 /* Whether `n` more bytes can be read, else the status says why not. */
@@ -67,12 +69,19 @@ static bool take_prefix(struct cursor *c, struct insn *out, uint8_t byte)
     return true;
 }
 
+/* What is behind 0F. */
+static void take_escaped(struct cursor *c)
+{
+    c->opcode = (uint8_t)take(c, 1);
+    c->map = c->opcode == 0x38 ? MAP_0F38 : c->opcode == 0x3a ? MAP_0F3A : MAP_0F;
+    if (c->map != MAP_0F) c->opcode = (uint8_t)take(c, 1);
+}
+
 static void take_opcode(struct cursor *c, struct insn *out, bool code32)
 {
     do c->opcode = (uint8_t)take(c, 1);
     while (c->status == DECODE_OK && take_prefix(c, out, c->opcode));
-    c->map0f = c->opcode == 0x0f;
-    if (c->map0f) c->opcode = (uint8_t)take(c, 1);
+    if (c->opcode == 0x0f) take_escaped(c);
     c->os32 = code32 ^ !!(out->prefix & PFX_OPSIZE);
     c->as32 = code32 ^ !!(out->prefix & PFX_ADSIZE);
     if (c->segment != NO_SEGMENT) out->prefix |= PFX_SEG;
@@ -90,7 +99,7 @@ static unsigned mandatory(const struct insn *out)
 /* The row, OP_NONE where there is none.  ModRM is looked at, not taken. */
 static enum op find_row(struct cursor *c, const struct insn *out)
 {
-    unsigned word = opcode_map[c->map0f][c->opcode];
+    unsigned word = opcode_map[c->map][c->opcode];
     while (word & NODE) {
         enum node_kind kind = word >> NODE_SHIFT & 3;
         if (kind != NODE_PREFIX && !available(c, 1)) return OP_NONE;
@@ -187,6 +196,7 @@ enum decode_status decode(const uint8_t *code, unsigned avail, bool code32, uint
     if (c.status != DECODE_OK) return c.status;
     out->op = find_row(&c, out);
     if (c.status != DECODE_OK) return c.status;
+    if (!(op_info[out->op].feature & features)) out->op = op_info[out->op].otherwise;
     const struct op_info *info = &op_info[out->op];
     if (out->op == OP_NONE || !(info->feature & features)) return DECODE_UD;
     if (c.segment != NO_SEGMENT) out->seg = c.segment;

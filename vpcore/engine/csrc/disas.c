@@ -125,7 +125,7 @@ static bool put_fixed(struct text *t, const struct insn *i, const char *letters)
     else if (!strcmp(letters, "STi")) put(t, "st(%u)", i->rm);
     else if (!strcmp(letters, "AL") || !strcmp(letters, "CL")) put(t, "%cl", letters[0] | 0x20);
     else if (!strcmp(letters, "AX") || !strcmp(letters, "DX")) put(t, "%cx", letters[0] | 0x20);
-    else if (!strcmp(letters, "SS")) put(t, "ss");
+    else if (!strcmp(letters, "SS") || !strcmp(letters, "XMM0")) put(t, letters[0] == 'S' ? "ss" : "xmm0");
     else if (!strcmp(letters, "1")) put(t, "1");
     else return false;
     return true;

@@ -15,7 +15,7 @@ from typing import Final
 
 import attrs
 
-from .table import FEATURES, PREFIXES, Encoding, Row, rows
+from .table import ESCAPES, FEATURES, PREFIXES, Encoding, Row, rows
 
 GEN: Final = Path(__file__).resolve().parents[1] / "csrc" / "gen"
 
@@ -75,7 +75,7 @@ def _case(row: Row, encoding: Encoding) -> Case:
 
 def _mod_ignored(row: Row) -> bool:
     """MOV to and from control and debug registers take ModRM.rm as a register whatever mod is (SDM 2, "MOV")."""
-    return "Rd" in row.operands
+    return not {"Cd", "Dd"}.isdisjoint(row.operands)
 
 
 class Tree:
@@ -109,14 +109,14 @@ class Tree:
 
 
 def _tree(table: Sequence[Row]) -> tuple[list[list[int]], list[int]]:
-    """The two opcode maps and the nodes they lead to."""
-    maps: dict[tuple[bool, int], list[Case]] = {key: [] for key in product((False, True), range(256))}
+    """The opcode maps and the nodes they lead to."""
+    maps: dict[tuple[bytes, int], list[Case]] = {key: [] for key in product(ESCAPES, range(256))}
     for row in table:
         for encoding in row.encodings:
             for low in range(8 if encoding.plus_r else 1):
-                maps[encoding.map0f, encoding.opcode + low].append(_case(row, encoding))
+                maps[encoding.escape, encoding.opcode + low].append(_case(row, encoding))
     tree = Tree({row.id: number for number, row in enumerate(table, 1)})
-    words = [[tree.add(maps[map0f, opcode]) for opcode in range(256)] for map0f in (False, True)]
+    words = [[tree.add(maps[escape, opcode]) for opcode in range(256)] for escape in ESCAPES]
     assert len(tree.words) < 1 << NODE_SHIFT
     return words, tree.words
 
@@ -193,10 +193,11 @@ def _mask(numbers: Iterable[int]) -> int:
 
 
 def _code(row: Row) -> int:
-    """The first opcode with its map and mandatory prefix, as op_info.code has them."""
+    """The first opcode with its escape bytes and mandatory prefix, as op_info.code has them."""
     encoding = row.encodings[0]
     prefix = 0 if encoding.prefix in {None, "NP"} else int(str(encoding.prefix), 16)
-    return prefix << 12 | (0xF00 if encoding.map0f else 0) | encoding.opcode
+    second = encoding.escape[1] if len(encoding.escape) > 1 else 0
+    return second << 20 | prefix << 12 | (0xF00 if encoding.escape else 0) | encoding.opcode
 
 
 def _info(row: Row) -> str:
@@ -205,14 +206,15 @@ def _info(row: Row) -> str:
     return (
         f'    [OP_{row.id}] = {{{{"{row.text[0]}", "{row.text[1]}"}}, FEAT_{row.feature}, {bits}, IMM_{immediate(row)}, '
         f"{{{operands}}}, {row.flags.read:#x}, {row.flags.written:#x}, {row.flags.undefined:#x}, "
-        f"{_mask(row.regs_read):#x}, {_mask(row.regs_written):#x}, {_code(row):#x}, {row.encodings[0].digit or 0}}},\n"
+        f"{_mask(row.regs_read):#x}, {_mask(row.regs_written):#x}, {_code(row):#x}, {row.encodings[0].digit or 0}, "
+        f"{f'OP_{row.otherwise}' if row.otherwise else 'OP_NONE'}}},\n"
     )
 
 
 def _decode_tables(table: Sequence[Row]) -> str:
     maps, nodes = _tree(table)
     return "".join((
-        "static const uint16_t opcode_map[2][256] = {{\n", _words(maps[0]), "}, {\n", _words(maps[1]), "}};\n",
+        f"static const uint16_t opcode_map[{len(maps)}][256] = {{{{\n", "}, {\n".join(map(_words, maps)), "}};\n",
         f"static const uint16_t nodes[{len(nodes)}] = {{\n", _words(nodes), "};\n",
         "const struct op_info op_info[OP_COUNT] = {\n", *map(_info, table), "};\n",
     ))  # fmt: skip

@@ -4,12 +4,12 @@ One line is one encoding; lines with equal mnemonic and operands are one row (on
 
     encoding  mnemonic  operands  access  flags  registers  traits...
 
-encoding   `[P.][0F.]OP` and then `+r` (register in the low bits), `/n` (ModRM.reg), `.MM` (a whole ModRM byte) or `.MM+i` (its
-           low bits are a register).  P is a mandatory prefix: NP (none of them), 66, F3 or F2; without P any will do.
-           `+k{set}` adds k times the index of the set's member, `/{set}` is its index.
+encoding   `[P.][0F.]OP` (or 0F38. or 0F3A. for 0F.) and then `+r` (register in the low bits), `/n` (ModRM.reg), `.MM` (a whole
+           ModRM byte) or `.MM+i` (its low bits are a register).  P is a mandatory prefix: NP (none of them), 66, F3 or F2;
+           without P any will do.  `+k{set}` adds k times the index of the set's member, `/{set}` is its index.
 mnemonic   `NAME`, or `NAME=a|b` where the text of the 16-bit and 32-bit form (`_` is a space) is not the name.
 operands   the letters of SDM 2 appendix A.2, further: Zb Zv register in the opcode, Zs segment register in bits 3 to 5 of it, Ibs
-           sign-extended byte, rAX eAX or AX, Ms pseudo-descriptor, ST STi x87 stack, Mwi Mdi Mqi integers in memory.
+           sign-extended byte, rAX eAX or AX, Ms pseudo-descriptor, ST STi x87 stack, Mwi Mdi Mqi integers in memory, XMM0 itself.
 access     a letter for each operand: r read, w written, x both, - neither (only its address, or nothing).
 flags      `read>written~undefined`, each a string of o s z a p c d i t; `?` for `>` where a zero count writes none.
 registers  `read>written` implicit ones: a c d b S(P) B(P) s(I) D(I).
@@ -22,6 +22,7 @@ traits     end    closes a block: may change EIP, mode, interrupt state or the m
            os     has 16-bit and 32-bit handlers though no operand shows it
            mem16  the memory operand is a word whatever the operand size
            h=ROW  is served by the handlers of that row
+           else=ROW  a model without the feature reads this row instead
 
 `feature F` sets the feature of the lines that follow: the first CPU generation, or CPUID bit, that has them.
 `set NAME = members` names a set; a member is `[XX:]TEXT[/TEXT1[/TEXT2]]` with index XX (hexadecimal), else counted from 0;
@@ -361,6 +362,10 @@ DF/5       FILD    Mqi       r        -        -       fp
 DF/6       FBSTP   Mt        w        -        -       fp
 DF/7       FISTP   Mqi       w        -        -       fp
 DF.E0      FNSTSW  AX        w        -        -       fp
+feature SSE3
+DB/1       FISTTP  Mdi       w        -        -       fp
+DD/1       FISTTP  Mqi       w        -        -       fp
+DF/1       FISTTP  Mwi       w        -        -       fp
 feature P6
 set fcmov = B/c E/z BE/cz U/p
 DA.C0+8{fcmov}+i FCMOV{fcmov}  ST,STi xr {fcmov1}> -   fp
@@ -525,4 +530,99 @@ F2.0F.E6   CVTPD2DQ Vdq,Wpd  wr       -        -       sse
 feature FXSR
 NP.0F.AE/0    FXSAVE  M         w        -        -       fp
 NP.0F.AE/1    FXRSTOR M         r        -        -       fp
+
+# -- SSE3 to SSE4.2, AES, PCLMULQDQ, SHA
+feature SSE3
+66.0F.7C   HADDPD  Vpd,Wpd   xr       -        -       sse
+F2.0F.7C   HADDPS  Vps,Wps   xr       -        -       sse
+66.0F.7D   HSUBPD  Vpd,Wpd   xr       -        -       sse
+F2.0F.7D   HSUBPS  Vps,Wps   xr       -        -       sse
+66.0F.D0   ADDSUBPD Vpd,Wpd  xr       -        -       sse
+F2.0F.D0   ADDSUBPS Vps,Wps  xr       -        -       sse
+F2.0F.F0   LDDQU   Vdq,Mdq   wr       -        -       sse
+F2.0F.12   MOVDDUP Vpd,Wq    wr       -        -       sse
+F3.0F.12   MOVSLDUP Vps,Wps  wr       -        -       sse
+F3.0F.16   MOVSHDUP Vps,Wps  wr       -        -       sse
+feature SSSE3
+set p3 = PSHUFB PHADDW PHADDD PHADDSW PMADDUBSW PHSUBW PHSUBD PHSUBSW PSIGNB PSIGNW PSIGND PMULHRSW
+set pabs = 1C:PABSB 1D:PABSW 1E:PABSD
+NP.0F38.00+{p3} {p3} Pq,Qq   xr       -        -       mmx
+66.0F38.00+{p3} {p3} Vdq,Wdq xr       -        -       sse
+NP.0F38.00+{pabs} {pabs} Pq,Qq wr     -        -       mmx
+66.0F38.00+{pabs} {pabs} Vdq,Wdq wr   -        -       sse
+NP.0F3A.0F PALIGNR Pq,Qq,Ib  xrr      -        -       mmx
+66.0F3A.0F PALIGNR Vdq,Wdq,Ib xrr     -        -       sse
+feature SSE41
+set pmovx = 20:BW/q 21:BD/d 22:BQ/w 23:WD/q 24:WQ/d 25:DQ/q
+set p41 = 28:PMULDQ 29:PCMPEQQ 2B:PACKUSDW 38:PMINSB 39:PMINSD 3A:PMINUW 3B:PMINUD 3C:PMAXSB 3D:PMAXSD 3E:PMAXUW 3F:PMAXUD 40:PMULLD
+66.0F38.10 PBLENDVB Vdq,Wdq,XMM0 xrr  -        -       sse
+66.0F38.14 BLENDVPS Vps,Wps,XMM0 xrr  -        -       sse
+66.0F38.15 BLENDVPD Vpd,Wpd,XMM0 xrr  -        -       sse
+66.0F38.17 PTEST   Vdq,Wdq   rr       >oszapc  -       sse
+66.0F38.00+{pmovx} PMOVSX{pmovx} Vdq,W{pmovx1} wr - -  sse
+66.0F38.10+{pmovx} PMOVZX{pmovx} Vdq,W{pmovx1} wr - -  sse
+66.0F38.00+{p41} {p41} Vdq,Wdq xr     -        -       sse
+66.0F38.2A MOVNTDQA Vdq,Mdq  wr       -        -       sse
+66.0F38.41 PHMINPOSUW Vdq,Wdq wr      -        -       sse
+66.0F3A.08 ROUNDPS Vps,Wps,Ib wrr     -        -       sse
+66.0F3A.09 ROUNDPD Vpd,Wpd,Ib wrr     -        -       sse
+66.0F3A.0A ROUNDSS Vss,Wss,Ib wrr     -        -       sse
+66.0F3A.0B ROUNDSD Vsd,Wsd,Ib wrr     -        -       sse
+66.0F3A.0C BLENDPS Vps,Wps,Ib xrr     -        -       sse
+66.0F3A.0D BLENDPD Vpd,Wpd,Ib xrr     -        -       sse
+66.0F3A.0E PBLENDW Vdq,Wdq,Ib xrr     -        -       sse
+66.0F3A.14 PEXTRB  Mb,Vdq,Ib wrr      -        -       sse
+66.0F3A.14 PEXTRB  Rd,Vdq,Ib wrr      -        -       sse
+66.0F3A.15 PEXTRW  Mw,Vdq,Ib wrr      -        -       sse
+66.0F3A.15 PEXTRW  Rd,Vdq,Ib wrr      -        -       sse
+66.0F3A.16 PEXTRD  Ed,Vdq,Ib wrr      -        -       sse
+66.0F3A.17 EXTRACTPS Ed,Vps,Ib wrr    -        -       sse
+66.0F3A.20 PINSRB  Vdq,Mb,Ib xrr      -        -       sse
+66.0F3A.20 PINSRB  Vdq,Rd,Ib xrr      -        -       sse
+66.0F3A.21 INSERTPS Vps,Wss,Ib xrr    -        -       sse
+66.0F3A.22 PINSRD  Vdq,Ed,Ib xrr      -        -       sse
+66.0F3A.40 DPPS    Vps,Wps,Ib xrr     -        -       sse
+66.0F3A.41 DPPD    Vpd,Wpd,Ib xrr     -        -       sse
+66.0F3A.42 MPSADBW Vdq,Wdq,Ib xrr     -        -       sse
+feature SSE42
+66.0F38.37 PCMPGTQ Vdq,Wdq   xr       -        -       sse
+66.0F3A.60 PCMPESTRM Vdq,Wdq,Ib rrr   >oszapc  ad>     sse
+66.0F3A.61 PCMPESTRI Vdq,Wdq,Ib rrr   >oszapc  ad>c    sse
+66.0F3A.62 PCMPISTRM Vdq,Wdq,Ib rrr   >oszapc  -       sse
+66.0F3A.63 PCMPISTRI Vdq,Wdq,Ib rrr   >oszapc  >c      sse
+feature AES
+set aes = DC:AESENC DD:AESENCLAST DE:AESDEC DF:AESDECLAST
+66.0F38.00+{aes} {aes} Vdq,Wdq xr     -        -       sse
+66.0F38.DB AESIMC  Vdq,Wdq   wr       -        -       sse
+66.0F3A.DF AESKEYGENASSIST Vdq,Wdq,Ib wrr - -          sse
+feature PCLMUL
+66.0F3A.44 PCLMULQDQ Vdq,Wdq,Ib xrr   -        -       sse
+feature SHA
+set sha = C8:SHA1NEXTE C9:SHA1MSG1 CA:SHA1MSG2 CC:SHA256MSG1 CD:SHA256MSG2
+NP.0F38.00+{sha} {sha} Vdq,Wdq xr     -        -       sse
+NP.0F38.CB SHA256RNDS2 Vdq,Wdq,XMM0 xrr - -            sse
+NP.0F3A.CC SHA1RNDS4 Vdq,Wdq,Ib xrr   -        -       sse
+
+# -- integer instructions that came with these
+feature SSE42
+F2.0F38.F0 CRC32   Gd,Eb     xr       -        -
+F2.0F38.F1 CRC32   Gd,Ev     xr       -        -
+feature POPCNT
+F3.0F.B8   POPCNT  Gv,Ev     wr       >oszapc  -
+feature LZCNT
+F3.0F.BD   LZCNT   Gv,Ev     wr       >cz~osap -       else=BSR_Gv_Ev
+feature MOVBE
+NP.0F38.F0 MOVBE   Gv,Mv     wr       -        -
+66.0F38.F0 MOVBE   Gv,Mv     wr       -        -
+NP.0F38.F1 MOVBE   Mv,Gv     wr       -        -
+66.0F38.F1 MOVBE   Mv,Gv     wr       -        -
+feature ADX
+66.0F38.F6 ADCX    Gd,Ed     xr       c>c      -
+F3.0F38.F6 ADOX    Gd,Ed     xr       o>o      -
+feature RDRAND
+NP.0F.C7/6 RDRAND  Rv        w        >oszapc  -
+66.0F.C7/6 RDRAND  Rv        w        >oszapc  -
+feature RDSEED
+NP.0F.C7/7 RDSEED  Rv        w        >oszapc  -
+66.0F.C7/7 RDSEED  Rv        w        >oszapc  -
 """

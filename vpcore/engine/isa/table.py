@@ -12,8 +12,14 @@ from .opcodes import TABLE
 PREFIXES: Final = ("NP", "66", "F3", "F2")
 """Mandatory prefixes, in the order of the decoder's prefix nodes."""
 
-FEATURES: Final = ("I386", "I486", "P5", "P6", "SEP", "MMX", "SSE", "SSE2", "FXSR")
+FEATURES: Final = (
+    "I386", "I486", "P5", "P6", "SEP", "MMX", "SSE", "SSE2", "FXSR", "SSE3", "SSSE3", "SSE41", "SSE42", "POPCNT", "LZCNT",
+    "MOVBE", "AES", "PCLMUL", "SHA", "RDRAND", "RDSEED", "ADX",
+)  # fmt: skip
 """CPU generations and CPUID bits that rows depend on, in the order of their FEAT_ bits."""
+
+ESCAPES: Final = (b"", b"\x0f", b"\x0f\x38", b"\x0f\x3a")
+"""What the opcode maps' bytes stand behind, in the order of the decoder's maps."""
 
 FLAG_BITS: Final = {
     "c": 0x1, "p": 0x4, "a": 0x10, "z": 0x40, "s": 0x80, "t": 0x100, "i": 0x200, "d": 0x400, "o": 0x800,
@@ -21,12 +27,14 @@ FLAG_BITS: Final = {
 REGISTERS: Final = "acdbSBsD"
 """Letters of the registers column, in the order of their encoding."""
 
-OPERAND_SIZED: Final = frozenset({"Ev", "Gv", "Zv", "Iz", "Xv", "Yv", "Ov", "rAX", "Jb", "Jz", "Ap", "Ma", "Mp"})
+OPERAND_SIZED: Final = frozenset({
+    "Ev", "Gv", "Zv", "Iz", "Xv", "Yv", "Ov", "rAX", "Jb", "Jz", "Ap", "Ma", "Mp", "Mv", "Rv",
+})  # fmt: skip
 """Operands that follow the operand size (a branch truncates EIP by it)."""
 
 _LINE = re.compile(r"(\S+)\s+(\S+)\s+(\S+)\s+(\S+)\s+(\S+)\s+(\S+)\s*(.*)")
 _ENCODING = re.compile(
-    r"(?:(NP|66|F3|F2)\.)?(0F\.)?([0-9A-F]{2})((?:\+\d*\{\w+\}|\+r)*)"
+    r"(?:(NP|66|F3|F2)\.)?(?:(0F(?:38|3A)?)\.)?([0-9A-F]{2})((?:\+\d*\{\w+\}|\+r)*)"
     r"(?:/([0-7]|\{\w+\})|\.([0-9A-F]{2})((?:\+\d*\{\w+\})?)(\+i)?)?"
 )
 
@@ -37,7 +45,8 @@ class Encoding:
 
     prefix: str | None
     """Mandatory prefix, one of PREFIXES; None: any."""
-    map0f: bool
+    escape: bytes
+    """One of ESCAPES."""
     opcode: int
     plus_r: bool
     """The low three bits of the opcode are a register."""
@@ -79,6 +88,8 @@ class Row:
     traits: frozenset[str]
     handler: str
     """The row whose handlers serve this one; mostly its own id."""
+    otherwise: str | None
+    """The row that a model without the feature reads instead."""
     encodings: tuple[Encoding, ...]
 
     @property
@@ -145,10 +156,10 @@ def _read_encoding(text: str) -> Encoding:
     found = _ENCODING.fullmatch(text)
     if found is None:
         raise ValueError(f"opcodes.py: bad encoding {text!r}")
-    prefix, map0f, opcode, plus, digit, modrm, modrm_plus, plus_i = found.groups()
+    prefix, escape, opcode, plus, digit, modrm, modrm_plus, plus_i = found.groups()
     return Encoding(
         prefix=prefix,
-        map0f=bool(map0f),
+        escape=bytes.fromhex(escape or ""),
         opcode=int(opcode, 16) + _sum(plus),
         plus_r="+r" in plus,
         digit=None if digit is None else int(digit.strip("{}")),
@@ -187,6 +198,7 @@ def _read_row(line: str, feature: str) -> Row:
     letters = () if operands == "-" else tuple(operands.split(","))
     identity = "_".join((mnemonic, *letters))
     words = {word for word in traits.split() if "=" not in word}
+    named = dict(word.split("=") for word in traits.split() if "=" in word)
     if not access.startswith("x"):
         words.discard("lock")
     regs_read, regs_written = _read_registers(registers)
@@ -201,7 +213,8 @@ def _read_row(line: str, feature: str) -> Row:
         regs_written=regs_written,
         feature=feature,
         traits=frozenset(words),
-        handler=next((word[2:] for word in traits.split() if word.startswith("h=")), identity),
+        handler=named.get("h", identity),
+        otherwise=named.get("else"),
         encodings=(_read_encoding(encoding),),
     )
 

@@ -450,6 +450,7 @@ static bool bt_create(struct vp_vm *m)
         return false;
     }
     bt->own_flags = bt_host_flags();
+    bt->counts_keep = bt_host_counts();
     create_windows(m, bt);
     bt_emit_stubs(bt);
     return true;

@@ -152,6 +152,7 @@ struct bt {
     uint64_t arena_used, arena_size;
     uint64_t base; /* instructions retired when host code was entered, plus the budget then */
     uint64_t key;
+    bool counts_keep;   /* the host's LZCNT leaves OF alone and clears SF, AF and PF, as in interp/count.c */
     bool fcomi_clears;  /* the host's FCOMI clears OF, SF and AF, as SDM 2 has it */
     struct link *link;  /* the jump by which host code left, or NULL */
     uint64_t link_key;  /* vp_vm.bt_key then */
@@ -170,6 +171,7 @@ static inline struct x_mem vm_at(size_t offset) { return (struct x_mem){VM, X_NO
 
 /* host.c: for struct bt.own_flags */
 bool bt_host_flags(void);
+bool bt_host_counts(void); /* for struct bt.counts_keep */
 /* front_link.c: to the host code of the EIP in EAX; RDX is where it finds the place.  The jump where there is none
  * comes back. */
 uint8_t *bt_emit_look_up(struct bt *bt);

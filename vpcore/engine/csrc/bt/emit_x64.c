@@ -24,9 +24,10 @@ static void head(struct emit *e, unsigned size, unsigned opcode, int reg, int in
     unsigned rex = 0x40 | (size == 64) << 3 | (reg >= 8) << 2 | (index >= 8) << 1 | (base >= 8);
 
     if (size == 16) x_byte(e, 0x66);
-    if (opcode >> 12) x_byte(e, opcode >> 12);
+    if (opcode >> 12 & 0xff) x_byte(e, opcode >> 12 & 0xff);
     if (rex != 0x40) x_byte(e, rex);
     if (opcode > 0xff) x_byte(e, 0x0f);
+    if (opcode >> 20) x_byte(e, opcode >> 20);
     x_byte(e, opcode & 0xff);
 }
 

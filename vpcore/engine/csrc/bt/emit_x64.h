@@ -1,8 +1,8 @@
 /* emit_x64.h: bytes of x86-64 instructions, and nothing else (SDM 2, chapter 2).
  *
  * Operand sizes are in bits.  Byte registers 4 to 7 without a register over 7 beside them are AH, CH, DH and BH: the
- * translator uses no SPL, BPL, SIL, DIL.  An opcode over 0xff has the escape 0F, one over 0xfff a mandatory prefix in
- * the bits above these.
+ * translator uses no SPL, BPL, SIL, DIL.  An opcode over 0xff has the escape 0F; a mandatory prefix is in the eight
+ * bits above 0xfff, the 38 or 3A behind 0F in those above these (op_info.code).
  */
 #ifndef VP_EMIT_X64_H
 #define VP_EMIT_X64_H

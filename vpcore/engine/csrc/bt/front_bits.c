@@ -1,4 +1,4 @@
-/* front_bits.c: BT, BTS, BTR, BTC, BSF, BSR. */
+/* front_bits.c: BT, BTS, BTR, BTC, BSF, BSR, LZCNT, POPCNT, CRC32, MOVBE, ADCX, ADOX. */
 #include "front.h"
 
 /* -- Tests -------------------------------------------------------------------------------------------------------- */
@@ -71,4 +71,51 @@ static bool scan(struct front *f)
     return true;
 }
 
-bool front_bits(struct front *f) { return bit_test(f) || scan(f); }
+/* -- What came with SSE4 ------------------------------------------------------------------------------------------- */
+
+/* A source that has a name beside R8-R15. */
+static int plain_source(struct front *f, unsigned bits)
+{
+    const unsigned n = f->i->rm;
+
+    if (!is_high(bits, n)) return guest(n);
+    x_mov(f->e, RAX, guest(n & 3));
+    x_rr(f->e, 32, X_MOVZX_B, RAX, X_AH);
+    return RAX;
+}
+
+/* As the host does it; `size` is the operation's, `bits` the memory operand's. */
+static bool same(struct front *f, unsigned size, unsigned bits, bool keeps_flags)
+{
+    const struct insn *i = f->i;
+    const struct op_info *info = &op_info[i->op];
+    struct x_mem at = {0};
+
+    if (is_mem(f)) at = f_operand(f, bits, info->traits & TRAIT_MEM_WRITE);
+    if (keeps_flags) f_load(f);
+    if (is_mem(f))
+        x_rm(f->e, size, info->code, guest(i->reg), at);
+    else
+        x_rr(f->e, size, info->code, guest(i->reg), plain_source(f, bits));
+    if (info->flags_written) f_made(f);
+    return true;
+}
+
+static bool newer(struct front *f)
+{
+    const unsigned bits = op_bits(f->i);
+
+    switch (f->i->op) {
+    case OP_POPCNT_Gv_Ev: return same(f, bits, bits, false);
+    case OP_LZCNT_Gv_Ev: return f->bt->counts_keep && same(f, bits, bits, true);
+    case OP_CRC32_Gd_Eb: return same(f, 32, 8, false);
+    case OP_CRC32_Gd_Ev:
+    case OP_MOVBE_Gv_Mv:
+    case OP_MOVBE_Mv_Gv: return same(f, bits, bits, false);
+    case OP_ADCX_Gd_Ed:
+    case OP_ADOX_Gd_Ed: return same(f, 32, 32, true);
+    default: return false;
+    }
+}
+
+bool front_bits(struct front *f) { return bit_test(f) || scan(f) || newer(f); }

@@ -1,4 +1,5 @@
-/* front_sse.c: SSE and SSE2 on XMM registers, each instruction as the same one of the host on the same register.
+/* front_sse.c: SSE to SSE4.2, AES and SHA on XMM registers, each instruction as the same one of the host on the same
+ * register.
  *
  * A block loads the host's register where it first names it and stores those it has changed at its end (one that is a
  * loop: around the loop), so between blocks all are in vp_cpu.fx; so they are for the interpreter, by cold code.  A
@@ -54,23 +55,29 @@ static void guard(struct front *f) { f_guard(f, ASSUMES_SSE, offsetof(struct vp_
 
 /* -- Operands ----------------------------------------------------------------------------------------------------- */
 
-enum place { NOWHERE, GENERAL_REG, GENERAL_RM, XMM_REG, XMM_RM };
+enum place { NOWHERE, GENERAL_REG, GENERAL_RM, XMM_REG, XMM_RM, XMM_FIRST };
+enum { OPERANDS = 3 };
 
 static enum place place_of(unsigned operand)
 {
     if (operand >= OPD_Vdq && operand <= OPD_Vss) return XMM_REG;
     if (operand >= OPD_Udq && operand <= OPD_Uq) return XMM_RM;
-    if (operand >= OPD_Wdq && operand <= OPD_Wss) return XMM_RM;
+    if (operand >= OPD_Wd && operand <= OPD_Ww) return XMM_RM;
+    if (operand == OPD_XMM0) return XMM_FIRST;
     if (operand == OPD_Gd) return GENERAL_REG;
-    return operand == OPD_Ed || operand == OPD_Ew ? GENERAL_RM : NOWHERE;
+    return operand == OPD_Ed || operand == OPD_Ew || operand == OPD_Rd ? GENERAL_RM : NOWHERE;
 }
 
 /* Bits of the memory operand. */
 static unsigned memory_bits(const struct insn *i)
 {
     for (unsigned k = 0; k < 2; k++) switch (op_info[i->op].operand[k]) {
-        case OPD_Ew: return 16;
+        case OPD_Mb: return 8;
+        case OPD_Ew:
+        case OPD_Mw:
+        case OPD_Ww: return 16;
         case OPD_Ed:
+        case OPD_Wd:
         case OPD_Wss: return 32;
         case OPD_Mq:
         case OPD_Wq:
@@ -79,9 +86,19 @@ static unsigned memory_bits(const struct insn *i)
     return 128;
 }
 
+static bool is_text(const struct insn *i)
+{
+    return i->op >= OP_PCMPESTRM_Vdq_Wdq_Ib && i->op <= OP_PCMPISTRI_Vdq_Wdq_Ib;
+}
+
 static bool may_be_unaligned(const struct insn *i)
 {
     switch (i->op) {
+    case OP_LDDQU_Vdq_Mdq:
+    case OP_PCMPESTRM_Vdq_Wdq_Ib:
+    case OP_PCMPESTRI_Vdq_Wdq_Ib:
+    case OP_PCMPISTRM_Vdq_Wdq_Ib:
+    case OP_PCMPISTRI_Vdq_Wdq_Ib:
     case OP_MOVUPS_Vps_Wps:
     case OP_MOVUPS_Wps_Vps:
     case OP_MOVUPD_Vpd_Wpd:
@@ -110,12 +127,13 @@ static struct x_mem operand(struct front *f)
 
 /* -- Instructions ------------------------------------------------------------------------------------------------- */
 
-/* Which register field a row's operand is in, loaded if it is an XMM register. */
+/* Which register field a row's operand is in; those that are XMM registers are loaded. */
 static void load_registers(struct front *f, int *reg, int *rm)
 {
     const struct insn *i = f->i;
 
-    for (unsigned k = 0; k < 2; k++) switch (place_of(op_info[i->op].operand[k])) {
+    for (unsigned k = 0; k < OPERANDS; k++) switch (place_of(op_info[i->op].operand[k])) {
+        case XMM_FIRST: need(f, 1); break;
         case XMM_REG: need(f, 1u << i->reg), *reg = i->reg; break;
         case GENERAL_REG: *reg = guest(i->reg); break;
         case XMM_RM:
@@ -134,6 +152,37 @@ static void mark_written(struct front *f)
 
     if (to == XMM_REG) f->xmm_dirty |= (uint8_t)(1u << i->reg);
     if (to == XMM_RM && !has_mem(i)) f->xmm_dirty |= (uint8_t)(1u << i->rm);
+}
+
+/* PCMPESTRM and its kin: lengths in EAX and EDX, the index to ECX or the mask to XMM0. */
+static void emit_text(struct front *f)
+{
+    const struct insn *i = f->i;
+    const bool index = i->op == OP_PCMPESTRI_Vdq_Wdq_Ib || i->op == OP_PCMPISTRI_Vdq_Wdq_Ib;
+    int reg = 0, rm = 0;
+
+    guard(f);
+    struct x_mem at = {0};
+    if (has_mem(i)) at = operand(f);
+    if (has_mem(i) && !(at.scale & X_GUEST)) { /* RDX is wanted */
+        x_rm(f->e, 64, X_LEA, RSI, at);
+        at = (struct x_mem){RSI, X_NONE, 0, 0};
+    }
+    load_registers(f, &reg, &rm);
+    x_mov(f->e, RAX, guest(EAX));
+    x_mov(f->e, RDX, guest(EDX));
+    if (has_mem(i))
+        x_rm(f->e, 32, op_info[i->op].code, reg, at);
+    else
+        x_rr(f->e, 32, op_info[i->op].code, reg, rm);
+    x_byte(f->e, i->imm);
+    if (index) {
+        x_mov(f->e, guest(ECX), RCX);
+    } else {
+        f->xmm_loaded |= 1;
+        f->xmm_dirty |= 1;
+    }
+    f_made(f);
 }
 
 static void emit_same(struct front *f)
@@ -175,8 +224,10 @@ static unsigned named(const struct insn *i)
     unsigned registers = 0;
 
     if (!is_native(i)) return 0;
-    for (unsigned k = 0; k < 2; k++) {
+    if (is_text(i)) registers = 1;
+    for (unsigned k = 0; k < OPERANDS; k++) {
         enum place at = place_of(op_info[i->op].operand[k]);
+        if (at == XMM_FIRST) registers |= 1;
         if (at == XMM_REG) registers |= 1u << i->reg;
         if (at == XMM_RM && !has_mem(i)) registers |= 1u << i->rm;
     }
@@ -214,6 +265,6 @@ bool front_sse(struct front *f)
     default: break;
     }
     if (!is_native(f->i)) return false;
-    emit_same(f);
+    (is_text(f->i) ? emit_text : emit_same)(f);
     return true;
 }

@@ -34,3 +34,24 @@ bool bt_host_flags(void)
            (after_mul(kept) & kept) == kept && (after_imul(0) & kept) == 0 && (after_imul(kept) & kept) == kept &&
            (after_div(kept) & kept) == EF_AF;
 }
+
+/* All status flags set but OF, which is as said; then LZCNT.  LAHF's AH, and OF in bit 0. */
+static uint32_t after_lzcnt(uint32_t of)
+{
+    uint32_t out;
+
+    __asm__("movl %1, %%edx\n\tmovb $0xd5, %%ah\n\taddb $0x7f, %%dl\n\tsahf\n\tlzcnt %2, %%ecx\n\tlahf\n\tseto %%al\n\t"
+            "movzwl %%ax, %0"
+            : "=r"(out)
+            : "r"(of), "r"(4)
+            : "eax", "ecx", "edx", "cc");
+    return out;
+}
+
+bool bt_host_counts(void)
+{
+    const uint32_t cleared = (EF_SF | EF_ZF | EF_AF | EF_PF | EF_CF) << 8;
+
+    return !getenv(DIFFERS_ENV) && (after_lzcnt(0) & (cleared | 1)) == 0 &&
+           (after_lzcnt(1) & (cleared | 1)) == 1;
+}

@@ -104,4 +104,16 @@ void simd_masked_store(struct vp_vm *m, const struct insn *i, const uint8_t *byt
         sse_check(m, kind, before, b);                                                                                 \
     } while (0)
 
+/* -- Immediates ---------------------------------------------------------------------------------------------------- */
+
+/* vec NAME(vec a, vec b, unsigned imm): the host's instruction with each immediate, one beside the other. */
+#define BY_IMMEDIATE(name, text)                                                                                       \
+    __asm__(".pushsection .text\n\t.balign 16\n" #name "_each:\n\t.set imm, 0\n\t.rept 256\n\t" text                   \
+            " $imm, %xmm1, %xmm0\n\tret\n\t.balign 16\n\t.set imm, imm + 1\n\t.endr\n\t.popsection");                  \
+    extern const uint8_t name##_each[256][16] __attribute__((visibility("hidden")));                                   \
+    static inline vec name(vec a, vec b, unsigned imm)                                                                 \
+    {                                                                                                                  \
+        return ((vec(*)(vec, vec))(uintptr_t)name##_each[imm & 0xff])(a, b);                                           \
+    }
+
 #endif

@@ -210,7 +210,7 @@ HANDLER(CPUID)
 {
     uint32_t out[4];
 
-    cpuid_leaf(m, reg32(m, EAX), out);
+    cpuid_leaf(m, reg32(m, EAX), reg32(m, ECX), out);
     set_reg32(m, EAX, out[0]);
     set_reg32(m, EBX, out[1]);
     set_reg32(m, ECX, out[2]);
