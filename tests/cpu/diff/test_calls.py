@@ -14,6 +14,8 @@ SEED, PROGRAMS = 60411, 60
 FUNCTIONS = 8
 FIRST, STEP = 0x500000, 0x1F80
 """Linear addresses of functions: some share a page, one lies across two."""
+ALIAS = 0x100000
+"""From there to where the same pages are mapped once more, and stay."""
 PHYS, OTHER_PHYS = 0x300000, 0x340000
 PAGES = FUNCTIONS * STEP // 0x1000 + 1
 STACK, OTHER_STACK, SWITCH = 0x9000, 0x3F000, 0x3E000
@@ -70,7 +72,9 @@ def write(rng, box):
         code = asm(body(rng, box, function), org=at)
         for phys, more in ((PHYS, 0), (OTHER_PHYS, 1)):
             box.load(bytes([code[0], code[1], code[2] + more, *code[3:]]), phys + at - FIRST)
-    calls = "\n".join(f"mov esi, {rng.randrange(40)}\ncall {address(k % FUNCTIONS)}" for k in range(10))
+    calls = "\n".join(
+        f"mov esi, {rng.randrange(40)}\ncall {address(k % FUNCTIONS) + rng.choice((0, 0, ALIAS))}" for k in range(10)
+    )
     box.load(asm(f"mov ebp, esp\nagain:\nmov esp, ebp\n{calls}\njmp again"))
 
 
@@ -89,7 +93,8 @@ def test_programs_of_calls_end_the_same(user):
             box = Processor(engine=engine, icount_ns=1)
             box.page_32()
             for page in range(PAGES):
-                box.map_32(FIRST + 0x1000 * page, PHYS + 0x1000 * page)
+                for alias in (0, ALIAS):
+                    box.map_32(FIRST + alias + 0x1000 * page, PHYS + 0x1000 * page)
             rng = Random(SEED + number)
             write(rng, box)
             if user:

@@ -84,6 +84,7 @@ struct vp_vm {
     /* while translated code runs: its stack of returns, the upper end of that, and the stack of C */
     uint8_t *bt_calls, *bt_calls_top, *bt_c_stack;
     const uint8_t *bt_go_on; /* and where it goes on after the interpreter had its turn */
+    uint32_t bt_slide;       /* what sliding code adds to the addresses that it was made for, see bt/bt.h */
     uint8_t fp_state;   /* where the x87 state lives, see x87.h */
     uint8_t sse_state;  /* whose MXCSR the host has, see sse.h */
     uint32_t features;  /* FEAT_ bits of the CPU model */

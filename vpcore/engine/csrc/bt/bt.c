@@ -128,18 +128,41 @@ static uint64_t present_key(struct vp_vm *m, struct bt *bt)
     return (generation << KEY_VIEW_BITS | KEY_ANY | m->view) << 32;
 }
 
+/* Whether a jump to `link->eip`, or so far into its page, is one to here. */
+static bool leads_to(const struct vp_vm *m, const struct link *link, const struct translation *t)
+{
+    return link->slides ? t->slides && link->eip == t->eip : link->eip == m->block_eip;
+}
+
+/* Code at one address has to say which, at the entry to code that slides. */
+static bool aim(struct bt *bt, struct link *link, const struct translation *t)
+{
+    struct emit *e = &bt->e;
+    const uint8_t *to = t->body;
+
+    if (t->slides && !link->slides) {
+        to = x_runs_at(e);
+        x_mov_imm32(e, RAX, link->eip);
+        uint8_t *jump = x_jmp(e);
+        if (e->full) return false;
+        x_aim(jump, e->run, t->entry);
+    }
+    x_aim(link->field, e->run, to);
+    return true;
+}
+
 /* Where host code left for this very block, under the same page tables, let the jump go there by itself. */
 static void chain(struct vp_vm *m, struct bt *bt, const struct block *b, struct translation *t)
 {
     struct link *link = bt->link;
 
     if (b->other && link && !link->check) return; /* that the page is the right one says nothing of the next one */
-    if (!link || link->eip != t->eip || bt->link_key != m->bt_key) return;
+    if (!link || !leads_to(m, link, t) || bt->link_key != m->bt_key) return;
     if (link->check) {
         uint32_t negated = -(uint32_t)(m->bt_key >> 32);
         memcpy(link->check, &negated, sizeof negated);
     }
-    if (link->to == t) return;
+    if (link->to == t || !aim(bt, link, t)) return;
     for (struct link **at = link->to ? &link->to->links : NULL; at && *at; at = &(*at)->next)
         if (*at == link) {
             *at = link->next;
@@ -148,10 +171,19 @@ static void chain(struct vp_vm *m, struct bt *bt, const struct block *b, struct 
     link->to = t;
     link->next = t->links;
     t->links = link;
-    x_aim(link->field, bt->e.run, t->entry);
 }
 
 static struct target *target_at(struct bt *bt, uint32_t eip) { return &bt->targets[eip & ((1u << TARGET_BITS) - 1)]; }
+
+static void forget_targets(struct bt *bt, const struct translation *t)
+{
+    const uint32_t step = t->slides ? PAGE_SIZE : 1u << TARGET_BITS;
+
+    for (uint32_t eip = t->eip, k = 0; k < 1u << TARGET_BITS; k += step) {
+        struct target *target = target_at(bt, eip + k);
+        if (target->entry == t->entry) target->negated = 0;
+    }
+}
 
 static void unlink_all(struct bt *bt, struct block *b)
 {
@@ -161,10 +193,21 @@ static void unlink_all(struct bt *bt, struct block *b)
             link->to = NULL;
         }
         t->links = NULL;
-        struct target *target = target_at(bt, t->eip);
-        if (target->entry == t->entry) target->negated = 0;
+        forget_targets(bt, t);
     }
     b->translation = NULL;
+}
+
+static struct translation *find(const struct vp_vm *m, const struct block *b, unsigned *places)
+{
+    struct translation *sliding = NULL;
+
+    for (struct translation *t = b->translation; t; t = t->next, ++*places)
+        if (t->view == m->view) {
+            if (!t->slides && t->eip == m->block_eip && same_segment(t->cs, code_segment(m))) return t;
+            if (t->slides) sliding = t;
+        }
+    return sliding;
 }
 
 /* The translation for here, made if the block is warm; NULL where it is to be interpreted. */
@@ -172,14 +215,15 @@ static struct translation *translation_for(struct vp_vm *m, struct block *b)
 {
     struct bt *bt = bt_of(m);
     unsigned places = 0;
+    struct translation *t = find(m, b, &places);
 
-    for (struct translation *t = b->translation; t; t = t->next, places++)
-        if (t->eip == m->block_eip && t->view == m->view && same_segment(t->cs, code_segment(m))) return t;
-    if (b->heat_eip != m->block_eip) { /* shared libraries lie elsewhere in each process */
+    if (t) return t;
+    if (b->heat_eip != m->block_eip) {
         b->heat = 0;
         b->heat_eip = m->block_eip;
+        b->slides |= (b->translation || bt->slides) && bt_may_slide(b);
     }
-    if (++b->heat < bt->warm) return NULL;
+    if (++b->heat < bt->warm && !bt_slides(m, b)) return NULL;
     b->heat = 0;
     if (places == PLACES) unlink_all(bt, b);
     if (bt_translate(m, b)) return b->translation;
@@ -201,7 +245,7 @@ static void choose_calls(struct vp_vm *m, struct bt *bt)
     bt->calls[bt->calling].now = m->bt_calls;
     bt->calling = m->user;
     /* an instruction makes one call at most */
-    if (c->key != m->bt_key || c->now - c->base < CALLS_ROOM + m->budget * (int64_t)sizeof(void *)) {
+    if (c->key != m->bt_key || c->now - c->base < CALLS_ROOM + m->budget * CALLS_EACH) {
         c->key = m->bt_key;
         c->now = c->top;
         memcpy(c->top, &bt->look_up[!!(m->view & VIEW_WINDOW)], sizeof(void *));
@@ -225,7 +269,7 @@ static void run_block(struct vp_vm *m, const struct insn *i)
     m->bt_key = present_key(m, bt);
     chain(m, bt, b, t);
     bt->link = NULL;
-    *target_at(bt, t->eip) = (struct target){-(m->bt_key | t->eip), t->entry};
+    *target_at(bt, m->block_eip) = (struct target){-(m->bt_key | m->block_eip), t->entry};
     choose_calls(m, bt);
     bt->base = m->insns + (uint64_t)m->budget;
     bt->key = jump_key(m, 0);
@@ -288,11 +332,12 @@ struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t budget, uint6
     const struct leave leaves = {.budget = -1};
     struct bt *bt = bt_of(m);
     const bool faulted = bt->faults.faulted;
+    const uint32_t slide = s->slides ? m->bt_slide : 0;
 
     bt->faults.faulted = false;
     m->budget = budget + s->owed;
     m->insns = bt->base - (uint64_t)m->budget;
-    m->block_eip = s->block_eip;
+    m->block_eip = s->block_eip + slide;
     m->interp->running = s->block;
     fl_put(m, flags_eflags(flags));
     if (unlikely(m->profile)) profile_exit(m, s->insns, faulted);
@@ -306,7 +351,7 @@ struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t budget, uint6
     if (unlikely(faulted)) after_fault(m, bt, s);
     budget = m->budget - (s->owed - s->count);
     if (s->last && retired == s->count) return next_block(m, bt);
-    if (retired != s->count || m->cpu.eip != s->next_eip || budget < 0) return leaves;
+    if (retired != s->count || m->cpu.eip != s->next_eip + slide || budget < 0) return leaves;
     if (atomic_load_explicit(&m->attn, memory_order_relaxed) || jump_key(m, 0) != bt->key) return leaves;
     if ((m->view & VIEW_WINDOW) && window_is_stale(bt->windows)) return leaves;
     if (!still_holds(m, s->assumes)) return leaves;
@@ -321,6 +366,7 @@ static void on_built(struct vp_vm *m, struct block *b)
     (void)m;
     b->translation = NULL;
     b->probed = 0;
+    b->slides = false;
     b->insns[0].fn = run_block;
 }
 
@@ -431,6 +477,7 @@ static bool bt_create(struct vp_vm *m)
     m->interp->tier = &bt->tier;
     const char *warm = getenv(WARM_ENV);
     bt->warm = warm ? (unsigned)strtoul(warm, NULL, 10) : WARM;
+    bt->slides = getenv(SLIDE_ENV);
     bt->fcomi_clears = bt_x87_compare_clears();
     bt->tier = (struct tier){on_built, on_died, on_dropped};
     size = size < CODE_LEAST ? CODE_LEAST : size > CODE_MOST ? CODE_MOST : (size + PAGE_SIZE - 1) & ~UINT64_C(0xfff);

@@ -31,6 +31,8 @@ enum { PLACES = 4 /* of a block that are kept */ };
 enum { WARM = 24 /* executions that make a block worth translating */ };
 /* Set, it is used in place of WARM; tests have 1. */
 #define WARM_ENV "VPCORE_BT_WARM"
+/* Set, all code slides that may; for tests. */
+#define SLIDE_ENV "VPCORE_BT_SLIDE"
 
 /* What a block's host code has found out and relies on: x87 state on the host (front_x87.c), its MXCSR the guest's
  * (front_sse.c), DF = 0;
@@ -45,6 +47,7 @@ struct site {
     int16_t owed; /* what the budget really is when the first of these begins, less what BUDGET says */
     uint8_t count;
     bool last;                  /* the block ends with them */
+    bool slides;                /* the addresses are short of vp_vm.bt_slide */
     uint8_t assumes;            /* ASSUMES_ bits that the host code behind it was made under */
     uint8_t index;              /* of the first in the block */
     uint8_t missed;             /* faults of it that were to no avail */
@@ -62,7 +65,7 @@ struct fp_note {
 };
 
 /* A direct jump out of host code, patched to where it leads once that is known, until that dies.  A jump to another
- * page is good under one vp_vm.bt_key only, which `check` compares. */
+ * page is good under one vp_vm.bt_key only, which `check` compares.  Sliding code has none of these. */
 struct link {
     struct link *next; /* of those to the same translation */
     struct translation *to;
@@ -70,7 +73,7 @@ struct link {
     uint8_t *check;        /* upper half of the key, negated; NULL where none is looked at */
     const uint8_t *cold;   /* where an unpatched one leads */
     const uint8_t *behind; /* where a call returns to */
-    bool calls;
+    bool calls, slides;
     uint32_t eip;
 };
 
@@ -99,13 +102,17 @@ struct numbered {
 };
 enum { NUMBERED = 64 };
 
-/* Host code of a block at one address.  A block in a shared library has several, for it is mapped in many places. */
+/* Host code of a block, at one address; or sliding, that is wherever its page is mapped.  A block that has been warm
+ * and is entered at another address, as happens to shared libraries, slides from then on.  Sliding code is made for
+ * the page at 0, and adds vp_vm.bt_slide where EIP shows: the address of the page that it runs on.  Jumps within the
+ * page leave it as it is, all others set it at `entry`, where EAX has EIP. */
 struct translation {
     struct translation *next;
     uint32_t eip;
     uint8_t view;
+    bool slides;
     struct code_segment cs;
-    const uint8_t *entry;
+    const uint8_t *entry, *body;
     struct link *links;
 };
 
@@ -119,12 +126,12 @@ enum { TARGET_BITS = 16 };
 /* The stack that host code runs on: the places behind guest calls that were made in host code, so that the host's
  * predictor of returns sees them in pairs.  RET leaves the return address in EAX and returns; behind each call EAX is
  * compared.  Where that finds another address, or the bottom is reached, all of them are forgotten, and the way is that
- * of indirect jumps.  They are good for one vp_vm.bt_key. */
+ * of indirect jumps.  They are good for one vp_vm.bt_key.  Sliding code's have vp_vm.bt_slide above them. */
 struct calls {
     uint8_t *base, *top, *now;
     uint64_t key;
 };
-enum { CALLS_SIZE = 1 << 20, CALLS_ROOM = 1 << 16 /* below them, for the host's signals */ };
+enum { CALLS_EACH = 16, CALLS_SIZE = 1 << 21, CALLS_ROOM = 1 << 16 /* below them, for the host's signals */ };
 
 /* What host code comes back with: guest registers are in vp_cpu; budget < 0 where flags and counts are up to date. */
 struct leave {
@@ -144,6 +151,7 @@ struct bt {
     bool own_flags;  /* shifts and multiplications leave flags as the interpreter's do (shift.c, muldiv.c) */
     char lacks[128]; /* why there are no windows, or they cost more; empty where all is well */
     unsigned warm;
+    bool slides;
     uint8_t *start; /* of translations: what lies before are the common parts */
     enter_fn enter;
     const uint8_t *look_up[2]; /* without faith in the calls: EIP in EAX; by where flags are, as the next */
@@ -179,6 +187,12 @@ uint8_t *bt_emit_look_up(struct bt *bt);
 void bt_emit_stubs(struct bt *bt);
 /* front.c: false where there is no room. */
 bool bt_translate(struct vp_vm *m, struct block *b);
+/* Whether code of a block that has been at several addresses can slide. */
+bool bt_may_slide(const struct block *b);
+static inline bool bt_slides(const struct vp_vm *m, const struct block *b)
+{
+    return b->slides && !(m->view & VIEW_SEGMENTED);
+}
 /* Execute a site's instructions by the interpreter, from host code. */
 struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t budget, uint64_t flags);
 

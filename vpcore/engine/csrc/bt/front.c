@@ -39,6 +39,7 @@ static struct site *make_site(struct front *f, unsigned count)
     s->owed = (int16_t)(AHEAD - (int)f->index + (f->looked ? (int)f->count : 0));
     s->count = (uint8_t)count;
     s->last = f->index + count == f->count;
+    s->slides = f->slides;
     s->assumes = (uint8_t)f->assumes;
     for (unsigned k = 0; k < count; k++)
         if (!f->segmented && loads_segment(f->i[k].op)) s->assumes |= ASSUMES_FLAT;
@@ -266,6 +267,24 @@ static void emit_block(struct front *f)
     for (unsigned k = 0; k < f->cold_count && !f->full; k++) emit_cold(f, &f->cold[k]);
 }
 
+/* x87 instructions show where they are to whoever asks later; 16-bit jumps depend on where they are. */
+bool bt_may_slide(const struct block *b)
+{
+    for (unsigned k = 0; k < b->count; k++) {
+        const struct insn *i = &b->insns[k];
+        bool ends = op_info[i->op].traits & TRAIT_END;
+        if (front_x87_is(i) || (ends && !(i->form & FORM_OS32))) return false;
+    }
+    return true;
+}
+
+/* At its entry, with EIP in EAX. */
+static void set_slide(struct front *f)
+{
+    x_rm(f->e, 32, X_LEA, RAX, (struct x_mem){RAX, X_NONE, 0, -(int32_t)f->eip});
+    x_rm(f->e, 32, X_MOV_RM_R, RAX, vm_at(offsetof(struct vp_vm, bt_slide)));
+}
+
 bool bt_translate(struct vp_vm *m, struct block *b)
 {
     static _Thread_local struct front f;
@@ -273,7 +292,9 @@ bool bt_translate(struct vp_vm *m, struct block *b)
     struct translation *t = bt_allocate(bt, sizeof *t);
 
     if (!t) return false;
-    f.m = m, f.bt = bt, f.e = &bt->e, f.b = b, f.eip = m->block_eip;
+    f.m = m, f.bt = bt, f.e = &bt->e, f.b = b;
+    f.slides = bt_slides(m, b);
+    f.eip = f.slides ? m->block_eip & ~PAGE_MASK : m->block_eip;
     f.cs = (struct code_segment){m->cpu.seg[VP_CS].base, m->cpu.seg[VP_CS].limit};
     f.segmented = m->view & VIEW_SEGMENTED, f.sp16 = m->view & VIEW_SP16, f.real = m->view & VIEW_REAL;
     f.host_flags = m->view & VIEW_WINDOW;
@@ -282,7 +303,9 @@ bool bt_translate(struct vp_vm *m, struct block *b)
     f.index = 0, f.count = extent(b), f.cold_count = 0, f.assumes = 0, f.note = NULL;
     f.full = f.closed = f.looked = false, f.xmm_loaded = f.xmm_dirty = 0, f.esp = 0;
     *t = (struct translation){
-        .next = b->translation, .eip = f.eip, .view = m->view, .cs = f.cs, .entry = x_runs_at(f.e)};
+        .next = b->translation, .eip = f.eip, .view = m->view, .slides = f.slides, .cs = f.cs, .entry = x_runs_at(f.e)};
+    if (f.slides) set_slide(&f);
+    t->body = x_runs_at(f.e);
     f_xmm_begin_loop(&f);
     emit_block(&f);
     if (f.full || bt->e.full) return false;

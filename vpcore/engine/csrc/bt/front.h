@@ -30,7 +30,8 @@ struct front {
     struct block *b;
     const struct insn *i; /* under translation */
     struct site *site;    /* of i; made when first needed */
-    uint32_t eip;         /* of the block */
+    uint32_t eip;         /* of the block; where it slides, less that of its page */
+    bool slides;
     unsigned index, count;
     unsigned flags;                    /* IN_ bits */
     unsigned cold_count, cold_mark;    /* entries from cold_mark on belong to i and have no `back` yet */
@@ -111,6 +112,7 @@ void f_cold(struct front *f, uint8_t *from, struct site *site);
 
 /* -- Ends -- */
 uint32_t f_next_eip(const struct front *f);
+void f_eip(struct front *f, int to, uint32_t eip);         /* as the guest sees it */
 void f_end_flags(struct front *f);                         /* flags as the next block wants them; RAX is lost */
 void f_goto(struct front *f, uint32_t eip);                /* direct */
 void f_branch(struct front *f, unsigned cc, uint32_t eip); /* by the host's flags; else behind the instruction */

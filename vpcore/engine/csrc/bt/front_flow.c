@@ -22,6 +22,19 @@ static void push_imm(struct front *f, uint32_t value)
     f_add_esp(f, -size(f));
 }
 
+/* The address behind the instruction; RCX is lost. */
+static void push_return(struct front *f)
+{
+    if (!f->slides) {
+        push_imm(f, f_next_eip(f));
+        return;
+    }
+    struct x_mem at = f_stack(f, ESP, -4, 32, true);
+    f_eip(f, RCX, f_next_eip(f));
+    x_rm(f->e, 32, X_MOV_RM_R, RCX, at);
+    f_add_esp(f, -4);
+}
+
 /* SP alone is the interpreter's. */
 static bool pop_reg(struct front *f, unsigned n)
 {
@@ -123,7 +136,7 @@ static void indirect(struct front *f, bool call)
         x_rr(f->e, 32, op_bits(f->i) == 32 ? X_MOV_R_RM : X_MOVZX_W, RAX, guest(f->i->rm));
     check_target(f);
     if (call) {
-        push_imm(f, f_next_eip(f));
+        push_return(f);
         f_call_eax(f);
     } else {
         f_goto_eax(f);
@@ -160,7 +173,7 @@ static bool direct(struct front *f)
 {
     switch (f->i->op) {
     case OP_CALL_Jz:
-        push_imm(f, f_next_eip(f));
+        push_return(f);
         f_call(f, target(f));
         return true;
     case OP_JMP_Jb:

@@ -4,6 +4,16 @@
 
 uint32_t f_next_eip(const struct front *f) { return f->eip + f->i->off + f->i->len; }
 
+void f_eip(struct front *f, int to, uint32_t eip)
+{
+    if (!f->slides) {
+        x_mov_imm32(f->e, to, eip);
+        return;
+    }
+    x_rm(f->e, 32, X_MOV_R_RM, to, vm_at(offsetof(struct vp_vm, bt_slide)));
+    x_rm(f->e, 32, X_LEA, to, (struct x_mem){to, X_NONE, 0, (int32_t)eip});
+}
+
 void f_end_flags(struct front *f)
 {
     if (f->host_flags)
@@ -30,7 +40,7 @@ static struct link *make_link(struct front *f, uint32_t eip)
     if (!link)
         f->full = true;
     else
-        *link = (struct link){.eip = eip};
+        *link = (struct link){.eip = eip, .slides = f->slides};
     return link;
 }
 
@@ -47,16 +57,25 @@ static uint8_t *far_jump(struct front *f, struct link *link)
     return other;
 }
 
+static void call_eax(struct front *f);
+static void push_slide(struct front *f);
+
 static void transfer(struct front *f, uint32_t eip, bool calls)
 {
-    struct link *link = make_link(f, eip);
+    bool near = same_page(f, eip);
 
     f_exact_esp(f);
     f_end_flags(f);
     f->closed = true;
+    if (f->slides && !near) {
+        f_eip(f, RAX, eip);
+        (calls ? call_eax : f_goto_eax)(f);
+        return;
+    }
+    if (f->slides && calls) push_slide(f);
+    struct link *link = make_link(f, eip);
     if (!link) return;
     link->calls = calls;
-    bool near = same_page(f, eip);
     uint8_t *from = !near ? far_jump(f, link) : calls ? x_call(f->e) : x_jmp(f->e);
     if (near) link->field = from;
     if (calls) link->behind = x_runs_at(f->e);
@@ -144,33 +163,55 @@ static void end_by_eax(struct front *f)
     f->closed = true;
 }
 
-static uint8_t *look_up(struct front *f)
-{
-    end_by_eax(f);
-    return bt_emit_look_up(f->bt);
-}
-
-enum { GROUP5_CALL = 2, GROUP5_JMP = 4 };
+enum { GROUP5_CALL = 2, GROUP5_JMP = 4, GROUP5_PUSH = 6 };
 static const struct x_mem found = {RDX, X_NONE, 0, offsetof(struct target, entry)};
 
-void f_goto_eax(struct front *f)
+static void emit_jump_eax(struct front *f)
 {
-    uint8_t *miss = look_up(f);
+    uint8_t *miss = bt_emit_look_up(f->bt);
 
     if (!f->e->full) x_aim(miss, f->e->run, f->bt->exit[f->host_flags]);
     x_rm(f->e, 32, X_GROUP5, GROUP5_JMP, found);
 }
 
+void f_goto_eax(struct front *f)
+{
+    end_by_eax(f);
+    emit_jump_eax(f);
+}
+
 /* -- Calls -------------------------------------------------------------------------------------------------------- */
+
+static void push_slide(struct front *f)
+{
+    x_rm(f->e, 32, X_GROUP5, GROUP5_PUSH, vm_at(offsetof(struct vp_vm, bt_slide))); /* 64 bits */
+}
+
+/* RCX = EAX - EIP, of which the upper half counts for nothing. */
+static void compare_eax(struct front *f, uint32_t eip)
+{
+    struct emit *e = f->e;
+
+    if (f->slides) {
+        enum { NOT = 2 };
+        x_pop(e, RCX);
+        x_rm(e, 32, X_MOV_RM_R, RCX, vm_at(offsetof(struct vp_vm, bt_slide)));
+        x_rr(e, 32, X_GROUP3, NOT, RCX);
+        x_rm(e, 32, X_LEA, RCX, (struct x_mem){RCX, RAX, 0, (int32_t)(1 - eip)});
+        return;
+    }
+    uint32_t negated = -eip;
+    uint8_t *field = x_lea_disp32(e, RCX, RAX);
+    if (!e->full) memcpy(field, &negated, sizeof negated);
+}
 
 /* Behind a call: on, if the guest returned here. */
 static void emit_return_site(struct front *f)
 {
     struct emit *e = f->e;
-    uint32_t eip = f_next_eip(f), negated = -eip;
+    uint32_t eip = f_next_eip(f);
 
-    uint8_t *field = x_lea_disp32(e, RCX, RAX);
-    if (!e->full) memcpy(field, &negated, sizeof negated);
+    compare_eax(f, eip);
     x_jrcxz(e, X_JMP_SIZE);
     uint8_t *other = x_jmp(e);
     if (!e->full) x_aim(other, e->run, f->bt->look_up[f->host_flags]);
@@ -184,12 +225,18 @@ void f_call(struct front *f, uint32_t eip)
     emit_return_site(f);
 }
 
-void f_call_eax(struct front *f)
+static void call_eax(struct front *f)
 {
-    uint8_t *miss = look_up(f);
-
+    end_by_eax(f);
+    if (f->slides) push_slide(f);
+    uint8_t *miss = bt_emit_look_up(f->bt);
     x_rm(f->e, 32, X_GROUP5, GROUP5_CALL, found);
     f_add_cold(f, (struct cold){.from = miss, .behind = x_runs_at(f->e)});
+}
+
+void f_call_eax(struct front *f)
+{
+    call_eax(f);
     emit_return_site(f);
 }
 
@@ -220,6 +267,12 @@ void f_emit_link(struct front *f, const struct cold *c)
     struct link *link = c->link;
     struct emit *e = f->e;
 
+    if (!link->field && f->slides) {
+        x_land(e, c->from);
+        f_eip(f, RAX, link->eip);
+        emit_jump_eax(f);
+        return;
+    }
     if (!link->field) {
         x_land(e, c->from);
         uint8_t *other = far_jump(f, link);
@@ -234,7 +287,7 @@ void f_emit_link(struct front *f, const struct cold *c)
         link->cold = x_runs_at(e);
         x_land(e, link->field);
     }
-    x_mov_imm32(e, RAX, link->eip);
+    f_eip(f, RAX, link->eip);
     x_mov_imm64(e, RDX, (uintptr_t)link);
     uint8_t *jump = x_jmp(e);
     if (!e->full) x_aim(jump, e->run, f->bt->exit_link[f->host_flags]);

@@ -33,6 +33,9 @@ static void save_flags(struct emit *e)
     x_rr(e, 32, X_MOVZX_W, FLAGS, RAX);
 }
 
+/* Where sliding code wants it at its entry. */
+static void load_eip(struct emit *e) { x_rm(e, 32, X_MOV_R_RM, RAX, vm_at(offsetof(struct vp_vm, cpu.eip))); }
+
 /* struct leave enter(m, host, budget, flags) */
 static void emit_enter(struct bt *bt)
 {
@@ -48,6 +51,7 @@ static void emit_enter(struct bt *bt)
     x_mov(e, FLAGS, RCX);
     load_guest(e);
     load_flags(e);
+    load_eip(e);
     x_jmp_reg(e, RSI);
 }
 
@@ -120,6 +124,7 @@ static void emit_slow(struct bt *bt)
     x_mov(e, FLAGS, RDX);
     load_guest(e);
     load_flags(e);
+    load_eip(e);
     x_byte(e, 0xc3); /* of the pair with the call, as the host's predictor wants it */
     x_land(e, leaves);
     emit_return(e);
