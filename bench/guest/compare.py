@@ -1,6 +1,6 @@
 """`make bench-guest KIT=FOLDER`: the benchmark guest natively, under QEMU's translator and under vpcore's engines, in one run.
 
-    python bench/guest/compare.py FOLDER [-n RUNS] [--engine NAME]... [--only NAME]... [--processor-time]
+    python bench/guest/compare.py FOLDER [-n RUNS] [--engine NAME]... [--cpu MODEL]... [--only NAME]... [--processor-time]
 
 Contenders take turns, RUNS times; what is printed, and kept in FOLDER as bench-guest.json and bench-guest.md, are medians,
 and ratios to native.  Native runs in a chroot of the kit, which takes root; QEMU where it is installed.  The host takes the
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import math
 import os
@@ -51,22 +52,26 @@ mount -t proc none "$0/proc" && mount -t devtmpfs none "$0/dev" && mount -t tmpf
 exec chroot "$0" /bin/dash -c 'PATH=/usr/sbin:/usr/bin:/sbin:/bin; export PATH; exec dash /bench/run.sh'
 """
 
+CPU: Final = "pentium3"
+"""Processor model of QEMU's machine, and of vpcore's unless others are asked for."""
+
 Times = dict[str, float]
 
 
-def contenders(kit: Path, engines: list[str]) -> dict[str, list[str]]:
-    """The command of each that can run here."""
+def contenders(kit: Path, engines: list[str], cpus: list[str]) -> dict[str, list[str]]:
+    """The command of each that can run here; an engine's name has that of the model behind it where that is not CPU."""
     disc = str(kit / "bench.iso")
     commands = {}
     if os.geteuid() == 0 and shutil.which("unshare"):
         commands[NATIVE] = ["unshare", "--mount", "sh", "-c", NATIVE_SCRIPT, str(kit / "root")]
     if shutil.which("qemu-system-i386"):
-        machine = ["-accel", "tcg", "-cpu", "pentium3", "-m", "512", "-nographic", "-vga", "none", "-no-reboot"]
+        machine = ["-accel", "tcg", "-cpu", CPU, "-m", "512", "-nographic", "-vga", "none", "-no-reboot"]
         commands[QEMU] = ["qemu-system-i386", *machine, "-cdrom", disc]
-    for engine in engines:
+    for engine, cpu in itertools.product(engines, cpus):
         flags = ["--boot", "d", "--memory", "512M", "--display", "none", "--net", "none", "--serial", "stdio"]
-        commands[engine] = [
-            *(sys.executable, "-m", "vpcore", "run", str(PC99), "--cdrom", disc, *flags, "--engine", engine)
+        flags += ["--engine", engine, "--cpu", cpu]
+        commands[engine if cpu == CPU else f"{engine} {cpu}"] = [
+            *(sys.executable, "-m", "vpcore", "run", str(PC99), "--cdrom", disc, *flags)
         ]
     return commands
 
@@ -273,13 +278,14 @@ def main() -> None:
     parser.add_argument("kit", type=Path, metavar="FOLDER", help="of the kit; made there where it has no bench.iso")
     parser.add_argument("-n", "--runs", type=int, default=3)
     parser.add_argument("--engine", action="append", metavar="NAME", help="of vpcore, again for more (default: bt)")
+    parser.add_argument("--cpu", action="append", metavar="MODEL", help=f"vpcore's, again for more (default: {CPU})")
     parser.add_argument("--processor-time", action="store_true", help="of the contender's processes, not by the clock")
     parser.add_argument("--only", action="append", metavar="NAME", help="contender to run, again for more")
     options = parser.parse_args()
     kit = options.kit.resolve()
     if not (kit / "bench.iso").exists():
         subprocess.run([sys.executable, BUILD, kit], check=True)
-    commands = contenders(kit, options.engine or ["bt"])
+    commands = contenders(kit, options.engine or ["bt"], options.cpu or [CPU])
     chosen = {name: each for name, each in commands.items() if not options.only or name in options.only}
     if NATIVE not in chosen:
         print("without native, which takes root: no ratios to it", file=sys.stderr)
