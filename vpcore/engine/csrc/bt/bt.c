@@ -128,27 +128,24 @@ static uint64_t present_key(struct vp_vm *m, struct bt *bt)
     return (generation << KEY_VIEW_BITS | KEY_ANY | m->view) << 32;
 }
 
-/* Whether a jump to `link->eip`, or so far into its page, is one to here. */
-static bool leads_to(const struct vp_vm *m, const struct link *link, const struct translation *t)
+/* A jump between code that slides and code that does not goes by a piece of code that says where. */
+static const uint8_t *emit_between(struct bt *bt, const struct link *link, const struct translation *t)
 {
-    return link->slides ? t->slides && link->eip == t->eip : link->eip == m->block_eip;
+    const uint8_t *at = x_runs_at(&bt->e);
+
+    bt_emit_eip(&bt->e, RAX, link->eip, link->slides);
+    uint8_t *jump = x_jmp(&bt->e);
+    if (bt->e.full) return NULL;
+    x_aim(jump, bt->e.run, link->slides ? bt->go[!!(t->view & VIEW_WINDOW)] : t->entry);
+    return at;
 }
 
-/* Code at one address has to say which, at the entry to code that slides. */
 static bool aim(struct bt *bt, struct link *link, const struct translation *t)
 {
-    struct emit *e = &bt->e;
-    const uint8_t *to = t->body;
+    const uint8_t *to = link->slides == t->slides ? t->body : emit_between(bt, link, t);
 
-    if (t->slides && !link->slides) {
-        to = x_runs_at(e);
-        x_mov_imm32(e, RAX, link->eip);
-        uint8_t *jump = x_jmp(e);
-        if (e->full) return false;
-        x_aim(jump, e->run, t->entry);
-    }
-    x_aim(link->field, e->run, to);
-    return true;
+    if (to) x_aim(link->field, bt->e.run, to);
+    return to;
 }
 
 /* Where host code left for this very block, under the same page tables, let the jump go there by itself. */
@@ -157,7 +154,8 @@ static void chain(struct vp_vm *m, struct bt *bt, const struct block *b, struct 
     struct link *link = bt->link;
 
     if (b->other && link && !link->check) return; /* that the page is the right one says nothing of the next one */
-    if (!link || !leads_to(m, link, t) || bt->link_key != m->bt_key) return;
+    if (!link || bt->link_key != m->bt_key) return;
+    if (link->eip != (link->slides ? m->block_eip & ~PAGE_MASK : m->block_eip)) return;
     if (link->check) {
         uint32_t negated = -(uint32_t)(m->bt_key >> 32);
         memcpy(link->check, &negated, sizeof negated);
@@ -200,14 +198,23 @@ static void unlink_all(struct bt *bt, struct block *b)
 
 static struct translation *find(const struct vp_vm *m, const struct block *b, unsigned *places)
 {
-    struct translation *sliding = NULL;
+    const bool slides = bt_slides(m, b);
 
-    for (struct translation *t = b->translation; t; t = t->next, ++*places)
-        if (t->view == m->view) {
-            if (!t->slides && t->eip == m->block_eip && same_segment(t->cs, code_segment(m))) return t;
-            if (t->slides) sliding = t;
-        }
-    return sliding;
+    for (struct translation *t = b->translation; t; t = t->next, ++*places) {
+        if (t->view != m->view || t->slides != slides) continue;
+        if (slides || (t->eip == m->block_eip && same_segment(t->cs, code_segment(m)))) return t;
+    }
+    return NULL;
+}
+
+/* The block is entered, and has been at another address before, or comes from code that slides. */
+static void consider_sliding(const struct vp_vm *m, const struct bt *bt, struct block *b)
+{
+    const bool moved = b->heat_eip != m->block_eip && (b->heat || b->translation);
+
+    if (!b->slides && (moved || bt->slides || (bt->link && bt->link->slides))) b->slides = bt_may_slide(b);
+    if (moved && !b->slides) b->heat = 0;
+    b->heat_eip = m->block_eip;
 }
 
 /* The translation for here, made if the block is warm; NULL where it is to be interpreted. */
@@ -215,15 +222,11 @@ static struct translation *translation_for(struct vp_vm *m, struct block *b)
 {
     struct bt *bt = bt_of(m);
     unsigned places = 0;
-    struct translation *t = find(m, b, &places);
 
+    consider_sliding(m, bt, b);
+    struct translation *t = find(m, b, &places);
     if (t) return t;
-    if (b->heat_eip != m->block_eip) {
-        b->heat = 0;
-        b->heat_eip = m->block_eip;
-        b->slides |= (b->translation || bt->slides) && bt_may_slide(b);
-    }
-    if (++b->heat < bt->warm && !bt_slides(m, b)) return NULL;
+    if (++b->heat < bt->warm && !(b->translation && bt_slides(m, b))) return NULL;
     b->heat = 0;
     if (places == PLACES) unlink_all(bt, b);
     if (bt_translate(m, b)) return b->translation;

@@ -102,10 +102,10 @@ struct numbered {
 };
 enum { NUMBERED = 64 };
 
-/* Host code of a block, at one address; or sliding, that is wherever its page is mapped.  A block that has been warm
- * and is entered at another address, as happens to shared libraries, slides from then on.  Sliding code is made for
- * the page at 0, and adds vp_vm.bt_slide where EIP shows: the address of the page that it runs on.  Jumps within the
- * page leave it as it is, all others set it at `entry`, where EAX has EIP. */
+/* Host code of a block, at one address; or sliding, that is wherever its page is mapped.  A block that has
+ * been entered at several addresses, as happens to those of shared libraries, slides from then on.  Sliding code is
+ * made for the page at 0, and adds vp_vm.bt_slide where EIP shows: the address of the page that it runs on.  Jumps
+ * within the page leave it as it is, all others set it at `entry`, where EAX has EIP. */
 struct translation {
     struct translation *next;
     uint32_t eip;
@@ -154,7 +154,8 @@ struct bt {
     bool slides;
     uint8_t *start; /* of translations: what lies before are the common parts */
     enter_fn enter;
-    const uint8_t *look_up[2]; /* without faith in the calls: EIP in EAX; by where flags are, as the next */
+    const uint8_t *go[2];      /* to EIP in EAX */
+    const uint8_t *look_up[2]; /* the same without faith in the calls; by where flags are, as the next */
     const uint8_t *exit[2], *exit_link[2], *slow; /* exits by where flags are: in RBX, in the host's */
     uint8_t *arena;                               /* sites, links, translations */
     uint64_t arena_used, arena_size;
@@ -183,6 +184,8 @@ bool bt_host_counts(void); /* for struct bt.counts_keep */
 /* front_link.c: to the host code of the EIP in EAX; RDX is where it finds the place.  The jump where there is none
  * comes back. */
 uint8_t *bt_emit_look_up(struct bt *bt);
+/* EIP to a register, in code that slides or not. */
+void bt_emit_eip(struct emit *e, int to, uint32_t eip, bool slides);
 /* stubs.c: emit the common parts. */
 void bt_emit_stubs(struct bt *bt);
 /* front.c: false where there is no room. */

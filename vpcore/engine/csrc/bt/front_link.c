@@ -4,15 +4,17 @@
 
 uint32_t f_next_eip(const struct front *f) { return f->eip + f->i->off + f->i->len; }
 
-void f_eip(struct front *f, int to, uint32_t eip)
+void bt_emit_eip(struct emit *e, int to, uint32_t eip, bool slides)
 {
-    if (!f->slides) {
-        x_mov_imm32(f->e, to, eip);
+    if (!slides) {
+        x_mov_imm32(e, to, eip);
         return;
     }
-    x_rm(f->e, 32, X_MOV_R_RM, to, vm_at(offsetof(struct vp_vm, bt_slide)));
-    x_rm(f->e, 32, X_LEA, to, (struct x_mem){to, X_NONE, 0, (int32_t)eip});
+    x_rm(e, 32, X_MOV_R_RM, to, vm_at(offsetof(struct vp_vm, bt_slide)));
+    x_rm(e, 32, X_LEA, to, (struct x_mem){to, X_NONE, 0, (int32_t)eip});
 }
+
+void f_eip(struct front *f, int to, uint32_t eip) { bt_emit_eip(f->e, to, eip, f->slides); }
 
 void f_end_flags(struct front *f)
 {

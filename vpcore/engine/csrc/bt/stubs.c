@@ -87,7 +87,7 @@ static void emit_exit(struct bt *bt, bool in_host)
     emit_return(e);
 }
 
-/* EIP is in EAX, the calls are not to be trusted. */
+/* EIP is in EAX, the calls are not to be trusted, or are. */
 static void emit_look_up(struct bt *bt, bool in_host)
 {
     enum { GROUP5_JMP = 4 };
@@ -95,6 +95,7 @@ static void emit_look_up(struct bt *bt, bool in_host)
 
     bt->look_up[in_host] = x_runs_at(e);
     x_rm(e, 64, X_MOV_R_RM, RSP, vm_at(offsetof(struct vp_vm, bt_calls_top)));
+    bt->go[in_host] = x_runs_at(e);
     x_aim(bt_emit_look_up(bt), e->run, bt->exit[in_host]);
     x_rm(e, 32, X_GROUP5, GROUP5_JMP, (struct x_mem){RDX, X_NONE, 0, offsetof(struct target, entry)});
 }
