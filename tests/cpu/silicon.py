@@ -174,6 +174,8 @@ def modrm_absolute(rng: np.random.Generator, flat: bool, wide: bool) -> tuple[in
 def make_shape(row: Row, encoding: Encoding, mode: int, rng: np.random.Generator, *, absolute: bool = False) -> Shape:
     """Code of one encoding with random prefixes, registers and addressing; *absolute*: memory in the window, always."""
     os32 = (mode == 32) ^ bool(rng.random() < 0.4)
+    if encoding.prefix in {"NP", "66"}:  # then it belongs to the opcode
+        os32 = (mode == 32) ^ (encoding.prefix == "66")
     as32 = (mode == 32) ^ bool(rng.random() < 0.1 and not absolute)
     segment = (FS, GS)[rng.integers(0, 2)] if rng.random() < 0.12 and not absolute else None
     prefixes = [b"\x66"] * (os32 != (mode == 32)) + [b"\x67"] * (as32 != (mode == 32))
