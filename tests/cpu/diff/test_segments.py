@@ -81,7 +81,7 @@ MODES = {
     "kernel16, 32-bit stack": Mode(stack=32),
     "kernel32": Mode(bits=32, stack=32, cs=(0x1000, 0xBFFF), ds=(WINDOW - 0x123400, 0x125FFF), window=0x123400),
     "user32": Mode(bits=32, user=True, stack=32, ds=(WINDOW + 0x4000, FLAT), window=-0x4000 & FLAT),
-    "kernel32, 16-bit stack": Mode(bits=32, cs=(0, FLAT), ds=(0, FLAT), es=(0, FLAT), window=WINDOW),
+    "kernel32, 16-bit stack": Mode(bits=32, cs=(0, FLAT), ss=(0x6000, FLAT), ds=(0, FLAT), es=(0, FLAT), window=WINDOW),
     "flat16": Mode(stack=32, cs=(0, FLAT), ss=(0, FLAT), ds=(0, FLAT), es=(0, FLAT), window=WINDOW),
 }
 
@@ -163,7 +163,7 @@ def prepare(box, mode, code, seed, start):
     gpr[1] &= 0xF
     gpr[ESP] = state["gpr"][ESP]
     if mode.stack == 16 and rng.random() < 0.5:
-        gpr[ESP] |= rng.getrandbits(16) << 16
+        gpr[ESP] |= rng.choice((rng.getrandbits(16), 1)) << 16
     if rng.random() < 0.1:  # the stack at an end of its segment
         gpr[ESP] = gpr[ESP] & 0xFFFF0000 | rng.choice((*range(12), *range(0xFFF8, 0x10000)))
     if rng.random() < 0.5:
@@ -273,3 +273,39 @@ def test_equal_offsets_in_different_code_segments_are_different_code():
 
     assert {} == differences(*results)
     assert results[0][0]["halted"]
+
+
+EDGES = {
+    "a jump's target is beyond the limit": (MODES["kernel16"], 0x1FFF, "jmp near 0x2000"),
+    "a conditional jump's target is beyond the limit": (MODES["kernel16"], 0x1FFF, "stc\njc near 0x2000"),
+    "a return's target is beyond the limit": (MODES["kernel16"], 0x1FFF, "push word 0x2000\nret"),
+    "a wide return's target is beyond the limit": (MODES["real"], 0xFFFF, "push dword 0x10000\no32 ret"),
+    "a call's target is beyond the limit": (MODES["kernel16"], 0x1FFF, "mov cx, 0x2000\ncall cx"),
+    "a wide jump's target is beyond the limit": (MODES["real"], 0xFFFF, "mov ecx, 0x12000\njmp ecx"),
+    "a loop's target is beyond the limit": (MODES["kernel16"], 0x3C6, "mov cx, 9\njmp near $$\ntimes 9 nop"),
+    "IP has 16 bits": (MODES["flat16"], FLAT, "db 0xe9, 0x00, 0x60"),
+    "IP has 16 bits in wide code": (MODES["kernel32"], FLAT, "db 0x66, 0xe9, 0x00, 0x60"),
+    "a call of 16 bits cuts EIP": (MODES["flat16"], FLAT, "mov ecx, 0x12345678\ncall cx"),
+}
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_targets_of_jumps_are_held_against_the_limit(name):
+    """#GP(0) at the jump (SDM 2, JMP, CALL, RET); the same code with other limits first."""
+    mode, limit, text = EDGES[name]
+    eip = CODE - mode.cs[0]
+    code = asm(f"mov ax, cx\n{text}\nhlt", mode.bits, eip)
+    results = []
+    for engine in ("interp", "bt"):
+        box = make(engine, mode)
+        box.load(code)
+        state = {**box.engine.get_state(), "eip": eip}
+        ends = []
+        for cut in (state["seg"][CS]["limit"], limit, 0xFFFF, limit):
+            state["seg"][CS]["limit"] = cut
+            box.engine.set_state(state)
+            ends.append(outcome(box, box.engine.run(20), COMPARED))
+        results.append(ends)
+
+    for one, other in zip(*results, strict=True):
+        assert {} == differences(one, other), listing(code, eip, mode.bits)
