@@ -309,3 +309,35 @@ def test_targets_of_jumps_are_held_against_the_limit(name):
 
     for one, other in zip(*results, strict=True):
         assert {} == differences(one, other), listing(code, eip, mode.bits)
+
+
+BOTH_SIZES = """
+    mov ecx, 200
+again:
+    call 8:target
+    add ebx, eax
+    db 0x66, 0x9a                   ; a far call with 16-bit operands
+    dw target, 0x30
+    lea ebx, [ebx + eax * 2]
+    dec ecx
+    jnz again
+    hlt
+target:
+    db 0xb8, 0, 0, 1, 0xc0, 0xcb    ; mov eax, 0xc0010000; retf.  mov ax, 0; add ax, ax; retf
+"""
+
+
+def test_equal_bytes_are_different_code_by_the_size_of_the_segment():
+    """SDM 3A 3.4.5, D/B: flat segments of both sizes, at one EIP."""
+    results = []
+    for engine in ("interp", "bt"):
+        box = Processor(engine=engine, cpu="host", icount_ns=1)
+        box.put(GDT + 0x30, 0x008F9B000000FFFF, 8)
+        state = box.engine.get_state()
+        box.engine.set_state({**state, "gdtr_limit": 0x37})
+        box.load(BOTH_SIZES)
+        end = box.run(budget=100_000, eip=CODE)
+        results.append(outcome(box, (end, box.engine.insns), COMPARED))
+
+    assert {} == differences(*results)
+    assert results[0][0]["halted"]

@@ -80,6 +80,7 @@ static void choose_view(struct vp_vm *m, struct bt *bt)
 
     m->view = m->user | (base ? VIEW_WINDOW : 0) | (is_flat(m) ? 0 : VIEW_SEGMENTED);
     if (m->sp_mask != UINT32_MAX) m->view |= VIEW_SP16;
+    if (!m->code32) m->view |= VIEW_16;
     if (!(m->cpu.cr0 & CR0_PE) || (m->cpu.eflags & EF_VM)) m->view |= VIEW_REAL;
     if (base) set_gs(bt, base);
 }

@@ -84,6 +84,7 @@ enum {
     VIEW_SEGMENTED = 4, /* segments need not be flat: CS is the translation's own, others are looked at */
     VIEW_SP16 = 8,      /* vp_vm.sp_mask */
     VIEW_REAL = 16,     /* or virtual-8086 mode */
+    VIEW_16 = 32,       /* 16-bit code */
     KEY_VIEW_BITS = 8,
     KEY_ANY = 0x80, /* so that no key is 0 */
 };
