@@ -126,6 +126,17 @@ uint8_t *mem_write_ptr(struct vp_vm *m, uint64_t phys, unsigned size)
     return page + (phys & ~PAGE_MASK);
 }
 
+uint8_t *mem_write_span(struct vp_vm *m, uint64_t phys, unsigned size)
+{
+    uint8_t *at = mem_write_ptr(m, phys, size);
+
+    if (at || !page_at(m, phys)->write) return at;
+    m->stats.smc_hits++;
+    m->engine->invalidate(m, phys, size);
+    m->page_flags[phys >> PAGE_SHIFT] |= PG_DIRTY;
+    return page_at(m, phys)->write + (phys & ~PAGE_MASK);
+}
+
 uint64_t mem_read(struct vp_vm *m, uint64_t phys, unsigned size)
 {
     const uint8_t *at = mem_read_ptr(m, phys);

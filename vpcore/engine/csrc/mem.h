@@ -22,6 +22,8 @@ void mem_write(struct vp_vm *m, uint64_t phys, unsigned size, uint64_t value);
  * mem_write() must be used.  mem_write_ptr() sets the dirty flag. */
 const uint8_t *mem_read_ptr(struct vp_vm *m, uint64_t phys);
 uint8_t *mem_write_ptr(struct vp_vm *m, uint64_t phys, unsigned size);
+/* The same for all of these bytes being written next: code made from them is dropped. */
+uint8_t *mem_write_span(struct vp_vm *m, uint64_t phys, unsigned size);
 
 /* Code was made from [phys, phys + size): writes there must come to the engine's invalidate(). */
 void mem_code_mark(struct vp_vm *m, uint32_t phys, unsigned size);

@@ -201,7 +201,7 @@ uint8_t *mmu_span(struct vp_vm *m, uint32_t lin, uint32_t *n, enum access acc)
     uint64_t phys = phys_of(&f, lin);
     if (m->watch || (m->align && m->user)) return NULL;
     /* the const is cast away for readers only */
-    at = write ? mem_write_ptr(m, phys, *n) : (uint8_t *)mem_read_ptr(m, phys);
+    at = write ? mem_write_span(m, phys, *n) : (uint8_t *)mem_read_ptr(m, phys);
     if (at) enter(m, lin, &f);
     return at;
 }
