@@ -41,8 +41,10 @@ void stack_push(struct vp_vm *m, struct stack *s, bool wide, uint32_t value)
     if (!wide) value &= 0xffff;
     if (s->cpl == 3) /* then CPL is 3 already: transfers that push go inward or stay */
         mmu_st_slow(m, s->ss.base + sp, size, value);
+    else if (wide)
+        mmu_sys_st(m, s->ss.base + sp, 4, value);
     else
-        mmu_sys_st(m, s->ss.base + sp, size, value);
+        mmu_sys_st(m, s->ss.base + sp, 2, value);
     s->sp = (s->sp & ~s->mask) | sp;
 }
 

@@ -162,24 +162,13 @@ uint64_t mmu_ld_slow(struct vp_vm *m, uint32_t lin, unsigned size) { return load
 uint64_t mmu_ld_rmw_slow(struct vp_vm *m, uint32_t lin, unsigned size) { return load(m, lin, size, true, m->user); }
 void mmu_st_slow(struct vp_vm *m, uint32_t lin, unsigned size, uint64_t value) { store(m, lin, size, value, m->user); }
 
-uint32_t mmu_sys_ld(struct vp_vm *m, uint32_t lin, unsigned size)
+uint32_t mmu_sys_ld_slow(struct vp_vm *m, uint32_t lin, unsigned size)
 {
-    const void *at = mmu_in(m, FLAT_SR, lin, size);
-    uint32_t value = 0;
-
-    if (unlikely(!at)) return (uint32_t)load(m, lin, size, false, false);
-    memcpy(&value, at, size);
-    return value;
+    return (uint32_t)load(m, lin, size, false, false);
 }
-
-void mmu_sys_st(struct vp_vm *m, uint32_t lin, unsigned size, uint32_t value)
+void mmu_sys_st_slow(struct vp_vm *m, uint32_t lin, unsigned size, uint32_t value)
 {
-    void *at = mmu_in(m, FLAT_SW, lin, size);
-
-    if (unlikely(!at))
-        store(m, lin, size, value, false);
-    else
-        memcpy(at, &value, size);
+    store(m, lin, size, value, false);
 }
 
 void mmu_check(struct vp_vm *m, uint32_t lin, unsigned size, enum access acc)

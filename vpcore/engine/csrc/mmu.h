@@ -27,9 +27,8 @@ void mmu_check(struct vp_vm *m, uint32_t lin, unsigned size, enum access acc);
  */
 uint8_t *mmu_span(struct vp_vm *m, uint32_t lin, uint32_t *n, enum access acc);
 
-/* Implicit supervisor accesses (descriptor tables, TSS, stacks of gates) by linear address. */
-uint32_t mmu_sys_ld(struct vp_vm *m, uint32_t lin, unsigned size);
-void mmu_sys_st(struct vp_vm *m, uint32_t lin, unsigned size, uint32_t value);
+uint32_t mmu_sys_ld_slow(struct vp_vm *m, uint32_t lin, unsigned size);
+void mmu_sys_st_slow(struct vp_vm *m, uint32_t lin, unsigned size, uint32_t value);
 
 /* Code fetch: physical address of linear `lin` for execution at the present privilege, #PF raised.  */
 uint64_t mmu_fetch_phys(struct vp_vm *m, uint32_t lin);
@@ -67,6 +66,26 @@ static inline void *mmu_in(struct vp_vm *m, enum flat table, uint32_t lin, unsig
 static inline void *mmu_at(struct vp_vm *m, uint32_t lin, unsigned size, bool write)
 {
     return mmu_in(m, m->user * 2 + write, lin, size);
+}
+
+/* Implicit supervisor accesses (descriptor tables, TSS, stacks of gates) by linear address. */
+static inline uint32_t mmu_sys_ld(struct vp_vm *m, uint32_t lin, unsigned size)
+{
+    const void *at = mmu_in(m, FLAT_SR, lin, size);
+    uint32_t value = 0;
+
+    if (unlikely(!at)) return mmu_sys_ld_slow(m, lin, size);
+    memcpy(&value, at, size);
+    return value;
+}
+static inline void mmu_sys_st(struct vp_vm *m, uint32_t lin, unsigned size, uint32_t value)
+{
+    void *at = mmu_in(m, FLAT_SW, lin, size);
+
+    if (unlikely(!at))
+        mmu_sys_st_slow(m, lin, size, value);
+    else
+        memcpy(at, &value, size);
 }
 
 #define MMU_ACCESSORS(bits, type)                                                                                      \

@@ -23,6 +23,12 @@ bool desc_read(struct vp_vm *m, uint16_t sel, struct desc *d)
     uint32_t offset = sel & ~7u;
     if (offset + 7 > limit) return false;
     d->lin = base + offset;
+    const void *at = mmu_in(m, FLAT_SR, d->lin, 2 * sizeof d->lo);
+    if (likely(at)) {
+        memcpy(&d->lo, at, sizeof d->lo);
+        memcpy(&d->hi, (const uint8_t *)at + sizeof d->lo, sizeof d->hi);
+        return true;
+    }
     d->lo = mmu_sys_ld(m, d->lin, 4);
     d->hi = mmu_sys_ld(m, d->lin + 4, 4);
     return true;
@@ -46,16 +52,6 @@ void desc_clear_type_bits(struct vp_vm *m, struct desc *d, unsigned bits)
 {
     d->hi &= ~(bits << 8);
     desc_store_type(m, d);
-}
-
-struct vp_seg desc_seg(const struct desc *d, uint16_t sel)
-{
-    struct vp_seg s = {.sel = sel, .attr = desc_attr(d)};
-
-    s.base = d->lo >> 16 | (d->hi & 0xff) << 16 | (d->hi & 0xff000000u);
-    s.limit = (d->lo & 0xffff) | (d->hi & 0xf0000);
-    if (s.attr & VP_SEG_G) s.limit = s.limit << 12 | 0xfff;
-    return s;
 }
 
 /* -- Derived state ------------------------------------------------------------------------------------------------ */

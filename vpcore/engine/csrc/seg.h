@@ -7,6 +7,8 @@
 #ifndef VP_SEG_H
 #define VP_SEG_H
 #include "vm.h"
+#include <stddef.h>
+#include <string.h>
 
 /* CR0 and CR4 bits, SDM 3A 2.5. */
 enum {
@@ -88,7 +90,23 @@ void desc_fetch(struct vp_vm *m, uint16_t sel, struct desc *d, unsigned vector);
 /* Sets `bits` of the descriptor's type in memory: accessed (1) or busy (2). */
 void desc_set_type_bits(struct vp_vm *m, struct desc *d, unsigned bits);
 void desc_clear_type_bits(struct vp_vm *m, struct desc *d, unsigned bits);
-struct vp_seg desc_seg(const struct desc *d, uint16_t sel);
+/* In pieces as large as a copy takes them: the host waits where it loads what two stores have written. */
+static inline struct vp_seg desc_seg(const struct desc *d, uint16_t sel)
+{
+    _Static_assert(offsetof(struct vp_seg, limit) == 4 && offsetof(struct vp_seg, attr) == 10 &&
+                       sizeof(struct vp_seg) == 12,
+                   "pieces of 8 and 4 bytes");
+    const uint32_t base = d->lo >> 16 | (d->hi & 0xff) << 16 | (d->hi & 0xff000000u), attr = desc_attr(d);
+    uint32_t limit = (d->lo & 0xffff) | (d->hi & 0xf0000);
+    struct vp_seg s;
+
+    if (attr & VP_SEG_G) limit = limit << 12 | 0xfff;
+    const uint64_t place = base | (uint64_t)limit << 32;
+    const uint32_t rights = sel | attr << 16;
+    memcpy(&s, &place, sizeof place);
+    memcpy((uint8_t *)&s + sizeof place, &rights, sizeof rights);
+    return s;
+}
 
 /* ES, SS, DS, FS or GS from a selector in any mode, with all checks (MOV Sw, POP, LxS). */
 void seg_load(struct vp_vm *m, unsigned seg, uint16_t sel);
