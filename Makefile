@@ -6,8 +6,9 @@ MACHINE := machines/pc99.toml
 FLAGS ?=
 KIT ?=
 
-CHECKED_C = $(shell find vpcore/engine/csrc -name '*.c')
-C_FLAGS := -std=gnu11 -Wall -Wextra -Werror -fsyntax-only -Ivpcore/engine/csrc
+CHECKED_C = $(shell find vpcore plugins -path '*/csrc/*.c')
+RECIPES := vpcore/engine/build.py plugins/chipset/build.py
+C_FLAGS := -std=gnu11 -Wall -Wextra -Werror -fsyntax-only -Ivpcore/engine/csrc -Iplugins/chipset/csrc
 # Leaks are not looked for: Python keeps memory until it ends.
 SANITIZED := VPCORE_SANITIZE=1 VPCORE_SILICON_SCALE=0.1 ASAN_OPTIONS=detect_leaks=0
 RUNTIMES = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=libubsan.so)
@@ -28,8 +29,8 @@ test-all: lint sanitize  ## The same with the slow tests
 	$(PYTHON) -m pytest -n 2 $(FLAGS)
 
 sanitize: setup-test  ## The processor's tests on an engine built with AddressSanitizer and UBSan
-	VPCORE_SANITIZE=1 $(PYTHON) vpcore/engine/build.py > /dev/null
-	$(SANITIZED) LD_PRELOAD="$(RUNTIMES)" $(PYTHON) -m pytest -q -n 2 -m "not slow" tests/cpu
+	for recipe in $(RECIPES); do VPCORE_SANITIZE=1 $(PYTHON) $$recipe > /dev/null || exit; done
+	$(SANITIZED) LD_PRELOAD="$(RUNTIMES)" $(PYTHON) -m pytest -q -n 2 -m "not slow" tests/cpu tests/plugins/chipset
 
 lint: setup-test lint-c  ## Style (ruff), types (mypy), C warnings (clang; gcc's when the engine is built)
 	$(PYTHON) -m ruff check .
@@ -47,7 +48,7 @@ bench-guest: setup-test  ## The benchmark guest against native and QEMU (KIT=fol
 
 clean:  ## Remove what was built here (the download cache in ~/.cache/vpcore stays)
 	rm -rf build dist .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks *.egg-info
-	rm -rf vpcore/engine/_vp* vpcore/engine/csrc/gen
+	rm -rf vpcore/engine/_vp* vpcore/engine/csrc/gen plugins/chipset/_chips*
 	find vpcore plugins tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## Show this list

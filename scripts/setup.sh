@@ -92,18 +92,30 @@ install_vpcore() {
     touch ".venv/.installed-$goal"
 }
 
-build_engine() {
-    local engine=vpcore/engine
-    if [ -e .venv/.engine ] && compgen -G "$engine/_vp.*so" > /dev/null &&
-        [ -z "$(find $engine/csrc $engine/isa $engine/build.py -newer .venv/.engine -name '*.[chpS]*' -not -path '*/gen/*' -type f -print -quit)" ]; then
-        return
-    fi
+recipes=(vpcore/engine/build.py plugins/chipset/build.py)
+
+built() {
+    local recipe newer
+    [ -e .venv/.engine ] || return 1
+    for recipe in "${recipes[@]}"; do
+        compgen -G "$(dirname "$recipe")/_*.so" > /dev/null || return 1
+    done
+    newer=$(find vpcore plugins \( -path '*/csrc/*' -o -path '*/isa/*' -o -name glue.c -o -name '*build.py' \) -newer .venv/.engine \
+        -name '*.[chpS]*' -not -path '*/gen/*' -not -name '*.so' -type f -print -quit)
+    [ -z "$newer" ]
+}
+
+build_c() {
+    built && return
     say "building the C engine"
     touch .venv/.engine.new  # older than what is edited meanwhile
-    .venv/bin/python $engine/build.py > /dev/null
+    local recipe
+    for recipe in "${recipes[@]}"; do
+        .venv/bin/python "$recipe" > /dev/null
+    done
     mv .venv/.engine.new .venv/.engine
 }
 
 install_packages
 install_vpcore
-build_engine
+build_c

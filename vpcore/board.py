@@ -19,6 +19,7 @@ from vpcore.host.ends import BlockDevice, CharDevice
 from vpcore.irq import Line, LineInput
 from vpcore.log import DeviceLog
 from vpcore.memory import Memory, Window
+from vpcore.native import NativeMachine, Registers
 from vpcore.pci import PciBus, PciFunction, PciId
 from vpcore.ports import PortMap
 from vpcore.wires import DmaChannel, DmaController
@@ -66,6 +67,7 @@ class Parts:
     services: dict[type, list[Any]] = attrs.field(factory=dict)
     exclusive: dict[int, str] = attrs.field(factory=dict)
     """ISA line number to the device that claimed it for itself."""
+    native: Callable[[], NativeMachine] | None = None
 
 
 class Board:
@@ -87,12 +89,21 @@ class Board:
 
     # -- registers and memory --
 
-    def map_ports(self, base: int | None, device: Device[Any], ports: PortMap | None = None) -> Mapping:
+    def map_ports(
+        self, base: int | None, device: Device[Any], ports: PortMap | None = None, native: Registers | None = None
+    ) -> Mapping:
         """Answer I/O ports from *base* on by the device's `ports` (or another of its maps).
 
         With base None the mapping exists but is nowhere; `Mapping.move` places it.  Raises `ConfigError` on overlap.
+        *native* answers some of them in C, as the map's methods would.
         """
-        return self._parts.bus.map_ports(base, device, self.name, ports or device.ports)
+        return self._parts.bus.map_ports(base, device, self.name, ports or device.ports, native)
+
+    @property
+    def native(self) -> NativeMachine:
+        """The machine as device models in C meet it."""
+        assert self._parts.native is not None
+        return self._parts.native()
 
     def port_claimed(self, port: int) -> bool:
         """Whether some device answers *port*; ask when the machine is built."""

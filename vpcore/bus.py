@@ -16,10 +16,13 @@ import attrs
 from vpcore.device import Device
 from vpcore.errors import ConfigError
 from vpcore.log import DeviceLog
+from vpcore.native import Registers
 from vpcore.ports import Handler, PortMap
 
 PORTS: Final = 0x10000
 PAGE: Final = 4096
+CELL: Final = 1
+"""Kind of a port that is a byte of `PortSpace.cells` (csrc/vp.h, VP_PORT_CELL)."""
 
 Reader = Callable[[], int]
 Writer = Callable[[int], None]
@@ -50,11 +53,14 @@ class Cells:
 class Mapping:
     """A device's registers at a place of an address space; it can be moved (PCI BARs) and taken away (hot reload)."""
 
-    def __init__(self, space: Space, owner: str, device: Device[Any], ports: PortMap) -> None:
+    def __init__(
+        self, space: Space, owner: str, device: Device[Any], ports: PortMap, native: Registers | None = None
+    ) -> None:
         self._space = space
         self.owner = owner
         self.device = device
         self.ports = ports
+        self.native = native
         self.base: int | None = None
 
     def move(self, base: int | None) -> None:
@@ -144,6 +150,8 @@ class PortSpace(Space):
         self.cells = bytearray(PORTS)
         self.cell_kind = bytearray(PORTS)
         """Both shared with the engine, which answers a port whose kind is not 0 by itself."""
+        self.native_kind: Callable[[int, Registers], int] | None = None
+        """The engine's, on a machine: the kind of ports that a device model in C answers from an address on."""
 
     def add(self, mapping: Mapping, base: int) -> None:
         """Route the mapping's ports from *base* on."""
@@ -173,12 +181,16 @@ class PortSpace(Space):
             mapping.device.cells.push(mapping.device.state)
             for offset in ports.stores:
                 self._route_cell(mapping, base + offset)
+        if mapping.native is not None and self.native_kind is not None and mapping.owner not in self.traced:
+            kind = self.native_kind(base, mapping.native)
+            for offset in mapping.native.offsets:
+                self.cell_kind[base + offset] = kind
 
     def _route_cell(self, mapping: Mapping, port: int) -> None:
         """A storage register is the engine's to answer, unless somebody wants to see each access."""
         log = self.traced.get(mapping.owner)
         if log is None:
-            self.cell_kind[port] = 1
+            self.cell_kind[port] = CELL
             return
         self.reads[1][port] = partial(_logged, partial(self.cells.__getitem__, port), log, "read", port, 1)
         self.writes[1][port] = partial(_logged, partial(self.cells.__setitem__, port), log, "write", port, 1)
@@ -297,9 +309,11 @@ class Bus:
         self._reads = self.ports.reads
         self._writes = self.ports.writes
 
-    def map_ports(self, base: int | None, device: Device[Any], owner: str, ports: PortMap) -> Mapping:
+    def map_ports(
+        self, base: int | None, device: Device[Any], owner: str, ports: PortMap, native: Registers | None = None
+    ) -> Mapping:
         """Claim ports for a device; with base None the mapping is made but is nowhere yet."""
-        mapping = Mapping(self.ports, owner, device, ports)
+        mapping = Mapping(self.ports, owner, device, ports, native)
         mapping.move(base)
         return mapping
 
@@ -354,7 +368,7 @@ class Bus:
         return low | self.port_in((port + half) % PORTS, half) << 8 * half
 
     def _narrow_in(self, port: int) -> int:
-        if self.ports.cell_kind[port]:
+        if self.ports.cell_kind[port] == CELL:
             return self.ports.cells[port]
         for width in (2, 4):
             for offset in range(width):
@@ -366,7 +380,7 @@ class Bus:
         return 0xFF
 
     def _narrow_out(self, port: int, value: int) -> None:
-        if self.ports.cell_kind[port]:
+        if self.ports.cell_kind[port] == CELL:
             self.ports.cells[port] = value
             return
         owner = self.ports.owners.get(port)

@@ -45,11 +45,11 @@ class Timer:
 class Clock:
     """Virtual time of one machine.
 
-    *source* returns virtual ns.  *on_earliest*, when given, is told the earliest deadline (or None) whenever it becomes
+    *source* returns virtual ns.  *on_earliest*, when given, is told the earliest deadline whenever it becomes
     earlier, so that a running engine stops in time.
     """
 
-    def __init__(self, source: Callable[[], int], on_earliest: Callable[[int | None], None] | None = None) -> None:
+    def __init__(self, source: Callable[[], int], on_earliest: Callable[[int], None] | None = None) -> None:
         self._source = source
         self._on_earliest = on_earliest
         self._queue: list[tuple[int, int, Timer]] = []

@@ -38,9 +38,10 @@ log = logging.getLogger("vpcore.machine")
 
 SLICE_NS: Final = 10_000_000
 """Longest run of guest code between two looks at the host's side."""
+REST_NS: Final = NS_PER_SECOND
+"""The same while the guest halts, but for devices in C that wake it: Python looks seldom, as each look costs cold caches."""
 FULL_RETRY_S: Final = 1.0
 FPU_IRQ: Final = 13
-INFINITE: Final = (1 << 63) - 1
 
 
 class Machine:
@@ -64,16 +65,17 @@ class Machine:
         self.loop = HostLoop()
         self.backends = HostBackends(self.loop, config.path.parent, leave=self.stop, stall=self._wait_for_space)
         self.set_intr = self.engine.set_intr
-        self.clock = Clock(self.engine.now, self._sooner)
-        self._limit = INFINITE
-        """What the engine runs to; devices that set earlier deadlines meanwhile make it stop sooner."""
+        self.clock = Clock(self.engine.now, self.engine.sooner)
+        self._rest = REST_NS
         self.parts = Parts(
             bus=self.bus,
             clock=self.clock,
             memory=Memory(self.engine.ram, self.engine),
             backends=self.backends,
             info=MachineInfo(table.name, table.boot, time.time_ns()),
+            native=lambda: self.engine.ends,
         )
+        self.bus.ports.native_kind = self.engine.ends.ports_kind
         self._ferr = self.parts.lines[FPU_IRQ].input("fpu")
         self.board = Board(self.parts, "machine")
         self.board.provide(Processor, self)  # type: ignore[type-abstract]
@@ -123,14 +125,19 @@ class Machine:
         self,
         until: Callable[[], bool] | None = None,
         timeout: float | None = None,
+        *,
+        rarely: bool = False,
     ) -> bool:
         """Run the guest until it is off or `stop()` is called, or *until()* holds (looked at every 10 ms or so).
+
+        With *rarely* a halted guest makes it a second or so: what *until* waits for wakes the machine (`stop`, the host loop).
 
         Returns True where *until()* held or, without it, the guest turned itself off.  *timeout* is in host seconds;
         `GuestTimeoutError` when it passes, `DeviceError` where a device fails.
         """
         end = None if timeout is None else time.monotonic() + timeout
         self._stopping = False
+        self._rest = REST_NS if timeout is None and (until is None or rarely) else SLICE_NS
         self.backends.begin()
         self.engine.pause(False)
         try:
@@ -161,40 +168,35 @@ class Machine:
 
     def _slice(self) -> None:
         """Run what is due, then guest code up to the next deadline, then serve the host, waiting if the guest halts."""
-        engine, clock = self.engine, self.clock
-        self._limit = 0
-        clock.run_due()
+        engine = self.engine
+        self.clock.run_due()
         if self._reset_wanted or self._cpu_reset_wanted:
             self._do_reset()
-        limit = engine.now() + SLICE_NS
-        earliest = clock.next_deadline
-        self._limit = limit if earliest is None or earliest > limit else earliest
-        engine.set_deadline(self._limit)
-        reason = engine.run()
+        engine.set_deadline(self._within(SLICE_NS))
+        reason: Exit | None = engine.run()
+        if reason is Exit.HALT and not (self.is_off or self._stopping or self._reset_wanted or self._cpu_reset_wanted):
+            reason = self._idle()
         if reason is Exit.SHUTDOWN:
             log.info("triple fault: the machine resets")
             self._reset_wanted = True
-        if reason is Exit.HALT and not (self.is_off or self._stopping or self._reset_wanted or self._cpu_reset_wanted):
-            self._idle()
-        else:
-            self.loop.poll()
+        self.loop.poll()
 
-    def _idle(self) -> None:
+    def _within(self, most: int) -> int:
+        """When the first timer is due, in *most* ns at the latest."""
+        limit = self.engine.now() + most
+        earliest = self.clock.next_deadline
+        return limit if earliest is None or earliest > limit else earliest
+
+    def _idle(self) -> Exit | None:
         """The processor halts: sleep until something is due, or let counted time jump there."""
-        deadline = self.clock.next_deadline
         if not self._counts:
-            if self.engine.sleep(self.loop.fd, INFINITE if deadline is None else deadline, NS_PER_SECOND):
-                self.loop.poll()
-        elif deadline is None:
-            self.loop.wait(SLICE_NS / NS_PER_SECOND)
+            return self.engine.idle(self.loop.fd, self._within(self._rest), SLICE_NS)
+        due = [time for time in (self.clock.next_deadline, self.engine.next_alarm) if time is not None]
+        if due:
+            self.engine.set_now(max(min(due), self.engine.now()))
         else:
-            self.engine.set_now(max(deadline, self.engine.now()))
-            self.loop.poll()
-
-    def _sooner(self, deadline: int | None) -> None:
-        if deadline is not None and deadline < self._limit:
-            self._limit = deadline
-            self.engine.set_deadline(deadline)
+            self.loop.wait(SLICE_NS / NS_PER_SECOND)
+        return None
 
     def _no_controller(self) -> int:
         raise PluginError(f"{self.config.path}: an interrupt, but no device is an interrupt controller: add one")

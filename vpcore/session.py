@@ -150,7 +150,7 @@ def run(path: Path, overrides: dict[str, Any], display: str | None, trace: tuple
             if shown == "terminal":
                 _show(vm, held, lambda: leaving.wanted)
             else:
-                vm.run(lambda: leaving.wanted)
+                vm.run(lambda: leaving.wanted, rarely=True)
         finally:
             leaving.stopped()
 

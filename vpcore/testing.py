@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from vpcore.errors import BackendError
 from vpcore.host.ends import BlockDevice, BufferChar, CharDevice
 from vpcore.irq import Line
 from vpcore.memory import Memory
+from vpcore.native import NativeMachine
 from vpcore.wires import Power, Processor, Ps2Device
 
 ServiceT = TypeVar("ServiceT")
@@ -268,10 +270,18 @@ class FakeBoard(Board):
             clock=Clock(lambda: self.time),
             memory=Memory(memoryview(bytearray(ram)), self.phys),
             backends=self.backends,
+            native=lambda: self._ends,
         )
         super().__init__(parts, "test")
         self.provide(Processor, self.processor)  # type: ignore[type-abstract]
         self.provide(Power, self.processor)  # type: ignore[type-abstract]
+
+    @cached_property
+    def _ends(self) -> NativeMachine:
+        """Python in place of a processor, for devices that are C."""
+        from vpcore.engine.ends import BoardEnds  # noqa: PLC0415 - needs the compiled library, which most do not
+
+        return BoardEnds(self.clock, self.processor)
 
     def build(self, kind: DeviceType[Any], name: str = "", **options: object) -> Device[Any]:
         """Build one device of the type with these options; call `built()` when all are there."""

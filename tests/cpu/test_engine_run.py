@@ -383,10 +383,10 @@ def test_sleep_ends_at_the_deadline_or_when_a_descriptor_is_readable():
     reading, writing = os.pipe()
     deadline = box.engine.now() + 2_000_000
 
-    slept = box.engine.sleep(reading, deadline, 1 << 40)
+    slept = box.engine.sleep(reading, deadline)
     late = box.engine.now() >= deadline
     os.write(writing, b"x")
-    woken = box.engine.sleep(reading, 1 << 62, 1 << 40)
+    woken = box.engine.sleep(reading, 1 << 62)
     os.close(reading)
     os.close(writing)
 

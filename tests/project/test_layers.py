@@ -15,11 +15,11 @@ ROOT = Path(__file__).resolve().parents[2]
 CORE = sorted((ROOT / "vpcore").rglob("*.py"))
 PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
 OFFERED = {
-    "board", "bus", "clock", "device", "errors", "hookspecs", "host.ends", "irq", "log", "memory", "pci", "ports", "testing",
+    "board", "bus", "clock", "device", "errors", "hookspecs", "host.ends", "irq", "log", "memory", "native", "pci", "ports", "testing",
     "wires",
 }  # fmt: skip
 """Modules of vpcore that plugins may import."""
-BELOW_MACHINE = ("bus", "clock", "device", "irq", "log", "memory", "pci", "ports", "wires", "board")
+BELOW_MACHINE = ("bus", "clock", "device", "irq", "log", "memory", "native", "pci", "ports", "wires", "board")
 ABOVE = ("vpcore.machine", "vpcore.engine", "vpcore.cli", "vpcore.api", "vpcore.display")
 
 

@@ -63,7 +63,7 @@ class TerminalDisplay:
     def run(self, until: Callable[[], bool]) -> None:
         """Run the machine with its screen in this terminal.  Raises `BackendError` where the painter fails."""
         try:
-            self._machine.run(lambda: self._quit or self._lost or until())
+            self._machine.run(lambda: self._quit or self._lost or until(), rarely=True)
         finally:
             self.close()
         if self._lost and not self._quit:

@@ -48,7 +48,7 @@ class Callbacks:
             (lib.VP_PY_INTA, inta),
             (lib.VP_PY_WARN, log.warning),
             (lib.VP_PY_FERR, ferr or bool),
-            (lib.VP_PY_KEEP, self._keep),
+            (lib.VP_PY_KEEP, self.keep),
         ):
             self._callables[which] = callee
         ports = getattr(bus, "ports", None)
@@ -81,7 +81,8 @@ class Callbacks:
         self._callables[lib.VP_PY_INTA] = inta
         self._host[lib.VP_PY_INTA] = id(inta)
 
-    def _keep(self, error: BaseException, port: int) -> None:
+    def keep(self, error: BaseException, port: int) -> None:
+        """Somebody raised, at *port* or NO_PORT: stop, to raise it from `Engine.run`."""
         if self.failed is None:
             self.failed = error
             self._failed_at = (error, port)

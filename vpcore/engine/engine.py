@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import attrs
 
-from vpcore.engine.callbacks import Callbacks
+from vpcore.engine.callbacks import NO_PORT, Callbacks
+from vpcore.engine.ends import EngineEnds
 from vpcore.engine.library import ffi, lib
 from vpcore.errors import EngineError
 
@@ -196,6 +197,8 @@ class Engine:
             raise EngineError(_text(lib.vp_error(ffi.NULL)))
         self._vm = ffi.gc(created, lib.vp_destroy)
         self._callbacks.stop = self.stop
+        self.ends = EngineEnds(self._vm, lambda error: self._callbacks.keep(error, NO_PORT))
+        """For device models in C; `ports_kind` is what a bus needs for its `cell_kind`."""
         self._cpu = lib.vp_cpu(self._vm)
         self._ram = _owned_ram(self._vm)
         self._connect()
@@ -208,10 +211,12 @@ class Engine:
         """Virtual ns."""
         self.set_deadline: Callable[[int], None] = partial(lib.vp_set_deadline, vm)
         """Make `run` return when virtual time reaches that many ns; allowed from bus methods."""
+        self.sooner: Callable[[int], None] = partial(lib.vp_sooner, vm)
+        """The same, where it is earlier than the present deadline."""
         self.set_intr: Callable[[bool], None] = partial(lib.vp_set_intr, vm)
         """Drive INTR."""
-        self.sleep: Callable[[int, int, int], int] = partial(lib.vp_sleep, vm)
-        """Sleep until a descriptor is readable (True), virtual time reaches a deadline, or for some ns at most."""
+        self.sleep: Callable[[int, int], int] = partial(lib.vp_sleep, vm)
+        """Sleep until a descriptor is readable (True), or virtual time reaches a deadline."""
 
     def connect(self, inta: Callable[[], int]) -> None:
         """Let *inta* answer the interrupt acknowledge cycle from here on."""
@@ -250,7 +255,18 @@ class Engine:
 
         Raises what a bus method raised meanwhile.
         """
-        code = lib.vp_py_run(self._vm, max_insns)
+        return self._exit(lib.vp_py_run(self._vm, max_insns))
+
+    def idle(self, fd: int, until: int, most: int) -> Exit | None:
+        """The guest halts: sleep until a descriptor is readable or virtual time is *until* (realtime only).
+
+        Device models in C go on meanwhile, and the guest runs, for *most* ns at a time, when one of them woke it.  Why it
+        stopped, where that is not another HALT; None when it is time to look elsewhere.
+        """
+        code = lib.vp_idle(self._vm, fd, until, most)
+        return None if code == lib.VP_WOKEN else self._exit(code)
+
+    def _exit(self, code: int) -> Exit:
         if self._callbacks.failed is not None:
             raise self._callbacks.take_failure()
         if code < 0:
@@ -287,6 +303,12 @@ class Engine:
     def port_of(self, error: BaseException) -> int:
         """The port whose handler raised *error* out of `run`; -1 where that is not known."""
         return self._callbacks.port_of(error)
+
+    @property
+    def next_alarm(self) -> int | None:
+        """When the first alarm of a device model in C rings, in virtual ns."""
+        alarm = lib.vp_next_alarm(self._vm)
+        return None if alarm == lib.VP_NEVER else int(alarm)
 
     @property
     def insns(self) -> int:
@@ -417,6 +439,7 @@ class Engine:
         Every access goes through the bus then; *direct* lets ports be answered without it again.
         """
         self._callbacks.wrap(wrap, direct=direct)
+        lib.vp_native_calls(self._vm, not direct)
 
     def _error(self) -> str:
         return _text(lib.vp_error(self._vm))

@@ -179,13 +179,14 @@ static void vp_py_calls(vp_calls *c)
                     .breathe = to_breathe};
 }
 
-/* Sleeps until virtual time `until`, for `most` ns at the longest; 1 as soon as the descriptor is readable.  cffi lets
- * go of the interpreter lock meanwhile; a signal ends the sleep. */
-static int vp_sleep(vp_vm *vm, int fd, int64_t until, int64_t most)
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Sleeps until virtual time `until`; 1 as soon as the descriptor is readable.  cffi lets go of the interpreter lock
+ * meanwhile; a signal ends the sleep. */
+static int vp_sleep(vp_vm *vm, int fd, int64_t until)
 {
     enum { NS = 1000000000 };
-    int64_t left = until - vp_now(vm);
-    int64_t ns = left < 0 ? 0 : left < most ? left : most;
+    int64_t left = until - vp_now(vm), ns = left < 0 ? 0 : left;
     struct timespec timeout = {.tv_sec = ns / NS, .tv_nsec = ns % NS};
     struct pollfd waiting = {.fd = fd, .events = POLLIN};
 
@@ -199,4 +200,34 @@ static int vp_py_run(vp_vm *vm, uint64_t max_insns)
 
     PyGILState_Release(state);
     return code;
+}
+
+/* As vp_py_run(), to a deadline; signals get their handlers. */
+static int run_to(vp_vm *vm, int64_t deadline)
+{
+    PyGILState_STATE state = PyGILState_Ensure();
+    vp_set_deadline(vm, deadline);
+    int code = vp_run(vm, 0);
+
+    if (PyErr_CheckSignals() < 0) {
+        failed(vp_host(vm));
+        code = VP_EXIT_STOP;
+    }
+    PyGILState_Release(state);
+    return code;
+}
+
+/* The guest halts, in realtime: sleep as vp_sleep() does, and let it run on, for `slice` ns at most, whenever an alarm
+ * (native.h) rings, until Python has something to do: VP_WOKEN, or what vp_run() gave that was no HALT. */
+static int vp_idle(vp_vm *vm, int fd, int64_t until, int64_t slice)
+{
+    for (;;) {
+        const int64_t alarm = vp_next_alarm(vm);
+        if (vp_sleep(vm, fd, least(until, alarm))) return VP_WOKEN;
+        const int64_t now = vp_now(vm);
+        if (now < alarm || now >= until) return VP_WOKEN;
+        int code = run_to(vm, least(until, now + slice));
+        if (code != VP_EXIT_HALT) return code;
+        if (vp_deadline(vm) < now + slice) until = vp_deadline(vm); /* a device has made it earlier */
+    }
 }

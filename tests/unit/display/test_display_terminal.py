@@ -75,7 +75,7 @@ class FakeMachine:
         offers = {Screen: [self.screen], Keyboard: [self.keys]}
         self.board = types.SimpleNamespace(service=lambda kind: offers[kind][0], services=offers.get)
 
-    def run(self, until):
+    def run(self, until, *, rarely=False):
         for _ in range(ROUNDS):
             if self.stopping or until():
                 return

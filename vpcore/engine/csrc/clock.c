@@ -47,3 +47,10 @@ void vp_set_deadline(vp_vm *m, int64_t virtual_ns)
     m->deadline = virtual_ns;
     m->budget = 0;
 }
+
+void vp_sooner(vp_vm *m, int64_t virtual_ns)
+{
+    if (virtual_ns < m->deadline) vp_set_deadline(m, virtual_ns);
+}
+
+int64_t vp_deadline(const vp_vm *m) { return m->deadline; }

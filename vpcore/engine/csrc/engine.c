@@ -10,6 +10,7 @@
 #include "mem.h"
 #include "mmu.h"
 #include "msr.h"
+#include "native_calls.h"
 #include "profile.h"
 #include "seg.h"
 #include "space.h"
@@ -23,6 +24,8 @@ enum { ENGINES = sizeof engines / sizeof *engines };
 
 /* Why vp_create() failed, when there is no vm to ask. */
 static _Thread_local char create_error[sizeof((vp_vm *)NULL)->error];
+
+void *vp_host(const vp_vm *m) { return m->config.host; }
 
 const char *vp_error(const vp_vm *m) { return m ? m->error : create_error; }
 
@@ -95,8 +98,9 @@ vp_vm *vp_create(const vp_config *config)
     m->config = *config;
     m->ram_size = config->ram_size;
     m->deadline = INT64_MAX;
+    m->alarm = VP_NEVER;
     m->features = cpuid_model_features(config->cpu_model);
-    if (!mem_create(m) || !space_create(m) || !engine_interp.create(m)) {
+    if (!mem_create(m) || !native_create(m) || !space_create(m) || !engine_interp.create(m)) {
         snprintf(create_error, sizeof create_error, "the host gives no %llu MB of memory",
                  (unsigned long long)(config->ram_size >> 20));
         vp_destroy(m);
@@ -115,6 +119,7 @@ void vp_destroy(vp_vm *m)
     engine_interp.destroy(m);
     profile_destroy(m);
     space_destroy(m);
+    native_destroy(m);
     mem_destroy(m);
     mem_release(m, sizeof *m);
 }

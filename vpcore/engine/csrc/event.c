@@ -11,6 +11,7 @@
 #include "far.h"
 #include "flags.h"
 #include "mmu.h"
+#include "native_calls.h"
 #include "task.h"
 #include "x87.h"
 #include <stdatomic.h>
@@ -404,7 +405,7 @@ static bool take_interrupt(struct vp_vm *m, unsigned held)
     m->stats.interrupts++;
     m->cpu.halted = 0;
     x87_leave(m);
-    deliver_here(m, m->config.calls.inta(m->config.host) & 0xff);
+    deliver_here(m, native_inta(m) & 0xff);
     return true;
 }
 

@@ -1,11 +1,13 @@
-/* io.c: ports.  Plain registers are cells that the host shares with us; everything else is one call to the host. */
+/* io.c: ports.  Plain registers are cells that the host shares with us, busy ones are device models in C; everything
+ * else is one call to the host. */
 #include "io.h"
 #include "debug.h"
+#include "native_calls.h"
 #include "x87.h"
 
-static bool is_cell(const struct vp_vm *m, uint32_t port, unsigned size)
+static unsigned kind_of(const struct vp_vm *m, uint32_t port, unsigned size)
 {
-    return size == 1 && m->config.cells && m->config.cell_kind[port];
+    return size == 1 && m->config.cells ? m->config.cell_kind[port] : VP_PORT_CALL;
 }
 
 static void call_host(struct vp_vm *m)
@@ -16,10 +18,13 @@ static void call_host(struct vp_vm *m)
 
 uint32_t io_in(struct vp_vm *m, uint32_t port, unsigned size)
 {
+    const unsigned kind = kind_of(m, port, size);
     uint32_t value;
 
-    if (is_cell(m, port, size)) {
+    if (kind == VP_PORT_CELL) {
         value = m->config.cells[port];
+    } else if (native_in(m, kind, port, &value)) {
+        value &= UINT8_MAX;
     } else {
         call_host(m);
         value = m->config.calls.in(m->config.host, port, size);
@@ -30,9 +35,11 @@ uint32_t io_in(struct vp_vm *m, uint32_t port, unsigned size)
 
 void io_out(struct vp_vm *m, uint32_t port, unsigned size, uint32_t value)
 {
-    if (is_cell(m, port, size)) {
+    const unsigned kind = kind_of(m, port, size);
+
+    if (kind == VP_PORT_CELL) {
         m->config.cells[port] = (uint8_t)value;
-    } else {
+    } else if (!native_out(m, kind, port, value)) {
         call_host(m);
         m->config.calls.out(m->config.host, port, size, value);
     }

@@ -66,6 +66,7 @@ struct interp;    /* interp/ */
 struct spaces;    /* space.c */
 struct code_page; /* mem.c */
 struct profile;   /* profile.c */
+struct natives;   /* native.c */
 
 struct vp_vm {
     struct vp_cpu cpu; /* first: offset 0 is EAX */
@@ -136,6 +137,8 @@ struct vp_vm {
 
     vp_config config;
     int64_t deadline, time_base, host_base;
+    int64_t alarm; /* the earliest of natives, or VP_NEVER */
+    struct natives *natives;
     bool paused, intr, in_run;
     uint32_t breaks[16];
     unsigned break_count;

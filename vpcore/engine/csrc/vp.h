@@ -7,6 +7,7 @@
  */
 #ifndef VP_H
 #define VP_H
+#include "native.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -96,6 +97,9 @@ typedef struct vp_calls {
 #define VP_CLOCK_REALTIME 0 /* virtual time follows the host's monotonic clock while the vm runs */
 #define VP_CLOCK_ICOUNT 1   /* virtual time is retired instructions x icount_ns, plus what vp_warp() skipped */
 
+#define VP_PORT_CALL 0
+#define VP_PORT_CELL 1
+
 typedef struct vp_config {
     uint64_t ram_size; /* bytes, a multiple of 4096; RAM lies at guest-physical 0 */
     uint32_t cpu_model;
@@ -105,8 +109,8 @@ typedef struct vp_config {
     uint64_t cache_size; /* bytes for decoded or translated code */
     void *host;
     vp_calls calls;
-    /* Plain ports answered without a call: where cell_kind[port] is not 0, cells[port] is read and written.  65536
-     * bytes each, owned by the caller, or NULL. */
+    /* Byte ports answered without a call, by cell_kind[port]: VP_PORT_CALL are not; of VP_PORT_CELL cells[port] is read
+     * and written; above that it is what vp_native_ports() gave.  65536 bytes each, owned by the caller, or NULL. */
     uint8_t *cells;
     const uint8_t *cell_kind;
 } vp_config;
@@ -115,6 +119,7 @@ typedef struct vp_vm vp_vm;
 
 vp_vm *vp_create(const vp_config *config);
 void vp_destroy(vp_vm *vm);
+void *vp_host(const vp_vm *vm);        /* vp_config.host */
 const char *vp_error(const vp_vm *vm); /* vm may be NULL: why vp_create() failed */
 void vp_reset(vp_vm *vm);              /* RESET pin: the state of SDM 3A table 9-1; memory is untouched */
 
@@ -142,6 +147,8 @@ const char *vp_engine_lacks(vp_vm *vm);
 int vp_run(vp_vm *vm, uint64_t max_insns);
 void vp_stop(vp_vm *vm);
 void vp_set_deadline(vp_vm *vm, int64_t virtual_ns);
+void vp_sooner(vp_vm *vm, int64_t virtual_ns); /* the same, where it is earlier than the present one */
+int64_t vp_deadline(const vp_vm *vm);
 int64_t vp_now(vp_vm *vm);                     /* virtual ns */
 void vp_set_now(vp_vm *vm, int64_t virtual_ns); /* restore, or leave a pause */
 void vp_pause(vp_vm *vm, int paused);           /* realtime: virtual time stands still while paused */
@@ -156,6 +163,22 @@ int vp_break(vp_vm *vm, uint32_t linear, int set);
 
 struct vp_cpu *vp_cpu(vp_vm *vm);  /* valid between vp_run() calls; after writing call vp_cpu_changed() */
 void vp_cpu_changed(vp_vm *vm);
+
+/* -- Device models in C (native.h) -------------------------------------------------------------------------------- */
+
+/* Registers that lie at `base` on, to be named in vp_config.cell_kind; 0 where there is no room for more. */
+int vp_native_ports(vp_vm *vm, uint32_t base, vp_registers registers);
+/* An alarm of this vm that calls fire(target), between two instructions, once its time has come; with `at` NULL where
+ * there is no room for more. */
+vp_alarm vp_native_alarm(vp_vm *vm, void (*fire)(void *target), void *target);
+/* The earliest alarm that is set, or VP_NEVER.  Alarms are looked at by vp_run() only. */
+int64_t vp_next_alarm(const vp_vm *vm);
+/* Let vector(target) answer the interrupt acknowledge cycle in place of vp_calls.inta. */
+void vp_native_inta(vp_vm *vm, uint32_t (*vector)(void *target), void *target);
+vp_wire vp_native_intr(vp_vm *vm);
+vp_clock vp_native_clock(vp_vm *vm);
+/* Leave ports and the acknowledge cycle to vp_calls (on 0), or no longer: for who wants to see each access. */
+void vp_native_calls(vp_vm *vm, int on);
 
 /* -- Physical memory ---------------------------------------------------------------------------------------------- */
 

@@ -8,6 +8,7 @@
 #include "../engine.h"
 #include "../isa.h"
 #include "../mem.h"
+#include "../native_calls.h"
 #include "../profile.h"
 #include "../space.h"
 #include "../x87.h"
@@ -157,13 +158,15 @@ static int look_at_clock(struct vp_vm *m)
     if (m->insns >= it->stop_at) return VP_EXIT_BUDGET;
     uint64_t left = it->stop_at - m->insns;
     int64_t budget = left > INT64_MAX ? INT64_MAX : (int64_t)left;
+    int64_t now = vp_now(m);
+    if (now >= m->alarm) native_alarms(m, now);
     if (m->config.clock == VP_CLOCK_ICOUNT) {
-        int64_t step = m->config.icount_ns, time = m->deadline - vp_now(m);
-        if (time <= 0) return VP_EXIT_DEADLINE;
-        budget = least(budget, time / step + (time % step != 0));
+        int64_t step = m->config.icount_ns, time = least(m->deadline, m->alarm) - now;
+        if (m->deadline <= now) return VP_EXIT_DEADLINE;
+        budget = least(budget, time <= 0 ? 1 : time / step + (time % step != 0));
     } else {
         /* a deadline that is always late already must not keep the guest from going on */
-        if (!it->fresh && vp_now(m) >= m->deadline) return VP_EXIT_DEADLINE;
+        if (!it->fresh && now >= m->deadline) return VP_EXIT_DEADLINE;
     }
     const int64_t slice = it->tier ? TIER_SLICE : SLICE;
     if (++it->looks % (BREATH / slice) == 0) breathe(m);

@@ -1,0 +1,154 @@
+"""The 8259A pair and the 8254 on a whole machine, where C answers the guest: by itself, and as Python would."""
+
+import pytest
+
+from vpcore.engine import Exit
+from vpcore.errors import DeviceError
+from vpcore.machine import Machine
+
+MACHINE = """
+[machine]
+name = "ticking"
+memory = "1M"
+clock = "{clock}"
+[[device]]
+type = "pic"
+name = "pic"
+[[device]]
+type = "pit"
+name = "pit"
+"""
+ENTRY = 0x1000
+TICKS = 0x500
+"""Where the guest counts."""
+ENOUGH = 20
+# Real mode; IRQ 0 is vector 8 (8259A data sheet, ICW2), 8254 counter 0 in mode 4, programmed anew by the handler.
+GUEST = bytes.fromhex(
+    "fa 31c0 8ed8 8ed0 bc0080"  # cli; ds = ss = 0; sp = 8000h
+    "c70620004010 c70622000000"  # vector 8 at 0:1040h
+    "b011 e620 b008 e621 b004 e621 b001 e621 b0fe e621"  # ICW1 to ICW4, all but IRQ 0 masked
+    "b038 e643 b0e8 e640 b003 e640"  # both bytes, mode 4, 1000
+    "fb f4 ebfd"  # sti; halt for ever
+)
+HANDLER = bytes.fromhex(
+    "ff060005"  # count
+    "e421 0c01 e621 b060 e620"  # mask, specific end of interrupt
+    "b0e8 e640 b003 e640"  # again
+    "e421 24fe e621 cf"  # unmask, return
+)
+HANDLER_AT = 0x1040
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Make a machine that is about to run GUEST, by its clock."""
+    made = []
+
+    def build(clock, engine="interp"):
+        path = tmp_path / "m.toml"
+        path.write_text(MACHINE.format(clock=clock))
+        machine = Machine.load(path, engine=engine)
+        made.append(machine)
+        machine.engine.ram[ENTRY : ENTRY + len(GUEST)] = GUEST
+        machine.engine.ram[HANDLER_AT : HANDLER_AT + len(HANDLER)] = HANDLER
+        state = machine.engine.get_state()
+        state["eip"] = ENTRY
+        state["seg"][1] |= {"sel": 0, "base": 0}
+        machine.engine.set_state(state)
+        return machine
+
+    yield build
+    for machine in made:
+        machine.close()
+
+
+def ticks(machine):
+    return int.from_bytes(machine.engine.ram[TICKS : TICKS + 2], "little")
+
+
+@pytest.mark.parametrize("engine", ["interp", "bt"])
+@pytest.mark.parametrize("clock", ["icount", "realtime"])
+def test_a_guest_ticks_without_python(make, clock, engine):
+    """Every Python handler of the two chips is taken away once the guest has set them up."""
+    machine = make(clock, engine)
+    machine.run(until=lambda: ticks(machine) >= 1, timeout=20)
+    ports = machine.bus.ports
+
+    def never(*_args):
+        raise AssertionError("Python was called")
+
+    for port in (0x20, 0x21, 0xA0, 0xA1, 0x40):
+        assert ports.reads[1][port] is not None
+        ports.reads[1][port] = ports.writes[1][port] = never
+    machine.engine.connect(never)
+
+    assert machine.run(until=lambda: ticks(machine) >= ENOUGH, timeout=20)
+
+
+@pytest.mark.parametrize("name", ["pic", "pit"])
+def test_a_traced_chip_is_answered_by_python_to_the_same_effect(make, name, caplog):
+    """Under the icount clock all of it is one function of the program: the same instructions, the same time."""
+    ends = []
+    for traced in (False, True):
+        machine = make("icount")
+        if traced:
+            machine.trace(name)
+        machine.run(until=lambda machine=machine: ticks(machine) >= ENOUGH, timeout=20)
+        engine = machine.engine
+        ends.append((engine.insns, engine.now(), engine.get_state(), machine.devices["pit"].save()))
+
+    assert ends[0] == ends[1]
+    assert any(name in record.name or name in record.getMessage() for record in caplog.records)
+
+
+def test_an_idle_guest_lets_the_machine_sleep_until_python_has_something_to_do(make):
+    """`Engine.idle` goes through ticks by itself: one call, many of them."""
+    machine = make("realtime")
+    machine.run(until=lambda: ticks(machine) >= 1, timeout=20)
+    machine.engine.pause(False)
+    before, engine = ticks(machine), machine.engine
+    while engine.run() is not Exit.HALT:
+        pass
+
+    assert engine.idle(machine.loop.fd, engine.now() + 100_000_000, 10_000_000) is None
+    assert ticks(machine) >= before + 10
+
+
+def test_a_device_that_posts_wakes_it(make):
+    machine = make("realtime")
+    machine.run(until=lambda: ticks(machine) >= 1, timeout=20)
+    heard = []
+    machine.loop.post(lambda: heard.append(True))
+
+    assert machine.engine.idle(machine.loop.fd, machine.engine.now() + 60_000_000_000, 10_000_000) is None
+    machine.loop.poll()
+    assert heard == [True]
+
+
+def test_a_listener_in_python_keeps_the_line_in_python(tmp_path):
+    """Somebody who watches IRQ 0 sees each edge; what it raises ends the run with a line that names no C."""
+    path = tmp_path / "m.toml"
+    (tmp_path / "watch.py").write_text(
+        "from vpcore import SimpleDevice\n"
+        "class Watch(SimpleDevice):\n"
+        '    """Watches IRQ 0."""\n'
+        "    def setup(self) -> None:\n"
+        "        self.edges = 0\n"
+        "        self.board.lines[0].listen(self.heard)\n"
+        "    def heard(self, level: bool) -> None:\n"
+        "        self.edges += level\n"
+        "        if self.edges == 5:\n"
+        "            raise ValueError('five')\n"
+    )
+    path.write_text(MACHINE.format(clock="icount") + '[[device]]\ntype = "watch.py:Watch"\nname = "watch"\n')
+    with Machine.load(path) as machine:
+        machine.engine.ram[ENTRY : ENTRY + len(GUEST)] = GUEST
+        machine.engine.ram[HANDLER_AT : HANDLER_AT + len(HANDLER)] = HANDLER
+        state = machine.engine.get_state()
+        state["eip"] = ENTRY
+        state["seg"][1] |= {"sel": 0, "base": 0}
+        machine.engine.set_state(state)
+        with pytest.raises(DeviceError, match="'watch' failed: ValueError: five"):
+            machine.run(timeout=20)
+
+        assert machine.devices["watch"].edges == 5
