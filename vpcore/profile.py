@@ -75,7 +75,16 @@ class Profile:
         return max(self.seconds - sum(self.parts.values()), 0.0)
 
 
-SIZES: Final = ("cache_bytes", "window_pages", "code_bytes", "code_room", "record_bytes", "record_room")
+SIZES: Final = (
+    "cache_bytes",
+    "window_pages",
+    "code_bytes",
+    "code_room",
+    "cold_bytes",
+    "cold_room",
+    "record_bytes",
+    "record_room",
+)
 """Counters that are no counts but sizes."""
 
 

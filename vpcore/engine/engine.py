@@ -130,6 +130,9 @@ class Stats(NamedTuple):
     """Instructions that go by the tables because faults got them nothing."""
     code_bytes: int
     code_room: int
+    cold_bytes: int
+    """The last part of that, for what is seldom executed."""
+    cold_room: int
     record_bytes: int
     record_room: int
 

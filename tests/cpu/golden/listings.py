@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 from unittest.mock import patch
 
+import attrs
 import iced_x86 as iced
 
 HERE: Final = Path(__file__).parent
@@ -54,18 +55,37 @@ def clean(text: str) -> str:
     return re.sub(r"\b0?[0-9A-F]{9,16}h\b", "record", text)
 
 
-def disassemble(code: bytes, start: int) -> str:
-    """Host code that begins `start` bytes into its memory."""
+@attrs.frozen
+class Area:
+    """A part of the code memory, and where the block begins and ends in it."""
+
+    prefix: str
+    start: int
+    end: int
+
+    def name(self, at: int) -> str | None:
+        """An address in the block, None where it is none."""
+        return f"{self.prefix}{at - self.start:03x}" if self.start <= at <= self.end else None
+
+
+def disassemble(code: bytes, areas: tuple[Area, Area], which: int) -> str:
+    """Host code that lies in one of the areas."""
     formatter = iced.Formatter(iced.FormatterSyntax.INTEL)
-    decoder = iced.Decoder(64, code, ip=RECORD + start)
+    area = areas[which]
     lines = []
-    for instruction in decoder:
+    for instruction in iced.Decoder(64, code, ip=RECORD + area.start):
         text = formatter.format(instruction)
         if instruction.op_count and instruction.op0_kind == iced.OpKind.NEAR_BRANCH64:
-            target = instruction.near_branch64 - RECORD - start
-            text = f"{formatter.format_mnemonic(instruction)} {'stub' if target < 0 else f'{target:03x}'}"
-        lines.append(f"{instruction.ip - RECORD - start:03x}  {clean(text)}")
-    return "\n".join(lines) + "\n"
+            names = (part.name(instruction.near_branch64 - RECORD) for part in areas)
+            text = f"{formatter.format_mnemonic(instruction)} {next(filter(None, names), 'stub')}"
+        lines.append(f"{area.name(instruction.ip - RECORD)}  {clean(text)}\n")
+    return "".join(lines)
+
+
+def used(box: Processor) -> tuple[int, int]:
+    """Ends of the code that there is: of what is executed often, and of the rest."""
+    stats = box.engine.stats()
+    return stats.code_bytes - stats.cold_bytes, stats.code_room - stats.cold_room + stats.cold_bytes
 
 
 def listing(name: str, mode: str) -> str:
@@ -77,17 +97,20 @@ def listing(name: str, mode: str) -> str:
     (memory_of_code,) = code_memories() - others
     box.page_32()
     box.load(BLOCKS[name])
-    start = box.engine.stats().code_bytes
+    starts = used(box)
     box.load("hlt", ELSEWHERE)
     for at in range(STACK, STACK + 0x100, 4):
         box.put(at, ELSEWHERE)
     box.run(eip=CODE, ebx=STACK, esi=STACK, ecx=1, esp=STACK)
+    hot, cold = (Area(*area) for area in zip(("", "c"), starts, used(box), strict=True))
+    text = ""
     with Path("/proc/self/mem").open("rb") as memory:
-        memory.seek(memory_of_code + start)
-        code = memory.read(box.engine.stats().code_bytes - start)
+        for which, area in enumerate((hot, cold)):
+            memory.seek(memory_of_code + area.start)
+            text += disassemble(memory.read(area.end - area.start), (hot, cold), which)
     box.engine.close()
-    assert code, name
-    return disassemble(code, start)
+    assert text, name
+    return text
 
 
 def host_differs() -> bool:

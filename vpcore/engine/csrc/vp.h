@@ -210,6 +210,7 @@ typedef struct vp_stats {
      * accesses that were made to look before they leap */
     uint64_t window_faults, window_fills, window_pages, window_probes;
     uint64_t code_bytes, code_room;     /* of translated code: used, and at most */
+    uint64_t cold_bytes, cold_room;     /* the last part of that, for what is seldom executed */
     uint64_t record_bytes, record_room; /* of what the translator keeps beside it */
 } vp_stats;
 void vp_get_stats(vp_vm *vm, vp_stats *out);

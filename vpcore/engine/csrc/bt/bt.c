@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 enum { CODE_LEAST = 1 << 20 };
+/* Of code memory, for what is executed often: so much of a Linux's code is. */
+enum { HOT_PART = 2, HOT_PARTS = 5 };
 /* The memory mode, `flat` or `window`, for all code; for tests and benchmarks.  Unset, the code decides (mode.h). */
 #define MODE_ENV "VPCORE_BT_MODE"
 /* Jumps reach 2 GB. */
@@ -389,6 +391,7 @@ static void on_dropped(struct vp_vm *m)
     struct bt *bt = bt_of(m);
 
     bt->e.at = bt->start;
+    bt->cold_at = bt->cold;
     bt->e.full = false;
     bt->faults.count = 0;
     bt->arena_used = 0;
@@ -494,7 +497,8 @@ static bool bt_create(struct vp_vm *m)
         bt_destroy(m);
         return false;
     }
-    bt->e = (struct emit){.at = bt->mem.rw, .end = bt->mem.rw + size, .run = bt->mem.rx - bt->mem.rw};
+    bt->cold = bt->cold_at = bt->mem.rw + (size / HOT_PARTS * HOT_PART / PAGE_SIZE * PAGE_SIZE);
+    bt->e = (struct emit){.at = bt->mem.rw, .end = bt->cold, .run = bt->mem.rx - bt->mem.rw};
     if (!fault_map_create(&bt->faults, bt->mem.rx, size)) {
         snprintf(m->error, sizeof m->error, "no memory for the translator's records");
         bt_destroy(m);
@@ -539,7 +543,9 @@ static void bt_stats(const struct vp_vm *m, vp_stats *out)
 {
     const struct bt *bt = bt_of(m);
 
-    out->code_bytes = (uint64_t)(bt->e.at - bt->mem.rw);
+    out->cold_bytes = (uint64_t)(bt->cold_at - bt->cold);
+    out->cold_room = (uint64_t)(bt->mem.rw + bt->mem.size - bt->cold);
+    out->code_bytes = (uint64_t)(bt->e.at - bt->mem.rw) + out->cold_bytes;
     out->code_room = bt->mem.size;
     out->record_bytes = bt->arena_used;
     out->record_room = bt->arena_size;

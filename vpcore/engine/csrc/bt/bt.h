@@ -153,7 +153,8 @@ struct bt {
     char lacks[128]; /* why there are no windows, or they cost more; empty where all is well */
     unsigned warm;
     bool slides;
-    uint8_t *start; /* of translations: what lies before are the common parts */
+    uint8_t *start;          /* of translations: what lies before are the common parts */
+    uint8_t *cold, *cold_at; /* the part of the memory for what is seldom executed, and where that goes on */
     enter_fn enter;
     const uint8_t *go[2];      /* to EIP in EAX */
     const uint8_t *look_up[2]; /* the same without faith in the calls; by where flags are, as the next */

@@ -247,6 +247,20 @@ static void emit_cold(struct front *f, const struct cold *c)
     if (!e->full) x_aim(jump, e->run, c->back);
 }
 
+/* Far from what is executed often, which then is dense. */
+static void emit_all_cold(struct front *f)
+{
+    struct emit *e = f->e;
+    uint8_t *at = e->at, *end = e->end;
+
+    e->at = f->bt->cold_at;
+    e->end = f->bt->mem.rw + f->bt->mem.size;
+    for (unsigned k = 0; k < f->cold_count && !f->full; k++) emit_cold(f, &f->cold[k]);
+    f->bt->cold_at = e->at;
+    e->at = at;
+    e->end = end;
+}
+
 static void emit_block(struct front *f)
 {
     while (f->index < f->count && !f->full && !f->e->full) {
@@ -264,7 +278,7 @@ static void emit_block(struct front *f)
     f->i = &f->b->insns[f->count - 1];
     f_xmm_flush(f);
     if (!f->closed) f_goto(f, f_next_eip(f));
-    for (unsigned k = 0; k < f->cold_count && !f->full; k++) emit_cold(f, &f->cold[k]);
+    emit_all_cold(f);
 }
 
 /* x87 instructions show where they are to whoever asks later; 16-bit jumps depend on where they are. */
