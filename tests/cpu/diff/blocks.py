@@ -37,6 +37,7 @@ SSE_OPCODES = tuple(
 FIRST_FEATURES = frozenset({"I386", "I486", "P5", "P6", "SEP", "MMX", "SSE", "SSE2", "FXSR"})
 NEWER = tuple((row, encoding) for row in rows() if row.feature not in FIRST_FEATURES for encoding in row.encodings)
 """What model `host` adds; where the host lacks it, it is #UD on both sides."""
+XLAT = b"\xd7"
 EMMS = b"\x0f\x77"
 X87_IMAGES = ((0xD9, 4), (0xD9, 5), (0xD9, 6), (0xDD, 4), (0xDD, 6))
 """FLDENV, FLDCW, FNSTENV, FRSTOR, FNSAVE."""
@@ -45,10 +46,12 @@ MOD_REG, SIB, NO_INDEX = 3, 4, 4
 
 
 class Writer:
-    """Makes instructions from one random sequence, for code of 32 or 16 *bits*; memory operands lie about *window*."""
+    """Makes instructions from one random sequence, for code of 32 or 16 *bits*; memory operands lie about *window*, and *segments*
+    are loaded.
+    """
 
-    def __init__(self, rng: Random, *, bits: int = 32, window: int = WINDOW) -> None:
-        self._rng, self._wide, self._window = rng, bits == 32, window
+    def __init__(self, rng: Random, *, bits: int = 32, window: int = WINDOW, segments: bool = False) -> None:
+        self._rng, self._wide, self._window, self._segments = rng, bits == 32, window, segments
         self._as32 = self._wide
 
     def _sized(self, wide: bool) -> bytes:
@@ -173,6 +176,18 @@ class Writer:
         code = self._rng.choice((*SYSTEM, b"\x9d", b"\xfa", b"\xfb"))
         return b"\x9c" + code if code == b"\x9d" and self._rng.random() < 0.7 else code
 
+    def _segment(self, wide: bool) -> bytes:
+        """A segment register from another one, by the stack or a register; in 16-bit code often one from anywhere."""
+        rng, size = self._rng, self._sized(wide)
+        to = rng.choice((0, 3, 4, 5))
+        if not self._wide and rng.random() < 0.4:
+            pointer = rng.choice((b"\xc4", b"\xc5", b"\x0f\xb4", b"\x0f\xb5"))
+            return size + rng.choice((b"\x8e" + self.modrm(to), pointer + self.modrm(memory=1)))
+        if rng.random() < 0.5:
+            return size + bytes([0x8C, MOD_REG << 6 | rng.randrange(6) << 3]) + bytes([0x8E, MOD_REG << 6 | to << 3])
+        pushed = rng.choice((b"\x06", b"\x0e", b"\x16", b"\x1e", b"\x0f\xa0", b"\x0f\xa8"))
+        return size + pushed + size + rng.choice((b"\x07", b"\x1f", b"\x0f\xa1", b"\x0f\xa9"))
+
     def _divide(self, wide: bool) -> bytes:
         """DIV or IDIV, mostly with a dividend that fits."""
         rng = self._rng
@@ -201,6 +216,8 @@ class Writer:
         return b"\x0f\xc7" + self.modrm(1, memory=1)
 
     def _moffs(self, _wide: bool) -> bytes:
+        if self._rng.random() < 0.2:
+            return XLAT
         return bytes([self._rng.choice((0xA0, 0xA1, 0xA2, 0xA3))]) + self._absolute()
 
     def _flag(self, _wide: bool) -> bytes:
@@ -278,16 +295,19 @@ class Writer:
             self._divide,
             self._exchange8,
             self._flow,
+            *([self._segment] * (self._segments)),
         )
         wide = self._wide == (rng.random() < 0.85)
         kind = rng.choice(kinds if rng.random() < 0.75 else rare)
-        other = kind not in (self._two, self._divide, self._flow) and rng.random() < 0.08
+        other = kind not in (self._two, self._divide, self._flow, self._segment) and rng.random() < 0.08
         self._as32 = self._wide != other
         code = kind(wide)
         self._as32 = self._wide
         if rng.random() < 0.1:
             code = bytes([rng.choice((FS, GS, CS))]) + code
-        return (b"" if kind == self._flow else self._sized(wide)) + bytes([ADDRESS_SIZE] * other) + code
+        return (
+            (b"" if kind in (self._flow, self._segment) else self._sized(wide)) + bytes([ADDRESS_SIZE] * other) + code
+        )
 
     def block(self, count: int) -> bytes:
         """Instructions with forward branches among them."""

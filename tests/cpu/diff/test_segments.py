@@ -185,7 +185,7 @@ def test_random_blocks_end_the_same(name, part):
     pair, starts = boxes(mode)
     for number in range(ROUNDS):
         seed = SEED * 1000 + part * ROUNDS + number
-        code = loop(Writer(Random(seed), bits=mode.bits, window=mode.window).block(LENGTH), mode)
+        code = loop(Writer(Random(seed), bits=mode.bits, window=mode.window, segments=True).block(LENGTH), mode)
 
         results = []
         for box, start in zip(pair, starts, strict=True):
@@ -205,7 +205,7 @@ def test_slices_of_any_length_leave_no_trace():
     for mode in (MODES["real"], MODES["user16"]):
         pair, starts = boxes(mode)
         for number in range(60):
-            code = loop(Writer(Random(number), bits=16, window=mode.window).block(LENGTH), mode)
+            code = loop(Writer(Random(number), bits=16, window=mode.window, segments=True).block(LENGTH), mode)
             for box, start in zip(pair, starts, strict=True):
                 prepare(box, mode, code, number, start)
 

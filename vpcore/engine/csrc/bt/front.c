@@ -125,7 +125,8 @@ static bool names_esp(const struct front *f)
     const struct insn *i = f->i;
     bool mem = i->form & FORM_MEM;
 
-    return i->reg == ESP || (!mem && i->rm == ESP) || (mem && i->base == ESP && (f->sp16 || front_x87_is(i)));
+    return i->op == OP_PUSHA || i->reg == ESP || (!mem && i->rm == ESP) ||
+           (mem && i->base == ESP && (f->sp16 || front_x87_is(i)));
 }
 
 static void emit_call_slow(struct front *f, const struct site *s)

@@ -82,6 +82,8 @@ struct x_mem f_operand(struct front *f, unsigned bits, bool write);
 struct x_mem f_operand_low(struct front *f, unsigned bits, bool write);
 /* The same for the linear address in ESI; the guest's flags are in RBX. */
 struct x_mem f_linear(struct front *f, unsigned bits, bool write);
+/* The same for the offset in ESI. */
+struct x_mem f_offset(struct front *f, unsigned seg, unsigned bits, bool write);
 /* The same at reg + disp in the stack segment; f_stack_clobbers(): as in flat mode. */
 struct x_mem f_stack(struct front *f, unsigned reg, int32_t disp, unsigned bits, bool write);
 static inline bool f_stack_clobbers(const struct front *f) { return !f->window || f->segmented || f->sp16; }
@@ -135,6 +137,7 @@ bool front_insn(struct front *f);
 bool front_bits(struct front *f);
 bool front_mmx(struct front *f);
 bool front_mul(struct front *f);
+bool front_seg(struct front *f);
 bool front_sse(struct front *f);
 bool front_string(struct front *f);
 bool front_system(struct front *f);

@@ -69,6 +69,43 @@ static void leave(struct front *f)
     x_rr(f->e, bits, X_MOV_RM_R, RAX, guest(EBP));
 }
 
+/* The eight registers as one operand.  That its last slot can be accessed is found out right behind the first. */
+enum { SLOTS = 8 };
+
+static struct x_mem slot(const struct front *f, struct x_mem at, unsigned k)
+{
+    at.disp += (int32_t)k * size(f);
+    return at;
+}
+
+static void push_all(struct front *f)
+{
+    const unsigned bits = op_bits(f->i);
+    struct x_mem at = f_stack(f, ESP, -SLOTS * size(f), SLOTS * bits, true);
+
+    x_rm(f->e, bits, X_MOV_RM_R, guest(EDI), slot(f, at, 0));
+    x_rm(f->e, bits, X_MOV_RM_R, guest(EAX), slot(f, at, SLOTS - 1));
+    const unsigned touches = f->e->touch_count;
+    for (unsigned k = 1; k < SLOTS - 1; k++) x_rm(f->e, bits, X_MOV_RM_R, guest(EDI - k), slot(f, at, k));
+    f->e->touch_count = touches;
+    f_add_esp(f, -SLOTS * size(f));
+}
+
+static void pop_all(struct front *f)
+{
+    const unsigned bits = op_bits(f->i);
+    struct x_mem at = f_stack(f, ESP, 0, SLOTS * bits, false);
+
+    x_rm(f->e, bits, X_MOV_R_RM, RCX, slot(f, at, 0));
+    x_rm(f->e, bits, X_MOV_R_RM, guest(EAX), slot(f, at, SLOTS - 1));
+    const unsigned touches = f->e->touch_count;
+    for (unsigned k = 1; k < SLOTS - 1; k++)
+        if (EDI - k != ESP) x_rm(f->e, bits, X_MOV_R_RM, guest(EDI - k), slot(f, at, k));
+    f->e->touch_count = touches;
+    x_rr(f->e, bits, X_MOV_RM_R, RCX, guest(EDI));
+    f_add_esp(f, SLOTS * size(f));
+}
+
 static bool stack(struct front *f)
 {
     const struct insn *i = f->i;
@@ -81,6 +118,8 @@ static bool stack(struct front *f)
     case OP_PUSH_Ev: push_operand(f); return true;
     case OP_POP_Ev: return !is_mem(f) && pop_reg(f, i->rm);
     case OP_LEAVE: leave(f); return true;
+    case OP_PUSHA: push_all(f); return true;
+    case OP_POPA: pop_all(f); return true;
     default: return false;
     }
 }

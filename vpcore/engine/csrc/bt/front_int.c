@@ -392,6 +392,18 @@ static void sign(struct front *f, unsigned bits, bool to_edx)
     x_rr(e, bits, X_MOV_RM_R, RDX, guest(EDX));
 }
 
+/* XLAT */
+static void look_up(struct front *f)
+{
+    struct emit *e = f->e;
+
+    f_clobber(f);
+    x_rr(e, 32, X_MOVZX_B, RSI, guest(EAX));
+    x_rm(e, 32, X_LEA, RSI, (struct x_mem){RSI, guest(EBX), 0, 0});
+    if (!(f->i->form & FORM_AS32)) x_rr(e, 32, X_MOVZX_W, RSI, RSI);
+    x_rm(e, 8, sized(X_MOV_R_RM, 8), guest(EAX), f_offset(f, f->i->seg, 8, false));
+}
+
 static void swap_bytes(struct front *f) { x_byte(f->e, 0x41), x_byte(f->e, 0x0f), x_byte(f->e, 0xc8 | f->i->reg); }
 
 static bool move_more(struct front *f)
@@ -406,6 +418,7 @@ static bool move_more(struct front *f)
     case OP_XCHG_Eb_Gb: return exchange_rm(f, 8);
     case OP_CBW: sign(f, bits, false); return true;
     case OP_CWD: sign(f, bits, true); return true;
+    case OP_XLAT: look_up(f); return true;
     case OP_BSWAP_Zv: return bits == 32 && (swap_bytes(f), true);
     default: return false;
     }
@@ -482,5 +495,5 @@ bool front_insn(struct front *f)
 {
     return move(f) || alu(f) || test(f) || unary(f) || extend(f) || move_more(f) || shift(f) || conditional(f) ||
            multiply(f) || front_bits(f) || flag_bits(f) || front_x87(f) || front_mul(f) || front_string(f) ||
-           front_system(f) || front_sse(f) || front_mmx(f);
+           front_system(f) || front_sse(f) || front_mmx(f) || front_seg(f);
 }

@@ -70,6 +70,12 @@ static void to_linear(struct front *f, unsigned seg, unsigned bits, bool write)
     x_rm(e, 32, X_ADD << 3 | X_ALU_R_RM, RSI, vm_at(access + offsetof(struct seg_access, base)));
 }
 
+struct x_mem f_offset(struct front *f, unsigned seg, unsigned bits, bool write)
+{
+    if (!f_is_flat(f, seg)) to_linear(f, seg, bits, write);
+    return f_linear(f, bits, write);
+}
+
 struct x_mem f_operand(struct front *f, unsigned bits, bool write)
 {
     const struct insn *i = f->i;
@@ -87,8 +93,7 @@ struct x_mem f_operand_low(struct front *f, unsigned bits, bool write)
 
     if (!f->window || !f_is_flat(f, seg)) f_clobber(f);
     f_lea(f, RSI);
-    if (!f_is_flat(f, seg)) to_linear(f, seg, bits, write);
-    return f_linear(f, bits, write);
+    return f_offset(f, seg, bits, write);
 }
 
 struct x_mem f_stack(struct front *f, unsigned reg, int32_t disp, unsigned bits, bool write)
@@ -101,6 +106,9 @@ struct x_mem f_stack(struct front *f, unsigned reg, int32_t disp, unsigned bits,
     else
         x_mov(f->e, RSI, guest(reg));
     if (f->sp16) x_rr(f->e, 32, X_MOVZX_W, RSI, RSI);
-    if (!f_is_flat(f, VP_SS)) to_linear(f, VP_SS, bits, write);
-    return f_linear(f, bits, write);
+    if (f->sp16 && bits > 32) { /* it may wrap around */
+        x_alu_imm(f->e, 32, X_CMP, RSI, 0x10000 - bits / 8);
+        to_site(f, x_jcc(f->e, X_CC_A));
+    }
+    return f_offset(f, VP_SS, bits, write);
 }

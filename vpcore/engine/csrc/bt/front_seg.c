@@ -1,0 +1,101 @@
+/* front_seg.c: loads of ES, DS, FS and GS in real and virtual-8086 mode, where a selector says all (seg_load_real()).
+ *
+ * What such a load keeps or sets besides, limit and attributes, has to be in place; else it is the interpreter's, as
+ * all loads in protected mode are.
+ */
+#include "front.h"
+
+static struct x_mem field(unsigned seg, size_t at)
+{
+    return vm_at(offsetof(struct vp_vm, cpu.seg) + seg * sizeof(struct vp_seg) + at);
+}
+
+/* May the register be loaded here?  FDS of the last x87 instruction may have to be taken from it before. */
+static void check(struct front *f, unsigned seg)
+{
+    const struct x_mem attr = field(seg, offsetof(struct vp_seg, attr));
+    struct emit *e = f->e;
+
+    f_clobber(f);
+    x_alu_mem_imm(e, 8, X_CMP, vm_at(offsetof(struct vp_vm, fp_note_seg)), seg + 1);
+    f_site_if(f, X_CC_E);
+    if (f->m->user) {
+        x_alu_mem_imm(e, 16, X_CMP, attr, ATTR_V86);
+        f_site_if(f, X_CC_NE);
+        x_alu_mem_imm(e, 32, X_CMP, field(seg, offsetof(struct vp_seg, limit)), 0xffff);
+    } else {
+        x_rm(e, 16, X_GROUP3, 0, attr);
+        x_imm(e, 16, VP_SEG_NULL);
+    }
+    f_site_if(f, X_CC_NE);
+}
+
+/* From EAX, of which the upper half is 0. */
+static void load(struct front *f, unsigned seg)
+{
+    enum { SHL = 4, PARAGRAPH_SHIFT = 4 };
+    const size_t access = offsetof(struct vp_vm, sacc) + seg * sizeof(struct seg_access);
+    struct emit *e = f->e;
+
+    x_rm(e, 16, X_MOV_RM_R, RAX, field(seg, offsetof(struct vp_seg, sel)));
+    x_rr(e, 32, X_SHIFT_IMM, SHL, RAX);
+    x_byte(e, PARAGRAPH_SHIFT);
+    x_rm(e, 32, X_MOV_RM_R, RAX, field(seg, offsetof(struct vp_seg, base)));
+    x_rm(e, 32, X_MOV_RM_R, RAX, vm_at(access + offsetof(struct seg_access, base)));
+}
+
+static void move(struct front *f)
+{
+    const unsigned seg = f->i->reg;
+
+    check(f, seg);
+    if (is_mem(f))
+        x_rm(f->e, 32, X_MOVZX_W, RAX, f_operand(f, 16, false));
+    else
+        x_rr(f->e, 32, X_MOVZX_W, RAX, guest(f->i->rm));
+    load(f, seg);
+}
+
+static void pop(struct front *f)
+{
+    const unsigned seg = f->i->reg, bits = op_bits(f->i);
+
+    check(f, seg);
+    x_rm(f->e, bits, X_MOV_R_RM, RAX, f_stack(f, ESP, 0, bits, false));
+    x_rr(f->e, 32, X_MOVZX_W, RAX, RAX);
+    load(f, seg);
+    f_add_esp(f, (int32_t)bits / 8);
+}
+
+/* A far pointer: the offset, then the selector, which lies at the segment's beginning where addresses wrap around. */
+static void load_pointer(struct front *f, unsigned seg)
+{
+    const struct insn *i = f->i;
+    const unsigned bits = op_bits(i);
+    struct insn behind = *i;
+
+    check(f, seg);
+    f_site(f); /* of the real one */
+    x_rm(f->e, bits, X_MOV_R_RM, RAX, f_operand(f, bits, false));
+    behind.disp += bits / 8;
+    f->i = &behind;
+    x_rm(f->e, 32, X_MOVZX_W, RCX, f_operand(f, 16, false));
+    f->i = i;
+    x_rr(f->e, bits, X_MOV_RM_R, RAX, guest(i->reg));
+    x_mov(f->e, RAX, RCX);
+    load(f, seg);
+}
+
+bool front_seg(struct front *f)
+{
+    if (!f->real || !f->segmented) return false;
+    switch (f->i->op) {
+    case OP_MOV_Sw_Ew: move(f); return true;
+    case OP_POP_Zs: pop(f); return true;
+    case OP_LES_Gv_Mp: load_pointer(f, VP_ES); return true;
+    case OP_LDS_Gv_Mp: load_pointer(f, VP_DS); return true;
+    case OP_LFS_Gv_Mp: load_pointer(f, VP_FS); return true;
+    case OP_LGS_Gv_Mp: load_pointer(f, VP_GS); return true;
+    default: return false;
+    }
+}
