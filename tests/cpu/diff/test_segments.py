@@ -341,3 +341,35 @@ def test_equal_bytes_are_different_code_by_the_size_of_the_segment():
 
     assert {} == differences(*results)
     assert results[0][0]["halted"]
+
+
+SNIPPETS = {
+    "FDS is that of the x87 instruction (SDM 1, 8.1.8)": (
+        MODES["real"],
+        "fninit\nmov cx, 30\nmov dx, 0x3000\nmov bx, 0x3001\nl: fld dword [si]\nmov ds, dx\nxchg dx, bx\nloop l",
+    ),
+    "registers pushed at once wrap around (SDM 3A 5.3)": (
+        MODES["kernel32, 16-bit stack"],
+        "mov ecx, 90\nl: mov sp, cx\npush eax\npusha\npopa\npop eax\nloop l",
+    ),
+    "a far pointer wraps around": (
+        MODES["unreal"],
+        "mov cx, 30\nl: mov bx, 0xfffe\nmov word [0], 0x3000\nmov word [bx], cx\nles ax, [bx]\nloop l",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SNIPPETS)
+def test_snippets_end_the_same(name):
+    mode, text = SNIPPETS[name]
+    eip = CODE - mode.cs[0]
+    code = asm(f"{text}\nhlt", mode.bits, eip)
+    results = []
+    for engine in ("interp", "bt"):
+        box = make(engine, mode)
+        box.load(code)
+        box.set(eip=eip, esi=mode.window)
+        results.append(outcome(box, box.engine.run(1000), COMPARED))
+
+    assert {} == differences(*results), listing(code, eip, mode.bits)
+    assert results[0][0]["halted"]
