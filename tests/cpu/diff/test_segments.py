@@ -350,7 +350,7 @@ SNIPPETS = {
     ),
     "registers pushed at once wrap around (SDM 3A 5.3)": (
         MODES["kernel32, 16-bit stack"],
-        "mov ecx, 90\nl: mov sp, cx\npush eax\npusha\npopa\npop eax\nloop l",
+        "mov ecx, 90\nl: mov sp, cx\npush eax\npusha\npopa\npop eax\nadd edx, [esp - 24]\nloop l",
     ),
     "a far pointer wraps around": (
         MODES["unreal"],
