@@ -134,12 +134,13 @@ static uint64_t present_key(struct vp_vm *m, struct bt *bt)
 /* A jump between code that slides and code that does not goes by a piece of code that says where. */
 static const uint8_t *emit_between(struct bt *bt, const struct link *link, const struct translation *t)
 {
-    const uint8_t *at = x_runs_at(&bt->e);
+    struct emit *e = &bt->cold;
+    const uint8_t *at = x_runs_at(e);
 
-    bt_emit_eip(&bt->e, RAX, link->eip, link->slides);
-    uint8_t *jump = x_jmp(&bt->e);
-    if (bt->e.full) return NULL;
-    x_aim(jump, bt->e.run, link->slides ? bt->go[!!(t->view & VIEW_WINDOW)] : t->entry);
+    bt_emit_eip(e, RAX, link->eip, link->slides);
+    uint8_t *jump = x_jmp(e);
+    if (e->full) return NULL;
+    x_aim(jump, e->run, link->slides ? bt->go[!!(t->view & VIEW_WINDOW)] : t->entry);
     return at;
 }
 
@@ -149,6 +150,21 @@ static bool aim(struct bt *bt, struct link *link, const struct translation *t)
 
     if (to) x_aim(link->field, bt->e.run, to);
     return to;
+}
+
+void bt_lead(struct link *link, struct translation *t)
+{
+    link->to = t;
+    link->next = t->links;
+    t->links = link;
+}
+
+void bt_unaim(struct bt *bt, struct link *link)
+{
+    if (link->elided) x_put_jmp(link->field);
+    link->elided = false;
+    link->to = NULL;
+    x_aim(link->field, bt->e.run, link->cold);
 }
 
 /* Where host code left for this very block, under the same page tables, let the jump go there by itself. */
@@ -169,9 +185,7 @@ static void chain(struct vp_vm *m, struct bt *bt, const struct block *b, struct 
             *at = link->next;
             break;
         }
-    link->to = t;
-    link->next = t->links;
-    t->links = link;
+    bt_lead(link, t);
 }
 
 static struct target *target_at(struct bt *bt, uint32_t eip) { return &bt->targets[eip & ((1u << TARGET_BITS) - 1)]; }
@@ -189,23 +203,20 @@ static void forget_targets(struct bt *bt, const struct translation *t)
 static void unlink_all(struct bt *bt, struct block *b)
 {
     for (struct translation *t = b->translation; t; t = t->next) {
-        for (struct link *link = t->links; link; link = link->next) {
-            x_aim(link->field, bt->e.run, link->cold);
-            link->to = NULL;
-        }
+        for (struct link *link = t->links; link; link = link->next) bt_unaim(bt, link);
         t->links = NULL;
         forget_targets(bt, t);
     }
     b->translation = NULL;
 }
 
-static struct translation *find(const struct vp_vm *m, const struct block *b, unsigned *places)
+struct translation *bt_find(const struct vp_vm *m, const struct block *b, uint32_t eip, unsigned *places)
 {
     const bool slides = bt_slides(m, b);
 
     for (struct translation *t = b->translation; t; t = t->next, ++*places) {
         if (t->view != m->view || t->slides != slides) continue;
-        if (slides || (t->eip == m->block_eip && same_segment(t->cs, code_segment(m)))) return t;
+        if (slides || (t->eip == eip && same_segment(t->cs, code_segment(m)))) return t;
     }
     return NULL;
 }
@@ -227,7 +238,7 @@ static struct translation *translation_for(struct vp_vm *m, struct block *b)
     unsigned places = 0;
 
     consider_sliding(m, bt, b);
-    struct translation *t = find(m, b, &places);
+    struct translation *t = bt_find(m, b, m->block_eip, &places);
     if (t) return t;
     if (++b->heat < bt->warm && !(b->translation && bt_slides(m, b))) return NULL;
     b->heat = 0;
@@ -267,6 +278,12 @@ static void run_block(struct vp_vm *m, const struct insn *i)
     struct bt *bt = bt_of(m);
     struct translation *t = may_run(m) && (choose_view(m, bt), true) ? translation_for(m, b) : NULL;
 
+    if (t && m->budget < AHEAD && m->interp->loose) { /* the clock may as well be looked at now */
+        bt->link = NULL;
+        m->budget = 0;
+        m->cur = i - 1;
+        return;
+    }
     if (!t || m->budget < AHEAD) {
         bt->link = NULL;
         b->first(m, i);
@@ -391,8 +408,8 @@ static void on_dropped(struct vp_vm *m)
     struct bt *bt = bt_of(m);
 
     bt->e.at = bt->start;
-    bt->cold_at = bt->cold;
-    bt->e.full = false;
+    bt->cold.at = bt->cold_start;
+    bt->e.full = bt->cold.full = false;
     bt->faults.count = 0;
     bt->arena_used = 0;
     bt->link = NULL;
@@ -434,6 +451,7 @@ static void bt_destroy(struct vp_vm *m)
 
     if (!bt) return;
     m->interp->tier = NULL;
+    if (bt->map) fclose(bt->map);
     windows_destroy(bt->windows);
     modes_destroy(bt->modes);
     fault_map_destroy(&bt->faults);
@@ -497,13 +515,15 @@ static bool bt_create(struct vp_vm *m)
         bt_destroy(m);
         return false;
     }
-    bt->cold = bt->cold_at = bt->mem.rw + (size / HOT_PARTS * HOT_PART / PAGE_SIZE * PAGE_SIZE);
-    bt->e = (struct emit){.at = bt->mem.rw, .end = bt->cold, .run = bt->mem.rx - bt->mem.rw};
+    bt->cold_start = bt->mem.rw + (size / HOT_PARTS * HOT_PART / PAGE_SIZE * PAGE_SIZE);
+    bt->e = (struct emit){.at = bt->mem.rw, .end = bt->cold_start, .run = bt->mem.rx - bt->mem.rw};
+    bt->cold = (struct emit){.at = bt->cold_start, .end = bt->mem.rw + size, .run = bt->e.run};
     if (!fault_map_create(&bt->faults, bt->mem.rx, size)) {
         snprintf(m->error, sizeof m->error, "no memory for the translator's records");
         bt_destroy(m);
         return false;
     }
+    bt->map = map_open();
     bt->own_flags = bt_host_flags();
     bt->counts_keep = bt_host_counts();
     create_windows(m, bt);
@@ -543,8 +563,8 @@ static void bt_stats(const struct vp_vm *m, vp_stats *out)
 {
     const struct bt *bt = bt_of(m);
 
-    out->cold_bytes = (uint64_t)(bt->cold_at - bt->cold);
-    out->cold_room = (uint64_t)(bt->mem.rw + bt->mem.size - bt->cold);
+    out->cold_bytes = (uint64_t)(bt->cold.at - bt->cold_start);
+    out->cold_room = (uint64_t)(bt->mem.rw + bt->mem.size - bt->cold_start);
     out->code_bytes = (uint64_t)(bt->e.at - bt->mem.rw) + out->cold_bytes;
     out->code_room = bt->mem.size;
     out->record_bytes = bt->arena_used;

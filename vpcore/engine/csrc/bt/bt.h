@@ -21,12 +21,14 @@
 #include "../interp/block.h"
 #include "codemem.h"
 #include "emit_x64.h"
+#include "map.h"
 #include "mode.h"
 #include "signals.h"
 #include "window.h"
 
 enum { GUEST = R8, FLAGS = RBX, BUDGET = RDI, VM = RBP };
 enum { AHEAD = 16 };
+enum { LINE = 64, HALF_LINE = 32 }; /* of the host's, to which code is aligned */
 enum { PLACES = 4 /* of a block that are kept */ };
 enum { WARM = 24 /* executions that make a block worth translating */ };
 /* Set, it is used in place of WARM; tests have 1. */
@@ -74,6 +76,7 @@ struct link {
     const uint8_t *cold;   /* where an unpatched one leads */
     const uint8_t *behind; /* where a call returns to */
     bool calls, slides;
+    bool elided; /* `to` lies where the jump would be */
     uint32_t eip;
 };
 
@@ -144,7 +147,7 @@ typedef struct leave (*enter_fn)(struct vp_vm *m, const uint8_t *host, int64_t b
 struct bt {
     struct tier tier; /* first: vp_vm.interp->tier */
     struct codemem mem;
-    struct emit e;
+    struct emit e, cold; /* what is executed often lies together, and what is not */
     struct fault_map faults;
     struct windows *windows; /* NULL where there are none */
     struct modes *modes;     /* who has one; NULL: all */
@@ -153,8 +156,7 @@ struct bt {
     char lacks[128]; /* why there are no windows, or they cost more; empty where all is well */
     unsigned warm;
     bool slides;
-    uint8_t *start;          /* of translations: what lies before are the common parts */
-    uint8_t *cold, *cold_at; /* the part of the memory for what is seldom executed, and where that goes on */
+    uint8_t *start, *cold_start; /* of translations: what lies before are the common parts */
     enter_fn enter;
     const uint8_t *go[2];      /* to EIP in EAX */
     const uint8_t *look_up[2]; /* the same without faith in the calls; by where flags are, as the next */
@@ -172,6 +174,7 @@ struct bt {
     uint32_t numbers;       /* that are taken */
     struct calls calls[2];  /* by vp_vm.user */
     unsigned calling;       /* the one in use */
+    FILE *map;              /* for profilers, or NULL */
     struct target *targets; /* 1 << TARGET_BITS of them, by low bits of EIP */
 };
 
@@ -185,7 +188,7 @@ bool bt_host_flags(void);
 bool bt_host_counts(void); /* for struct bt.counts_keep */
 /* front_link.c: to the host code of the EIP in EAX; RDX is where it finds the place.  The jump where there is none
  * comes back. */
-uint8_t *bt_emit_look_up(struct bt *bt);
+uint8_t *bt_emit_look_up(struct bt *bt, struct emit *e);
 /* EIP to a register, in code that slides or not. */
 void bt_emit_eip(struct emit *e, int to, uint32_t eip, bool slides);
 /* stubs.c: emit the common parts. */
@@ -198,6 +201,11 @@ static inline bool bt_slides(const struct vp_vm *m, const struct block *b)
 {
     return b->slides && !(m->view & VIEW_SEGMENTED);
 }
+/* The jump is to go there, but that it does is the caller's business; nowhere. */
+void bt_lead(struct link *link, struct translation *t);
+void bt_unaim(struct bt *bt, struct link *link);
+/* The translation of the block at EIP for the present view, or NULL; `places` counts those there are. */
+struct translation *bt_find(const struct vp_vm *m, const struct block *b, uint32_t eip, unsigned *places);
 /* Execute a site's instructions by the interpreter, from host code. */
 struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t budget, uint64_t flags);
 

@@ -2,6 +2,8 @@
 #include "emit_x64.h"
 #include <string.h>
 
+enum { X_JMP = 0xe9 };
+
 void x_byte(struct emit *e, unsigned value)
 {
     if (e->at < e->end)
@@ -142,7 +144,7 @@ void x_jecxz(struct emit *e, unsigned distance)
 
 uint8_t *x_jmp(struct emit *e)
 {
-    x_byte(e, 0xe9);
+    x_byte(e, X_JMP);
     return field(e);
 }
 
@@ -164,6 +166,30 @@ void x_aim(uint8_t *at, ptrdiff_t run, const uint8_t *target)
     int32_t distance = (int32_t)(target - (at + run + 4));
 
     memcpy(at, &distance, sizeof distance);
+}
+
+void x_put_jmp(uint8_t *at) { at[-1] = X_JMP; }
+
+/* NOPs as SDM 2B, table 4-12 recommends them. */
+void x_align(struct emit *e, unsigned to)
+{
+    enum { LONGEST = 9 };
+    static const uint8_t nop[LONGEST][LONGEST] = {
+        {0x90},
+        {0x66, 0x90},
+        {0x0f, 0x1f, 0x00},
+        {0x0f, 0x1f, 0x40, 0x00},
+        {0x0f, 0x1f, 0x44, 0x00, 0x00},
+        {0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00},
+        {0x0f, 0x1f, 0x80, 0x00, 0x00, 0x00, 0x00},
+        {0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00},
+        {0x66, 0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00},
+    };
+
+    for (unsigned gap; (gap = -(unsigned)(uintptr_t)x_runs_at(e) & (to - 1)) && !e->full;) {
+        if (gap > LONGEST) gap = LONGEST;
+        bytes(e, nop[gap - 1], gap);
+    }
 }
 
 void x_land(struct emit *e, uint8_t *at)

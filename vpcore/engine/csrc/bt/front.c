@@ -3,6 +3,8 @@
 #include "../interp/interp.h"
 #include <string.h>
 
+enum { RUN = 16 /* blocks translated at once */ };
+
 /* -- The interpreter's part --------------------------------------------------------------------------------------- */
 
 /* Instructions after which segments may no longer be what the host code takes them for. */
@@ -212,7 +214,7 @@ static unsigned count_foreign(struct front *f)
         native = emit_insn(f);
         f->flags = flags, f->cold_count = cold_count;
         f->assumes = assumes, f->note = note, f->esp = esp;
-        f->xmm_loaded = loaded, f->xmm_dirty = dirty;
+        f->xmm_loaded = loaded, f->xmm_dirty = dirty, f->tail = NULL;
         f->full = f->closed = false;
         *f->e = e;
         f->bt->arena_used = used;
@@ -248,20 +250,6 @@ static void emit_cold(struct front *f, const struct cold *c)
     if (!e->full) x_aim(jump, e->run, c->back);
 }
 
-/* Far from what is executed often, which then is dense. */
-static void emit_all_cold(struct front *f)
-{
-    struct emit *e = f->e;
-    uint8_t *at = e->at, *end = e->end;
-
-    e->at = f->bt->cold_at;
-    e->end = f->bt->mem.rw + f->bt->mem.size;
-    for (unsigned k = 0; k < f->cold_count && !f->full; k++) emit_cold(f, &f->cold[k]);
-    f->bt->cold_at = e->at;
-    e->at = at;
-    e->end = end;
-}
-
 static void emit_block(struct front *f)
 {
     while (f->index < f->count && !f->full && !f->e->full) {
@@ -279,7 +267,83 @@ static void emit_block(struct front *f)
     f->i = &f->b->insns[f->count - 1];
     f_xmm_flush(f);
     if (!f->closed) f_goto(f, f_next_eip(f));
-    emit_all_cold(f);
+    f->e = &f->bt->cold;
+    for (unsigned k = 0; k < f->cold_count && !f->full; k++) emit_cold(f, &f->cold[k]);
+    f->e = &f->bt->e;
+}
+
+/* -- Runs of blocks: each where the jump to it would be ------------------------------------------------------------ */
+
+static bool is_loop(const struct block *b, unsigned count)
+{
+    const struct insn *last = &b->insns[count - 1];
+
+    return (op_info[last->op].traits & TRAIT_END) && last->off + last->len + last->imm == 0;
+}
+
+static void begin(struct front *f, struct block *b, uint32_t eip)
+{
+    f->b = b, f->eip = eip;
+    f->flags = f->host_flags ? IN_HOST : IN_RBX;
+    f->index = 0, f->count = extent(b), f->cold_count = 0, f->assumes = 0, f->note = NULL, f->tail = NULL;
+    f->closed = f->looked = false, f->xmm_loaded = f->xmm_dirty = 0, f->esp = 0;
+}
+
+/* At its entry, with EIP in EAX. */
+static void set_slide(struct front *f, struct emit *e)
+{
+    x_rm(e, 32, X_LEA, RAX, (struct x_mem){RAX, X_NONE, 0, -(int32_t)f->eip});
+    x_rm(e, 32, X_MOV_RM_R, RAX, vm_at(offsetof(struct vp_vm, bt_slide)));
+}
+
+/* An entry that lies elsewhere. */
+static const uint8_t *slide_to(struct front *f, const uint8_t *body)
+{
+    struct emit *e = &f->bt->cold;
+    const uint8_t *entry = x_runs_at(e);
+
+    set_slide(f, e);
+    uint8_t *jump = x_jmp(e);
+    if (!e->full) x_aim(jump, e->run, body);
+    return entry;
+}
+
+/* The block at EIP, behind the jump to it, if any. */
+static bool translate(struct front *f, struct block *b, uint32_t eip, struct link *from)
+{
+    struct bt *bt = f->bt;
+    struct translation *t = bt_allocate(bt, sizeof *t);
+    const uint8_t *cold = x_runs_at(&bt->cold);
+
+    if (!t) return false;
+    begin(f, b, eip);
+    if (from) {
+        from->elided = true;
+        f->e->at = from->field - 1;
+    }
+    if (is_loop(b, f->count))
+        x_align(f->e, LINE);
+    else if (!from)
+        x_align(f->e, HALF_LINE);
+    *t = (struct translation){.next = b->translation,
+                              .eip = eip,
+                              .view = f->m->view,
+                              .slides = f->slides,
+                              .cs = f->cs,
+                              .entry = x_runs_at(f->e)};
+    if (f->slides && !from) set_slide(f, f->e);
+    t->body = x_runs_at(f->e);
+    if (f->slides && from) t->entry = slide_to(f, t->body);
+    f_xmm_begin_loop(f);
+    emit_block(f);
+    if (f->full || bt->e.full || bt->cold.full) return false;
+    b->translation = t;
+    if (from) bt_lead(from, t);
+    if (unlikely(bt->map)) {
+        map_add(bt->map, f->m, b, eip, f->count, from ? t->body : t->entry, x_runs_at(f->e));
+        map_add(bt->map, f->m, b, eip, 0, cold, x_runs_at(&bt->cold));
+    }
+    return true;
 }
 
 /* x87 instructions show where they are to whoever asks later; 16-bit jumps depend on where they are. */
@@ -293,37 +357,27 @@ bool bt_may_slide(const struct block *b)
     return true;
 }
 
-/* At its entry, with EIP in EAX. */
-static void set_slide(struct front *f)
-{
-    x_rm(f->e, 32, X_LEA, RAX, (struct x_mem){RAX, X_NONE, 0, -(int32_t)f->eip});
-    x_rm(f->e, 32, X_MOV_RM_R, RAX, vm_at(offsetof(struct vp_vm, bt_slide)));
-}
-
 bool bt_translate(struct vp_vm *m, struct block *b)
 {
     static _Thread_local struct front f;
     struct bt *bt = bt_of(m);
-    struct translation *t = bt_allocate(bt, sizeof *t);
+    struct link *from = NULL;
 
-    if (!t) return false;
-    f.m = m, f.bt = bt, f.e = &bt->e, f.b = b;
+    f.m = m, f.bt = bt, f.e = &bt->e, f.full = false;
     f.slides = bt_slides(m, b);
-    f.eip = f.slides ? m->block_eip & ~PAGE_MASK : m->block_eip;
     f.cs = (struct code_segment){m->cpu.seg[VP_CS].base, m->cpu.seg[VP_CS].limit};
     f.segmented = m->view & VIEW_SEGMENTED, f.sp16 = m->view & VIEW_SP16, f.real = m->view & VIEW_REAL;
     f.host_flags = m->view & VIEW_WINDOW;
-    f.flags = f.host_flags ? IN_HOST : IN_RBX;
     bt->e.state = &f.flags;
-    f.index = 0, f.count = extent(b), f.cold_count = 0, f.assumes = 0, f.note = NULL;
-    f.full = f.closed = f.looked = false, f.xmm_loaded = f.xmm_dirty = 0, f.esp = 0;
-    *t = (struct translation){
-        .next = b->translation, .eip = f.eip, .view = m->view, .slides = f.slides, .cs = f.cs, .entry = x_runs_at(f.e)};
-    if (f.slides) set_slide(&f);
-    t->body = x_runs_at(f.e);
-    f_xmm_begin_loop(&f);
-    emit_block(&f);
-    if (f.full || bt->e.full) return false;
-    b->translation = t;
+    uint32_t eip = f.slides ? m->block_eip & ~PAGE_MASK : m->block_eip;
+    for (unsigned k = 0; b && k < RUN; k++) {
+        if (!translate(&f, b, eip, from)) {
+            if (from) bt_unaim(bt, from);
+            return false;
+        }
+        b->heat = 0;
+        from = f.tail;
+        b = from ? f_follower(&f, eip = from->eip) : NULL;
+    }
     return true;
 }

@@ -33,6 +33,7 @@ struct front {
     uint32_t eip;         /* of the block; where it slides, less that of its page */
     bool slides;
     unsigned index, count;
+    struct link *tail;                 /* the jump that the host code ends with, to the same page, or NULL */
     unsigned flags;                    /* IN_ bits */
     unsigned cold_count, cold_mark;    /* entries from cold_mark on belong to i and have no `back` yet */
     unsigned assumes;                  /* ASSUMES_ bits */
@@ -123,6 +124,8 @@ void f_call(struct front *f, uint32_t eip); /* these, once the guest's stack is 
 void f_call_eax(struct front *f);
 void f_return_eax(struct front *f);
 void f_goto_eax(struct front *f); /* indirect */
+/* The block at EIP, on the same page, where that has no host code yet and is about to get it; else NULL. */
+struct block *f_follower(struct front *f, uint32_t eip);
 
 /* front.c for front_link.c */
 void f_add_cold(struct front *f, struct cold c);

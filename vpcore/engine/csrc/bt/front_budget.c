@@ -44,6 +44,14 @@ static bool keeps_carry(const struct insn *i)
     }
 }
 
+/* A cheaper place is to come. */
+static bool sets_all_later(const struct front *f)
+{
+    for (unsigned k = f->index + 1; k < f->count && k < AHEAD; k++)
+        if (sets_all(&f->b->insns[k])) return true;
+    return false;
+}
+
 static void pay(struct front *f, int32_t count)
 {
     if (count) x_rm(f->e, 64, X_LEA, BUDGET, (struct x_mem){BUDGET, X_NONE, 0, -count});
@@ -87,7 +95,7 @@ void f_look(struct front *f, bool foreign)
     if ((f->flags & IN_RBX) || sets_all(f->i)) {
         poor = look_plainly(f);
         f->flags = IN_RBX;
-    } else if (keeps_carry(f->i)) {
+    } else if (keeps_carry(f->i) && !sets_all_later(f)) {
         poor = look_beside_carry(f);
         flags = IN_HOST;
     } else if (last) {

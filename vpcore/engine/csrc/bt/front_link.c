@@ -35,6 +35,20 @@ static bool same_page(const struct front *f, uint32_t eip)
     return !((to ^ from) & PAGE_MASK) && (to & ~PAGE_MASK) <= PAGE_SIZE - LONGEST;
 }
 
+struct block *f_follower(struct front *f, uint32_t eip)
+{
+    enum { FOLLOWS = 2 }; /* a block that is this fraction of warm is worth translating behind one that leads to it */
+    const uint32_t at = f->slides ? (f->m->block_eip & PAGE_MASK) | eip : eip;
+    const struct jump *j = &f->m->interp->jumps[jump_slot(at)];
+    struct block *b = j->block;
+    unsigned places = 0;
+
+    if (f->segmented || !same_page(f, eip) || eip == f->eip) return NULL;
+    if (j->key != jump_key(f->m, at) || b->other || block_is_dead(b)) return NULL;
+    if (b->heat_eip != at || b->heat < f->bt->warm / FOLLOWS || bt_slides(f->m, b) != f->slides) return NULL;
+    return !bt_find(f->m, b, at, &places) && places < PLACES ? b : NULL;
+}
+
 static struct link *make_link(struct front *f, uint32_t eip)
 {
     struct link *link = bt_allocate(f->bt, sizeof *link);
@@ -82,6 +96,7 @@ static void transfer(struct front *f, uint32_t eip, bool calls)
     if (near) link->field = from;
     if (calls) link->behind = x_runs_at(f->e);
     f_add_cold(f, (struct cold){.from = from, .link = link});
+    if (near && !calls) f->tail = link;
 }
 
 void f_goto(struct front *f, uint32_t eip) { transfer(f, eip, false); }
@@ -114,13 +129,15 @@ void f_branch(struct front *f, unsigned cc, uint32_t eip)
         branch_back(f, cc);
         return;
     }
-    struct link *link = make_link(f, eip);
+    const struct block *taken = f_follower(f, eip), *other = f_follower(f, f_next_eip(f));
+    const bool taken_follows = taken && (!other || taken->heat > other->heat);
+    struct link *link = make_link(f, taken_follows ? f_next_eip(f) : eip);
 
     f_exact_esp(f);
     f_load(f);
     if (!f->host_flags) f_save(f);
-    uint8_t *from = x_jcc(f->e, cc);
-    part(f, from, link, f_next_eip(f));
+    uint8_t *from = x_jcc(f->e, taken_follows ? cc ^ 1 : cc);
+    part(f, from, link, taken_follows ? eip : f_next_eip(f));
 }
 
 void f_branch_rcx(struct front *f, uint32_t zero, uint32_t other)
@@ -135,11 +152,10 @@ void f_branch_rcx(struct front *f, uint32_t zero, uint32_t other)
 
 /* -- Indirect ----------------------------------------------------------------------------------------------------- */
 
-uint8_t *bt_emit_look_up(struct bt *bt)
+uint8_t *bt_emit_look_up(struct bt *bt, struct emit *e)
 {
     _Static_assert(sizeof(struct target) == 16 && TARGET_BITS == 16, "the index is the lower half of EIP, scaled");
     enum { TIMES_8 = 3 };
-    struct emit *e = &bt->e;
 
     x_rr(e, 32, X_MOVZX_W, RSI, RAX);
     x_rm(e, 32, X_LEA, RSI, (struct x_mem){RSI, RSI, 0, 0});
@@ -170,7 +186,7 @@ static const struct x_mem found = {RDX, X_NONE, 0, offsetof(struct target, entry
 
 static void emit_jump_eax(struct front *f)
 {
-    uint8_t *miss = bt_emit_look_up(f->bt);
+    uint8_t *miss = bt_emit_look_up(f->bt, f->e);
 
     if (!f->e->full) x_aim(miss, f->e->run, f->bt->exit[f->host_flags]);
     x_rm(f->e, 32, X_GROUP5, GROUP5_JMP, found);
@@ -231,7 +247,7 @@ static void call_eax(struct front *f)
 {
     end_by_eax(f);
     if (f->slides) push_slide(f);
-    uint8_t *miss = bt_emit_look_up(f->bt);
+    uint8_t *miss = bt_emit_look_up(f->bt, f->e);
     x_rm(f->e, 32, X_GROUP5, GROUP5_CALL, found);
     f_add_cold(f, (struct cold){.from = miss, .behind = x_runs_at(f->e)});
 }

@@ -96,7 +96,7 @@ static void emit_look_up(struct bt *bt, bool in_host)
     bt->look_up[in_host] = x_runs_at(e);
     x_rm(e, 64, X_MOV_R_RM, RSP, vm_at(offsetof(struct vp_vm, bt_calls_top)));
     bt->go[in_host] = x_runs_at(e);
-    x_aim(bt_emit_look_up(bt), e->run, bt->exit[in_host]);
+    x_aim(bt_emit_look_up(bt, e), e->run, bt->exit[in_host]);
     x_rm(e, 32, X_GROUP5, GROUP5_JMP, (struct x_mem){RDX, X_NONE, 0, offsetof(struct target, entry)});
 }
 
@@ -139,5 +139,6 @@ void bt_emit_stubs(struct bt *bt)
     emit_slow(bt);
     emit_look_up(bt, false);
     emit_look_up(bt, true);
+    x_align(&bt->e, LINE);
     bt->start = bt->e.at;
 }

@@ -54,6 +54,7 @@ struct interp {
     uint64_t began;   /* vp_insns() at which it began */
     uint32_t looks;   /* at the clock */
     bool fresh;       /* run() has not executed anything yet */
+    bool loose;       /* a budget may be given up before it is used up */
     bool drop;        /* all blocks are to go as soon as none runs */
     struct block *running;
     struct insn *cut_at; /* its handler was exchanged to leave the block there */

@@ -171,6 +171,7 @@ static int look_at_clock(struct vp_vm *m)
     const int64_t slice = it->tier ? TIER_SLICE : SLICE;
     if (++it->looks % (BREATH / slice) == 0) breathe(m);
     it->fresh = false;
+    it->loose = m->config.clock != VP_CLOCK_ICOUNT && budget >= slice;
     m->budget = least(budget, slice);
     return -1;
 }
