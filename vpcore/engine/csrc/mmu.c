@@ -195,8 +195,7 @@ uint8_t *mmu_span(struct vp_vm *m, uint32_t lin, uint32_t *n, enum access acc)
     return at;
 }
 
-/* By the flat tables, where that is RAM at its own place. */
-static int64_t fetch_flat(struct vp_vm *m, uint32_t lin)
+int64_t mmu_fetch_flat(struct vp_vm *m, uint32_t lin)
 {
     const uint8_t *at = mmu_at(m, lin, 1, false);
 
@@ -207,7 +206,7 @@ static int64_t fetch_flat(struct vp_vm *m, uint32_t lin)
 
 uint64_t mmu_fetch_phys(struct vp_vm *m, uint32_t lin)
 {
-    int64_t phys = fetch_flat(m, lin);
+    int64_t phys = mmu_fetch_flat(m, lin);
 
     if (phys >= 0) return (uint64_t)phys;
     struct found f = translate(m, lin, false, m->user);

@@ -32,6 +32,8 @@ void mmu_sys_st_slow(struct vp_vm *m, uint32_t lin, unsigned size, uint32_t valu
 
 /* Code fetch: physical address of linear `lin` for execution at the present privilege, #PF raised.  */
 uint64_t mmu_fetch_phys(struct vp_vm *m, uint32_t lin);
+/* The same where the flat tables know it and it is RAM at its own place, else -1. */
+int64_t mmu_fetch_flat(struct vp_vm *m, uint32_t lin);
 /* For debuggers: the same for any access at supervisor privilege without side effects; -1 where there is none. */
 int64_t mmu_probe(struct vp_vm *m, uint32_t lin);
 

@@ -4,8 +4,10 @@
 #include "../engine.h"
 #include "../interp/interp.h"
 #include "../mem.h"
+#include "../mmu.h"
 #include "../profile.h"
 #include "../seg.h"
+#include "../space.h"
 #include <asm/hwcap2.h>
 #include <asm/prctl.h>
 #include <stdatomic.h>
@@ -167,6 +169,13 @@ void bt_unaim(struct bt *bt, struct link *link)
     x_aim(link->field, bt->e.run, link->cold);
 }
 
+static void set_check(const struct vp_vm *m, struct link *link)
+{
+    const uint32_t negated = -(uint32_t)(m->bt_key >> 32);
+
+    memcpy(link->check, &negated, sizeof negated);
+}
+
 /* Where host code left for this very block, under the same page tables, let the jump go there by itself. */
 static void chain(struct vp_vm *m, struct bt *bt, const struct block *b, struct translation *t)
 {
@@ -175,10 +184,7 @@ static void chain(struct vp_vm *m, struct bt *bt, const struct block *b, struct 
     if (b->other && link && !link->check) return; /* that the page is the right one says nothing of the next one */
     if (!link || bt->link_key != m->bt_key) return;
     if (link->eip != (link->slides ? m->block_eip & ~PAGE_MASK : m->block_eip)) return;
-    if (link->check) {
-        uint32_t negated = -(uint32_t)(m->bt_key >> 32);
-        memcpy(link->check, &negated, sizeof negated);
-    }
+    if (link->check) set_check(m, link);
     if (link->to == t || !aim(bt, link, t)) return;
     for (struct link **at = link->to ? &link->to->links : NULL; at && *at; at = &(*at)->next)
         if (*at == link) {
@@ -271,6 +277,63 @@ static void choose_calls(struct vp_vm *m, struct bt *bt)
     m->bt_calls_top = c->top;
 }
 
+/* Where the host code for EIP is, if it may be entered and the table of targets has it: under this key, or under that
+ * of other page tables that have the same page there.  The key may change. */
+static const uint8_t *find_target(struct vp_vm *m, struct bt *bt)
+{
+    const uint32_t eip = m->cpu.eip;
+    struct target *target = target_at(bt, eip);
+    const uint64_t had = -target->negated, key = m->bt_key | eip, view = (UINT64_C(1) << (32 + KEY_VIEW_BITS)) - 1;
+
+    if (had != key) {
+        if ((m->view & VIEW_SEGMENTED) || ((had ^ key) & view)) return NULL;
+        const uint32_t page = bt->target_pages[target - bt->targets] - 1;
+        if (mmu_fetch_flat(m, eip) >> PAGE_SHIFT != (int64_t)page) return NULL;
+        space_code(m, eip, page);
+        m->bt_key = present_key(m, bt);
+        target->negated = -(m->bt_key | eip);
+    }
+    return m->budget < AHEAD ? NULL : target->entry;
+}
+
+static void note_target(struct vp_vm *m, struct bt *bt, const struct block *b, const struct translation *t)
+{
+    struct target *target = target_at(bt, m->block_eip);
+
+    *target = (struct target){-(m->bt_key | m->block_eip), t->entry};
+    bt->target_pages[target - bt->targets] = b->other ? 0 : (b->phys >> PAGE_SHIFT) + 1;
+}
+
+/* Host code has left: where it goes on all the same, because nothing but the page tables has become other; or NULL. */
+static const uint8_t *go_on(struct vp_vm *m, struct bt *bt)
+{
+    struct link *link = bt->link;
+
+    if (!may_run(m) || (link && !(link->check && link->to))) return NULL;
+    const uint8_t *entry = find_target(m, bt);
+    if (!entry || !link) return entry;
+    if (link->to->entry != entry) return NULL;
+    set_check(m, link);
+    bt->link = NULL;
+    return entry;
+}
+
+static struct leave enter(struct vp_vm *m, struct bt *bt, const uint8_t *entry, uint64_t flags)
+{
+    choose_calls(m, bt);
+    bt->base = m->insns + (uint64_t)m->budget;
+    bt->key = jump_key(m, 0);
+    bt_x87_live(m, false);
+    bt_sse_live(m, false);
+    struct leave out = bt->enter(m, entry, m->budget - AHEAD, flags);
+    bt_x87_notes(m, NULL);
+    if (out.budget < 0) return out;
+    m->budget = out.budget + AHEAD;
+    m->insns = bt->base - (uint64_t)m->budget;
+    bt->link_key = m->bt_key; /* of the block that left, which need not be that of t */
+    return out;
+}
+
 /* Handler of the first instruction of every block. */
 static void run_block(struct vp_vm *m, const struct insn *i)
 {
@@ -292,20 +355,11 @@ static void run_block(struct vp_vm *m, const struct insn *i)
     m->bt_key = present_key(m, bt);
     chain(m, bt, b, t);
     bt->link = NULL;
-    *target_at(bt, m->block_eip) = (struct target){-(m->bt_key | m->block_eip), t->entry};
-    choose_calls(m, bt);
-    bt->base = m->insns + (uint64_t)m->budget;
-    bt->key = jump_key(m, 0);
-    bt_x87_live(m, false);
-    bt_sse_live(m, false);
-    struct leave out = bt->enter(m, t->entry, m->budget - AHEAD, flags_raw(fl_get(m)));
-    bt_x87_notes(m, NULL);
-    if (out.budget >= 0) {
-        m->budget = out.budget + AHEAD;
-        m->insns = bt->base - (uint64_t)m->budget;
-        fl_put(m, flags_eflags(out.flags));
-        bt->link_key = m->bt_key; /* of the block that left, which need not be that of t */
-    }
+    note_target(m, bt, b, t);
+    struct leave out = {.flags = flags_raw(fl_get(m))};
+    for (const uint8_t *entry = t->entry; entry; entry = out.budget < 0 ? NULL : go_on(m, bt))
+        out = enter(m, bt, entry, out.flags);
+    if (out.budget >= 0) fl_put(m, flags_eflags(out.flags));
     m->cur = i - 1; /* all is accounted for */
 }
 
@@ -340,9 +394,8 @@ static struct leave next_block(struct vp_vm *m, struct bt *bt)
     if (!may_run(m)) return leaves;
     choose_view(m, bt);
     m->bt_key = present_key(m, bt);
-    const struct target *target = target_at(bt, m->cpu.eip);
-    if (m->budget < AHEAD || target->negated + (m->bt_key | m->cpu.eip)) return leaves;
-    m->bt_go_on = target->entry;
+    m->bt_go_on = find_target(m, bt);
+    if (!m->bt_go_on) return leaves;
     choose_calls(m, bt);
     bt->base = m->insns + (uint64_t)m->budget;
     bt->key = jump_key(m, 0);
@@ -459,6 +512,7 @@ static void bt_destroy(struct vp_vm *m)
     mem_release(bt->arena, bt->arena_size);
     for (unsigned user = 0; user < 2; user++) mem_release(bt->calls[user].base, CALLS_SIZE);
     mem_release(bt->targets, sizeof *bt->targets << TARGET_BITS);
+    mem_release(bt->target_pages, sizeof *bt->target_pages << TARGET_BITS);
     free(bt);
 }
 
@@ -509,7 +563,8 @@ static bool bt_create(struct vp_vm *m)
     bt->arena_size = size;
     bt->arena = mem_reserve(size);
     bt->targets = mem_reserve(sizeof *bt->targets << TARGET_BITS);
-    bool room = bt->arena && bt->targets && create_calls(m, bt);
+    bt->target_pages = mem_reserve(sizeof *bt->target_pages << TARGET_BITS);
+    bool room = bt->arena && bt->targets && bt->target_pages && create_calls(m, bt);
     if (!room || !codemem_create(&bt->mem, size, m->error, sizeof m->error)) {
         if (!room) snprintf(m->error, sizeof m->error, "no memory for the translator's records");
         bt_destroy(m);

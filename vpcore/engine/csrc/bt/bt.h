@@ -176,6 +176,7 @@ struct bt {
     unsigned calling;       /* the one in use */
     FILE *map;              /* for profilers, or NULL */
     struct target *targets; /* 1 << TARGET_BITS of them, by low bits of EIP */
+    uint32_t *target_pages; /* physical pages that they lie on, plus 1; 0 where that does not tell all */
 };
 
 static inline struct bt *bt_of(const struct vp_vm *m) { return (struct bt *)m->interp->tier; }
