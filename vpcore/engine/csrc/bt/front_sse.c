@@ -109,14 +109,18 @@ static bool may_be_unaligned(const struct insn *i)
     }
 }
 
-/* #GP for what is not aligned is the interpreter's. */
+/* The host's own instruction faults where the operand is not aligned; AMD's SHA does not. */
+static bool host_wants_it_aligned(const struct insn *i) { return op_info[i->op].feature != FEAT_SHA; }
+
+/* #GP for what is not aligned is the interpreter's: the access to a window brings it there, for others it is asked. */
 static struct x_mem operand(struct front *f)
 {
     const struct insn *i = f->i;
     bool writes = op_info[i->op].traits & TRAIT_MEM_WRITE;
     unsigned bits = memory_bits(i);
 
-    if (bits != 128 || may_be_unaligned(i)) return f_operand(f, bits, writes);
+    if (bits != 128 || may_be_unaligned(i) || (f->window && host_wants_it_aligned(i)))
+        return f_operand(f, bits, writes);
     struct x_mem at = f_operand_low(f, bits, writes); /* whose linear address is in ESI */
     f_clobber(f);
     x_rr(f->e, 32, X_GROUP3, 0, RSI);
