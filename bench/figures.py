@@ -24,6 +24,7 @@ from typing import Final
 import micro
 
 from vpcore.api import SerialView
+from vpcore.clock import NS_PER_SECOND
 from vpcore.engine.engine import probe
 from vpcore.machine import Machine
 
@@ -61,9 +62,9 @@ def first_instruction(engine: str) -> float:
 
 
 def run_for(machine: Machine, seconds: float) -> None:
-    """Run for some host time."""
-    end = time.monotonic() + seconds
-    machine.run(until=lambda: time.monotonic() >= end)
+    """Run for some host time, and wake the machine only when it is over."""
+    machine.clock.timer(machine.stop).after(round(seconds * NS_PER_SECOND))
+    machine.run()
 
 
 def processor_time() -> float:

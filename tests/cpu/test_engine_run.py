@@ -1,6 +1,7 @@
 """Running: exits, exact counts, time, callbacks, memory mapping, two engines in one process."""
 
 import os
+import select
 import threading
 import time
 
@@ -382,11 +383,12 @@ def test_sleep_ends_at_the_deadline_or_when_a_descriptor_is_readable():
     box = Box(clock="realtime")
     reading, writing = os.pipe()
     deadline = box.engine.now() + 2_000_000
-
-    slept = box.engine.sleep(reading, deadline)
-    late = box.engine.now() >= deadline
-    os.write(writing, b"x")
-    woken = box.engine.sleep(reading, 1 << 62)
+    with select.epoll() as epoll:
+        epoll.register(reading, select.EPOLLIN)
+        slept = box.engine.sleep(epoll.fileno(), deadline)
+        late = box.engine.now() >= deadline
+        os.write(writing, b"x")
+        woken = box.engine.sleep(epoll.fileno(), 1 << 62)
     os.close(reading)
     os.close(writing)
 

@@ -219,7 +219,7 @@ class Engine:
         self.set_intr: Callable[[bool], None] = partial(lib.vp_set_intr, vm)
         """Drive INTR."""
         self.sleep: Callable[[int, int], int] = partial(lib.vp_sleep, vm)
-        """Sleep until a descriptor is readable (True), or virtual time reaches a deadline."""
+        """Sleep until an epoll descriptor is readable (True), or virtual time reaches a deadline."""
 
     def connect(self, inta: Callable[[], int]) -> None:
         """Let *inta* answer the interrupt acknowledge cycle from here on."""
@@ -260,13 +260,13 @@ class Engine:
         """
         return self._exit(lib.vp_py_run(self._vm, max_insns))
 
-    def idle(self, fd: int, until: int, most: int) -> Exit | None:
-        """The guest halts: sleep until a descriptor is readable or virtual time is *until* (realtime only).
+    def idle(self, epoll: int, until: int, most: int) -> Exit | None:
+        """The guest halts: sleep until an epoll descriptor is readable or virtual time is *until* (realtime only).
 
         Device models in C go on meanwhile, and the guest runs, for *most* ns at a time, when one of them woke it.  Why it
         stopped, where that is not another HALT; None when it is time to look elsewhere.
         """
-        code = lib.vp_idle(self._vm, fd, until, most)
+        code = lib.vp_idle(self._vm, epoll, until, most)
         return None if code == lib.VP_WOKEN else self._exit(code)
 
     def _exit(self, code: int) -> Exit:

@@ -8,7 +8,9 @@
  */
 #include "vp.h"
 #include <Python.h>
+#include <errno.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <time.h>
 
 static PyObject *callee(void *host, enum vp_py_call which) { return (PyObject *)((uintptr_t *)host)[which]; }
@@ -181,16 +183,21 @@ static void vp_py_calls(vp_calls *c)
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* Sleeps until virtual time `until`; 1 as soon as the descriptor is readable.  cffi lets go of the interpreter lock
- * meanwhile; a signal ends the sleep. */
-static int vp_sleep(vp_vm *vm, int fd, int64_t until)
+/* Sleeps until virtual time `until`; 1 as soon as the epoll descriptor is readable.  cffi lets go of the interpreter lock
+ * meanwhile; a signal ends the sleep.  (ppoll() on that descriptor does as well, but touches more of a cold kernel.) */
+static int vp_sleep(vp_vm *vm, int epoll, int64_t until)
 {
     enum { NS = 1000000000 };
     int64_t left = until - vp_now(vm), ns = left < 0 ? 0 : left;
     struct timespec timeout = {.tv_sec = ns / NS, .tv_nsec = ns % NS};
-    struct pollfd waiting = {.fd = fd, .events = POLLIN};
+    struct epoll_event event;
 
-    return ppoll(&waiting, 1, &timeout, NULL) > 0;
+    int ready = epoll_pwait2(epoll, &event, 1, &timeout, NULL);
+    if (ready < 0 && errno == ENOSYS) { /* before Linux 5.11 */
+        struct pollfd waiting = {.fd = epoll, .events = POLLIN};
+        ready = ppoll(&waiting, 1, &timeout, NULL);
+    }
+    return ready > 0;
 }
 
 static int vp_py_run(vp_vm *vm, uint64_t max_insns)
@@ -219,11 +226,11 @@ static int run_to(vp_vm *vm, int64_t deadline)
 
 /* The guest halts, in realtime: sleep as vp_sleep() does, and let it run on, for `slice` ns at most, whenever an alarm
  * (native.h) rings, until Python has something to do: VP_WOKEN, or what vp_run() gave that was no HALT. */
-static int vp_idle(vp_vm *vm, int fd, int64_t until, int64_t slice)
+static int vp_idle(vp_vm *vm, int epoll, int64_t until, int64_t slice)
 {
     for (;;) {
         const int64_t alarm = vp_next_alarm(vm);
-        if (vp_sleep(vm, fd, least(until, alarm))) return VP_WOKEN;
+        if (vp_sleep(vm, epoll, least(until, alarm))) return VP_WOKEN;
         const int64_t now = vp_now(vm);
         if (now < alarm || now >= until) return VP_WOKEN;
         int code = run_to(vm, least(until, now + slice));
