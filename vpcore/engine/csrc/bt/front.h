@@ -81,6 +81,8 @@ void f_made_multiply(struct front *f);
 struct x_mem f_operand(struct front *f, unsigned bits, bool write);
 /* The same to stand beside a register that has no REX form: CH. */
 struct x_mem f_operand_low(struct front *f, unsigned bits, bool write);
+/* The same for 16 bytes that have to be aligned, and are looked at for that. */
+struct x_mem f_operand_aligned(struct front *f, bool write);
 /* The same for the linear address in ESI; the guest's flags are in RBX. */
 struct x_mem f_linear(struct front *f, unsigned bits, bool write);
 /* The same for the offset in ESI. */

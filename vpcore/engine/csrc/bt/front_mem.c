@@ -96,6 +96,20 @@ struct x_mem f_operand_low(struct front *f, unsigned bits, bool write)
     return f_offset(f, seg, bits, write);
 }
 
+struct x_mem f_operand_aligned(struct front *f, bool write)
+{
+    enum { BITS = 128 };
+    const unsigned seg = f->i->seg;
+
+    f_clobber(f);
+    f_lea(f, RSI);
+    if (!f_is_flat(f, seg)) to_linear(f, seg, BITS, write);
+    x_rr(f->e, 32, X_GROUP3, 0, RSI);
+    x_u32(f->e, BITS / 8 - 1);
+    to_site(f, x_jcc(f->e, X_CC_NE));
+    return f_linear(f, 8, write); /* it crosses no page */
+}
+
 struct x_mem f_stack(struct front *f, unsigned reg, int32_t disp, unsigned bits, bool write)
 {
     if (reg == ESP) disp += f->esp;

@@ -121,12 +121,7 @@ static struct x_mem operand(struct front *f)
 
     if (bits != 128 || may_be_unaligned(i) || (f->window && host_wants_it_aligned(i)))
         return f_operand(f, bits, writes);
-    struct x_mem at = f_operand_low(f, bits, writes); /* whose linear address is in ESI */
-    f_clobber(f);
-    x_rr(f->e, 32, X_GROUP3, 0, RSI);
-    x_u32(f->e, bits / 8 - 1);
-    f_site_if(f, X_CC_NE);
-    return at;
+    return f_operand_aligned(f, writes);
 }
 
 /* -- Instructions ------------------------------------------------------------------------------------------------- */
