@@ -224,7 +224,8 @@ class Writer:
         return bytes([self._rng.choice(FLAG_BYTES)])
 
     def _string(self, _wide: bool) -> bytes:
-        prefix = self._rng.choice((b"", b"", b"\x41\xf3", b"\x41\xf2"))  # INC of the counter, so that it is seldom 0
+        # INC of the counter, so that it is seldom 0; AND, so that it is small enough for host code
+        prefix = self._rng.choice((b"", b"", b"\x41\xf3", b"\x41\xf2", b"\x83\xe1\x1f\xf3", b"\x83\xe1\x07\xf2"))
         return prefix + bytes([self._rng.choice(STRINGS)])
 
     def x87(self) -> bytes:

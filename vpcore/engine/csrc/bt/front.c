@@ -170,6 +170,7 @@ static unsigned extent(const struct block *b)
 /* Before other instructions the prefix means nothing. */
 static bool is_repeated(const struct insn *i)
 {
+    if (front_string_loops(i)) return false;
     return (i->prefix & (PFX_REP | PFX_REPNE)) && (op_info[i->op].traits & (TRAIT_REP | TRAIT_REPZ));
 }
 

@@ -145,6 +145,8 @@ bool front_mul(struct front *f);
 bool front_seg(struct front *f);
 bool front_sse(struct front *f);
 bool front_string(struct front *f);
+/* Whether it is a repeated instruction that host code executes. */
+bool front_string_loops(const struct insn *i);
 bool front_system(struct front *f);
 bool front_x87(struct front *f);
 bool front_x87_is(const struct insn *i);

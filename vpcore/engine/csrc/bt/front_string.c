@@ -1,4 +1,5 @@
-/* front_string.c: single string instructions.  Repeated ones are the interpreter's, which moves spans of memory. */
+/* front_string.c: string instructions.  Of repeated ones, short moves and stores: all others are the interpreter's,
+ * which moves spans of memory. */
 #include "front.h"
 
 /* In two steps, each where it has a memory operand: the source at seg:[ESI], loaded; then the destination at ES:[EDI],
@@ -70,11 +71,44 @@ static void emit_row(struct front *f, const struct string_row *row)
     if (row->opcode) advance(f, EDI, bits);
 }
 
+bool front_string_loops(const struct insn *i)
+{
+    if (!(i->prefix & (PFX_REP | PFX_REPNE)) || !(i->form & FORM_AS32)) return false;
+    switch (i->op) {
+    case OP_MOVS_Yb_Xb:
+    case OP_MOVS_Yv_Xv:
+    case OP_STOS_Yb_AL:
+    case OP_STOS_Yv_rAX: return true;
+    default: return false;
+    }
+}
+
+/* Element by element, each of which leaves the registers right for the interpreter to go on where one is not reached.
+ */
+static void emit_loop(struct front *f, const struct string_row *row)
+{
+    enum { MOST = 64, MOST_FLAT = 16 };
+    struct emit *e = f->e;
+
+    f_clobber(f);
+    ascending(f);
+    x_alu_imm(e, 32, X_CMP, guest(ECX), f->window ? MOST : MOST_FLAT);
+    f_site_if(f, X_CC_A);
+    x_rr(e, 32, X_TEST_RM_R, guest(ECX), guest(ECX));
+    uint8_t *none = x_jcc(e, X_CC_E);
+    const uint8_t *again = x_runs_at(e);
+    emit_row(f, row);
+    x_alu_imm(e, 32, X_SUB, guest(ECX), 1);
+    uint8_t *jump = x_jcc(e, X_CC_NE);
+    if (!e->full) x_aim(jump, e->run, again);
+    x_land(e, none);
+}
+
 bool front_string(struct front *f)
 {
     for (unsigned k = 0; k < sizeof rows / sizeof *rows; k++)
         if (rows[k].op == f->i->op) {
-            emit_row(f, &rows[k]);
+            (front_string_loops(f->i) ? emit_loop : emit_row)(f, &rows[k]);
             return true;
         }
     return false;
