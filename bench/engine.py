@@ -1,8 +1,8 @@
-"""Speed of an engine alone: instructions a second in paged 32-bit code.
+"""Speed of an engine alone: instructions a second in paged 32-bit code, and in real mode.
 
     python bench/engine.py [ENGINE] [--rounds N]
 
-bench/kernels.c is compiled for the guest by the host's C compiler.  Rounds of different kernels alternate, and the best
+bench/kernels.c and real.s are compiled for the guest by the host's C compiler.  Rounds of different kernels alternate, and the best
 of each is shown: the host's other work only ever slows one down.
 """
 
@@ -26,6 +26,8 @@ RAM: Final = 16 << 20
 PAGE: Final = 4096
 PRESENT_WRITABLE_USER: Final = 7
 KERNELS: Final = ("fib", "sieve", "sha", "sort", "matmul", "divide", "copy", "vectors")
+REAL: Final = "real"
+REAL_CODE, REAL_STACK, IRET_AT, IRET = 0x10000, 0x20000, 0x500, 0xCF
 CFLAGS: Final = (
     "-m32", "-no-pie", "-march=i686", "-O2", "-ffreestanding", "-fno-pic", "-fno-stack-protector", "-fcf-protection=none",
     "-nostdlib",
@@ -46,6 +48,17 @@ def compile_kernels(folder: Path) -> tuple[bytes, dict[str, int]]:
     symbols = subprocess.run(["nm", elf], check=True, capture_output=True, text=True).stdout
     table = {line.split()[2]: int(line.split()[0], 16) for line in symbols.splitlines()}
     return flat.read_bytes(), {name: table[f"run_{name}"] for name in KERNELS}
+
+
+def compile_real(folder: Path) -> bytes:
+    """The code of the kernel in real mode."""
+    elf, flat = folder / "real.elf", folder / "real.bin"
+    subprocess.run(
+        ["cc", *CFLAGS, "-Wl,-Ttext=0,-e,run_real,--build-id=none,-z,noexecstack", "-o", elf, HERE / "real.s"],
+        check=True,
+    )
+    subprocess.run(["objcopy", "-O", "binary", "-j", ".text", elf, flat], check=True)
+    return flat.read_bytes()
 
 
 def identity_tables(engine: Engine) -> None:
@@ -75,20 +88,37 @@ def make(name: str, image: bytes, kernel: int) -> Engine:
     return engine
 
 
+def make_real(name: str, image: bytes) -> Engine:
+    """An engine about to run the kernel in real mode; all interrupts return at once."""
+    engine = Engine(EngineConfig(ram_size=RAM, engine=name), Bus(), lambda: 0)
+    engine.ram[REAL_CODE : REAL_CODE + len(image)] = image
+    engine.ram[0:0x400] = IRET_AT.to_bytes(4, "little") * 256
+    engine.ram[IRET_AT] = IRET
+    state = engine.get_state()
+    for seg in range(6):
+        base = REAL_STACK if seg == 2 else REAL_CODE
+        state["seg"][seg] = {"sel": base >> 4, "base": base, "limit": 0xFFFF, "attr": 0x93}
+    state.update(eip=0, idtr_base=0, idtr_limit=0x3FF)
+    state["gpr"][4] = 0xFFF0
+    engine.set_state(state)
+    return engine
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("engine", nargs="?", default="auto")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", choices=KERNELS)
+    parser.add_argument("--only", choices=(*KERNELS, REAL))
     options = parser.parse_args()
-    kernels = [options.only] if options.only else KERNELS
+    kernels = [options.only] if options.only else [*KERNELS, REAL]
     with tempfile.TemporaryDirectory() as folder:
         image, entries = compile_kernels(Path(folder))
+        real = compile_real(Path(folder))
     best = dict.fromkeys(kernels, 0.0)
     notes = {}
     for _ in range(options.rounds):
         for kernel in kernels:
-            engine = make(options.engine, image, entries[kernel])
+            engine = make_real(options.engine, real) if kernel == REAL else make(options.engine, image, entries[kernel])
             start = time.perf_counter()
             reason = engine.run()
             took = time.perf_counter() - start
