@@ -104,7 +104,7 @@ struct numbered {
     struct code_segment cs;
     uint32_t number;
 };
-enum { NUMBERED = 64 };
+enum { NUMBERED = 1024 };
 
 /* Host code of a block, at one address; or sliding, that is wherever its page is mapped.  A block that has
  * been entered at several addresses, as happens to those of shared libraries, slides from then on.  Sliding code is
