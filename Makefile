@@ -39,7 +39,7 @@ lint: setup-test lint-c  ## Style (ruff), types (mypy), C warnings (clang; gcc's
 lint-c: setup-test
 	clang $(C_FLAGS) $(CHECKED_C)
 
-bench: setup-test  ## Print the figures of docs/performance.md, measured here (KIT=folder adds speed in the guest)
+bench: setup-test $(IMAGE)  ## Print the figures of docs/performance.md, measured here (KIT=folder adds speed in the guest)
 	$(PYTHON) bench/figures.py $(if $(KIT),--kit $(KIT)) $(FLAGS)
 
 bench-guest: setup-test  ## The benchmark guest against native and QEMU (KIT=folder, filled where empty; FLAGS="-n 1")
