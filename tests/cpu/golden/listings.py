@@ -51,7 +51,7 @@ def code_memories() -> set[int]:
 
 def clean(text: str) -> str:
     """Without what differs from run to run or with the layout of C structures."""
-    text = re.sub(r"\[rbp\+[0-9A-F]+h\]", "[rbp+vm]", text)
+    text = re.sub(r"\[rbp\+(r\w+\*8\+)?[0-9A-F]+h\]", r"[rbp+\1vm]", text)
     return re.sub(r"\b0?[0-9A-F]{9,16}h\b", "record", text)
 
 

@@ -183,6 +183,8 @@ void seg_check_stack(struct vp_vm *m, uint16_t sel, unsigned cpl, unsigned vecto
 
 static void load_data(struct vp_vm *m, unsigned seg, uint16_t sel)
 {
+    enum { INDEX_SHIFT = 3 };
+    struct seg_load *known = &m->seg_loads[(sel >> INDEX_SHIFT) % SEG_LOADS];
     struct desc d;
 
     if (sel_is_null(sel)) {
@@ -190,11 +192,17 @@ static void load_data(struct vp_vm *m, unsigned seg, uint16_t sel)
         return;
     }
     desc_fetch(m, sel, &d, EXC_GP);
+    if (known->sel == sel && known->cpl == m->cpl && known->lo == d.lo && known->hi == d.hi) {
+        m->cpu.seg[seg] = known->seg;
+        m->sacc[seg] = known->access;
+        return;
+    }
     unsigned attr = desc_attr(&d), dpl = attr_dpl(attr);
     bool too_low = !attr_is_conforming(attr) && (dpl < (sel & SEL_RPL) || dpl < m->cpl);
     if (!attr_is_readable(attr) || too_low) raise_err(m, EXC_GP, sel_err(sel));
     if (!attr_present(attr)) raise_err(m, EXC_NP, sel_err(sel));
     seg_set(m, seg, sel, &d);
+    *known = (struct seg_load){sel, m->cpl, d.lo, d.hi, m->cpu.seg[seg], m->sacc[seg]};
 }
 
 void seg_load(struct vp_vm *m, unsigned seg, uint16_t sel)

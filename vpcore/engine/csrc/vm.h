@@ -48,6 +48,17 @@ struct seg_access {
     uint32_t unused;
 };
 
+/* A load of a data segment that was found to be right: the same selector at the same privilege, with the same descriptor,
+ * gives the same again. */
+struct seg_load {
+    uint16_t sel; /* null: none */
+    uint8_t cpl;
+    uint32_t lo, hi;
+    struct vp_seg seg;
+    struct seg_access access;
+};
+enum { SEG_LOADS = 16 };
+
 /* vm.attn: reasons to leave the fast path at the next block end */
 enum {
     ATTN_STOP = 1,   /* vp_stop() */
@@ -148,6 +159,8 @@ struct vp_vm {
     vp_stats stats;
     struct profile *profile; /* NULL while nobody measures */
     char error[256];
+
+    struct seg_load seg_loads[SEG_LOADS]; /* in protected mode, by selector */
 
     uintptr_t flat[FLATS][LIN_PAGES];
 };
