@@ -20,6 +20,7 @@
 enum {
     SLICE = 4096,       /* instructions between two looks at the clock */
     TIER_SLICE = 32768, /* the same where a tier makes them short, and leaving it costs more than a hundred of them */
+    FAULT_PRICE = 256,  /* instructions that one that faults takes the time of */
     BREATH = 1 << 20,   /* instructions between two times that the host gets */
 };
 /* attention that is needed again after each single instruction */
@@ -231,7 +232,7 @@ static __attribute__((noinline)) int loop(struct vp_vm *m)
 static void take_fault(struct vp_vm *m)
 {
     account(m, m->cur ? m->cur - m->first : 0);
-    m->budget = 0;
+    m->budget -= FAULT_PRICE;
     event_deliver_fault(m);
 }
 
