@@ -1,4 +1,6 @@
-"""Every test here goes through both memory modes of `bt`, with code for one address and with code that slides."""
+"""Every test here goes through both memory modes of `bt`, with code for one address, with code that slides, and with code
+that seldom looks at the budget.
+"""
 
 import pytest
 
@@ -9,8 +11,10 @@ def memory_mode(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("VPCORE_BT_MODE", request.param)
 
 
-@pytest.fixture(autouse=True, params=["in place", "sliding"])
-def addresses(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether a block has code for all addresses from the start."""
+@pytest.fixture(autouse=True, params=["in place", "sliding", "sparing"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a block has code for all addresses from the start, and whether only those that lead back look at the budget."""
     if request.param == "sliding":
         monkeypatch.setenv("VPCORE_BT_SLIDE", "1")
+    if request.param == "sparing":
+        monkeypatch.setenv("VPCORE_BT_LOOKS", "few")

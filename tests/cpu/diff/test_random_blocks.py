@@ -15,7 +15,7 @@ from compare import differences, listing, odd_modes, outcome
 from vpcore.engine.engine import probe
 
 SEED = 19991
-ROUNDS, LENGTH, REPEATS, BUDGET = 250, 14, 3, 400
+ROUNDS, LENGTH, REPEATS, BUDGET = 250, 14, 3, 5000
 COUNTER = 0xF000
 STATUS = 0x8D5
 NE = 0x20

@@ -39,7 +39,7 @@ from compare import differences, listing, odd_modes, outcome
 
 from vpcore.engine.engine import probe
 
-SEED, ROUNDS, LENGTH, REPEATS, BUDGET = 80286, 220, 12, 3, 300
+SEED, ROUNDS, LENGTH, REPEATS, BUDGET = 80286, 220, 12, 3, 5000
 NE, VM, STATUS = 0x20, 1 << 17, 0x8D5
 VECTORS_AT, COUNTER, RESTORED = 0x2800, 0xF000, 0x60000
 FIRST = 6

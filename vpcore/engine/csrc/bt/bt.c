@@ -293,7 +293,7 @@ static const uint8_t *find_target(struct vp_vm *m, struct bt *bt)
         m->bt_key = present_key(m, bt);
         target->negated = -(m->bt_key | eip);
     }
-    return m->budget < AHEAD ? NULL : target->entry;
+    return m->budget < bt->reserve ? NULL : target->entry;
 }
 
 static void note_target(struct vp_vm *m, struct bt *bt, const struct block *b, const struct translation *t)
@@ -325,10 +325,10 @@ static struct leave enter(struct vp_vm *m, struct bt *bt, const uint8_t *entry, 
     bt->key = jump_key(m, 0);
     bt_x87_live(m, false);
     bt_sse_live(m, false);
-    struct leave out = bt->enter(m, entry, m->budget - AHEAD, flags);
+    struct leave out = bt->enter(m, entry, m->budget - bt->reserve, flags);
     bt_x87_notes(m, NULL);
-    if (out.budget < 0) return out;
-    m->budget = out.budget + AHEAD;
+    if (out.budget == ACCOUNTED) return out;
+    m->budget = out.budget + bt->reserve;
     m->insns = bt->base - (uint64_t)m->budget;
     bt->link_key = m->bt_key; /* of the block that left, which need not be that of t */
     return out;
@@ -341,13 +341,13 @@ static void run_block(struct vp_vm *m, const struct insn *i)
     struct bt *bt = bt_of(m);
     struct translation *t = may_run(m) && (choose_view(m, bt), true) ? translation_for(m, b) : NULL;
 
-    if (t && m->budget < AHEAD && m->interp->loose) { /* the clock may as well be looked at now */
+    if (t && m->budget < bt->reserve && m->interp->loose) { /* the clock may as well be looked at now */
         bt->link = NULL;
         m->budget = 0;
         m->cur = i - 1;
         return;
     }
-    if (!t || m->budget < AHEAD) {
+    if (!t || m->budget < bt->reserve) {
         bt->link = NULL;
         b->first(m, i);
         return;
@@ -357,9 +357,9 @@ static void run_block(struct vp_vm *m, const struct insn *i)
     bt->link = NULL;
     note_target(m, bt, b, t);
     struct leave out = {.flags = flags_raw(fl_get(m))};
-    for (const uint8_t *entry = t->entry; entry; entry = out.budget < 0 ? NULL : go_on(m, bt))
+    for (const uint8_t *entry = t->entry; entry; entry = out.budget == ACCOUNTED ? NULL : go_on(m, bt))
         out = enter(m, bt, entry, out.flags);
-    if (out.budget >= 0) fl_put(m, flags_eflags(out.flags));
+    if (out.budget != ACCOUNTED) fl_put(m, flags_eflags(out.flags));
     m->cur = i - 1; /* all is accounted for */
 }
 
@@ -389,7 +389,7 @@ static void after_fault(struct vp_vm *m, struct bt *bt, struct site *s)
  * there is known. */
 static struct leave next_block(struct vp_vm *m, struct bt *bt)
 {
-    const struct leave leaves = {.budget = -1};
+    const struct leave leaves = {.budget = ACCOUNTED};
 
     if (!may_run(m)) return leaves;
     choose_view(m, bt);
@@ -400,12 +400,12 @@ static struct leave next_block(struct vp_vm *m, struct bt *bt)
     bt->base = m->insns + (uint64_t)m->budget;
     bt->key = jump_key(m, 0);
     still_holds(m, 0);
-    return (struct leave){m->budget - AHEAD, flags_raw(fl_get(m))};
+    return (struct leave){m->budget - bt->reserve, flags_raw(fl_get(m))};
 }
 
 struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t budget, uint64_t flags)
 {
-    const struct leave leaves = {.budget = -1};
+    const struct leave leaves = {.budget = ACCOUNTED};
     struct bt *bt = bt_of(m);
     const bool faulted = bt->faults.faulted;
     const uint32_t slide = s->slides ? m->bt_slide : 0;
@@ -555,6 +555,9 @@ static bool bt_create(struct vp_vm *m)
     if (!bt) return false;
     m->interp->tier = &bt->tier;
     const char *warm = getenv(WARM_ENV);
+    const char *looks = getenv(LOOKS_ENV);
+    bt->sparing = looks ? !strcmp(looks, "few") : m->config.clock != VP_CLOCK_ICOUNT;
+    bt->reserve = bt->sparing ? AHEAD + PAGE_SIZE : AHEAD;
     bt->warm = warm ? (unsigned)strtoul(warm, NULL, 10) : WARM;
     bt->slides = getenv(SLIDE_ENV);
     bt->fcomi_clears = bt_x87_compare_clears();

@@ -8,12 +8,13 @@
  * Register use of host code:
  *   R8-R15  EAX ECX EDX EBX ESP EBP ESI EDI          RBP  struct vp_vm
  *   RBX     the status flags, where the host's flags do not have them: LAHF's AH in bits 8-15, OF in bit 0
- *   RDI     budget: instructions until the clock is to be looked at, less AHEAD     RAX RCX RDX RSI  free
+ *   RDI     budget: instructions until the clock is to be looked at, less struct bt.reserve   RAX RCX RDX RSI  free
  *   GS base the window (window.h)
  *
  * Between blocks of the window mode the host's flags are the guest's; in flat mode, where accesses destroy them, RBX
  * has them.  Each block looks at the budget once, where that costs no flags, but before it has executed AHEAD
- * instructions; RDI is not negative when it begins.
+ * instructions.  Where counts are seldom wanted to end anywhere exactly (the clock is not icount), one that only leads
+ * to higher addresses of its own page does not: a page has no more instructions than the reserve.
  */
 #ifndef VP_BT_H
 #define VP_BT_H
@@ -35,6 +36,8 @@ enum { WARM = 24 /* executions that make a block worth translating */ };
 #define WARM_ENV "VPCORE_BT_WARM"
 /* Set, all code slides that may; for tests. */
 #define SLIDE_ENV "VPCORE_BT_SLIDE"
+/* `few` or `all` blocks look at the budget, in place of what the clock suggests; for tests. */
+#define LOOKS_ENV "VPCORE_BT_LOOKS"
 
 /* What a block's host code has found out and relies on: x87 state on the host (front_x87.c), its MXCSR the guest's
  * (front_sse.c), DF = 0;
@@ -137,7 +140,9 @@ struct calls {
 };
 enum { CALLS_EACH = 16, CALLS_SIZE = 1 << 21, CALLS_ROOM = 1 << 16 /* below them, for the host's signals */ };
 
-/* What host code comes back with: guest registers are in vp_cpu; budget < 0 where flags and counts are up to date. */
+/* What host code comes back with: guest registers are in vp_cpu; the budget is ACCOUNTED where flags and counts are up
+ * to date. */
+#define ACCOUNTED INT64_MIN
 struct leave {
     int64_t budget;
     uint64_t flags;
@@ -156,6 +161,8 @@ struct bt {
     char lacks[128]; /* why there are no windows, or they cost more; empty where all is well */
     unsigned warm;
     bool slides;
+    bool sparing;                /* not every block looks at the budget */
+    int32_t reserve;             /* of the budget, which host code does not know of and may use up before it looks */
     uint8_t *start, *cold_start; /* of translations: what lies before are the common parts */
     enter_fn enter;
     const uint8_t *go[2];      /* to EIP in EAX */

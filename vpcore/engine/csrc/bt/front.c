@@ -38,7 +38,7 @@ static struct site *make_site(struct front *f, unsigned count)
     s->block = f->b;
     s->block_eip = f->eip;
     s->next_eip = f->eip + last->off + last->len;
-    s->owed = (int16_t)(AHEAD - (int)f->index + (f->looked ? (int)f->count : 0));
+    s->owed = (int16_t)(f->bt->reserve - (int)f->index + (f->looked ? (int)f->count : 0));
     s->count = (uint8_t)count;
     s->last = f->index + count == f->count;
     s->slides = f->slides;

@@ -135,6 +135,8 @@ void f_emit_link(struct front *f, const struct cold *c);
 void f_emit_miss(struct front *f, const struct cold *c);
 /* front_budget.c: look at the budget, if it is to be done before the instruction under translation. */
 void f_look(struct front *f, bool foreign);
+/* front_link.c: the block only leads to higher addresses of its page. */
+bool f_leads_on(const struct front *f);
 
 /* front_int.c: emit f->i, false where that is the interpreter's business. */
 bool front_insn(struct front *f);

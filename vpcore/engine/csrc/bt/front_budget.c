@@ -91,6 +91,11 @@ void f_look(struct front *f, bool foreign)
     uint8_t *poor;
 
     if (f->looked) return;
+    if (f->bt->sparing && f->index == 0 && f_leads_on(f)) {
+        pay(f, (int32_t)f->count);
+        f->looked = true;
+        return;
+    }
     if (foreign) f_clobber(f);
     if ((f->flags & IN_RBX) || sets_all(f->i)) {
         poor = look_plainly(f);

@@ -35,6 +35,20 @@ static bool same_page(const struct front *f, uint32_t eip)
     return !((to ^ from) & PAGE_MASK) && (to & ~PAGE_MASK) <= PAGE_SIZE - LONGEST;
 }
 
+static bool is_ahead(const struct front *f, uint32_t eip) { return eip > f->eip && same_page(f, eip); }
+
+bool f_leads_on(const struct front *f)
+{
+    const struct insn *last = &f->b->insns[f->count - 1];
+    const uint32_t next = f->eip + last->off + last->len, target = next + last->imm;
+
+    if (f->segmented || (f->m->view & VIEW_16) || f->b->other || !last->len || !is_ahead(f, next)) return false;
+    if (!(op_info[last->op].traits & TRAIT_END)) return true;
+    bool jumps = last->op == OP_JMP_Jb || last->op == OP_JMP_Jz || (last->op >= OP_JO_Jb && last->op <= OP_JG_Jb) ||
+                 (last->op >= OP_JO_Jz && last->op <= OP_JG_Jz);
+    return jumps && (last->form & FORM_OS32) && target >= next && is_ahead(f, target);
+}
+
 struct block *f_follower(struct front *f, uint32_t eip)
 {
     enum { FOLLOWS = 2 }; /* a block that is this fraction of warm is worth translating behind one that leads to it */

@@ -19,7 +19,7 @@
 
 enum {
     SLICE = 4096,       /* instructions between two looks at the clock */
-    TIER_SLICE = 32768, /* the same where a tier makes them short, and leaving it costs more than a hundred of them */
+    TIER_SLICE = 36864, /* the same where a tier makes them short, and leaving it costs more than a hundred of them */
     FAULT_PRICE = 256,  /* instructions that one that faults takes the time of */
     BREATH = 1 << 20,   /* instructions between two times that the host gets */
 };
