@@ -1,8 +1,8 @@
 /* map.h: a file that says which host code is which guest code, for profilers.
  *
  * Where MAP_ENV names a file, each translation adds what `perf` calls a map entry (address, size, name), and behind '#'
- * its guest instructions; cold code has an entry of its own.  perf itself reads no maps for memory that is a file's, which
- * the code's is: put the addresses of `perf script -F ip` beside it.
+ * its guest instructions; cold code has an entry of its own.  perf itself reads no maps for memory that is a file's,
+ * which the code's is: put the addresses of `perf script -F ip` beside it.
  */
 #ifndef VP_BT_MAP_H
 #define VP_BT_MAP_H
