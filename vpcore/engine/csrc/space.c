@@ -40,6 +40,7 @@ struct space {
     uint32_t cr3;
     uint64_t generation; /* of the user's code */
     uint64_t loaded;     /* the how-manieth load of CR3 */
+    uint64_t born;       /* the one that found other code than there was before */
     LIST(CODE_PAGES) code;
     LIST(DATA_PAGES) data;
 };
@@ -273,6 +274,7 @@ static struct space *find(struct vp_vm *m)
     }
     oldest->known = true;
     oldest->cr3 = m->cpu.cr3;
+    oldest->born = s->loads + 1;
     oldest->code.count = oldest->data.count = 0;
     oldest->generation = new_generation(m);
     return oldest;
@@ -283,6 +285,7 @@ static void take_up(struct vp_vm *m, struct space *a)
     unsigned kept = 0;
 
     if (!code_stays(m, a->code.at, a->code.count)) {
+        a->born = a->loaded;
         a->code.count = 0;
         a->generation = new_generation(m);
     }
@@ -308,6 +311,8 @@ void space_load(struct vp_vm *m)
     if (s->locals && !code_stays(m, s->system.at, s->system.count)) drop_system_code(m);
     if (m->engine->flush_tlb) m->engine->flush_tlb(m, false);
 }
+
+uint64_t space_born(const struct vp_vm *m) { return m->spaces->current->born; }
 
 /* -- Forgetting --------------------------------------------------------------------------------------------------- */
 

@@ -43,6 +43,8 @@ void space_load(struct vp_vm *m);                     /* CR3 was loaded: all but
 void space_flush(struct vp_vm *m);                    /* forget everything */
 void space_flush_page(struct vp_vm *m, uint32_t lin); /* INVLPG */
 void space_forget_data(struct vp_vm *m, uint32_t lin);
+/* A number that changes when the present CR3 turns out to be another process's. */
+uint64_t space_born(const struct vp_vm *m);
 /* Physical pages [first, last] are no longer to be written directly. */
 void space_forget_writes(struct vp_vm *m, uint32_t first, uint32_t last);
 

@@ -6,6 +6,7 @@
  * long as it has.
  */
 #include "mode.h"
+#include "../space.h"
 #include "window.h"
 #include <stdlib.h>
 
@@ -24,6 +25,7 @@ struct history {
     bool known, user, window;
     uint8_t patience;
     uint32_t cr3;
+    uint64_t born;         /* space_born() */
     uint64_t lived;        /* instructions, all */
     uint64_t insns, pages; /* of late */
 };
@@ -50,7 +52,10 @@ static struct history *space_for(struct modes *c, const struct vp_vm *m)
     const uint32_t cr3 = window_space(m), page = cr3 >> PAGE_SHIFT;
     struct history *s = &c->space[((page ^ page >> 5) << 1 | m->user) % SPACES];
 
-    if (!s->known || s->cr3 != cr3) *s = (struct history){.known = true, .user = m->user, .cr3 = cr3};
+    const uint64_t born = m->user ? space_born(m) : 0;
+
+    if (!s->known || s->cr3 != cr3 || s->born != born)
+        *s = (struct history){.known = true, .user = m->user, .cr3 = cr3, .born = born};
     return s;
 }
 

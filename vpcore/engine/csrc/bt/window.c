@@ -238,6 +238,10 @@ static bool still_right(struct vp_vm *m, const struct mapped *p, bool user)
 
 static void look_through(struct vp_vm *m, struct windows *w, struct window *v, bool user)
 {
+    unsigned wrong = 0;
+
+    for (unsigned k = 0; k < v->count; k++) wrong += !still_right(m, &v->pages[k], user);
+    if (wrong > v->count / 2) drop_all(w, v); /* another process's: half the price */
     for (unsigned k = v->count; k-- && k < v->count;)
         if (!still_right(m, &v->pages[k], user)) drop(w, v, k);
     v->stale = false;
