@@ -78,7 +78,6 @@ static struct found translate(struct vp_vm *m, uint32_t lin, bool write, bool us
         raise_pf(m, lin, w.error);
     }
     walk_mark(m, &w, write);
-    m->stats.tlb_fills++;
     if (w.large) space_large(m, lin);
     unsigned reads = user ? USE_UR : USE_SR, writes = user ? USE_UW : USE_SW;
     return (struct found){mem_a20(m, w.phys),
@@ -87,8 +86,10 @@ static struct found translate(struct vp_vm *m, uint32_t lin, bool write, bool us
 
 static uint64_t phys_of(const struct found *f, uint32_t lin) { return f->phys | (lin & ~PAGE_MASK); }
 
+/* Not what an access across a page's end found: it has to ask each time, and of windows (bt/mode.c) that tells nothing. */
 static void enter(struct vp_vm *m, uint32_t lin, const struct found *f)
 {
+    m->stats.tlb_fills++;
     if (!(f->phys >> 32)) space_fill(m, lin, f->uses, (uint32_t)(f->phys >> PAGE_SHIFT));
 }
 
