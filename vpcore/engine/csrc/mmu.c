@@ -86,7 +86,7 @@ static struct found translate(struct vp_vm *m, uint32_t lin, bool write, bool us
 
 static uint64_t phys_of(const struct found *f, uint32_t lin) { return f->phys | (lin & ~PAGE_MASK); }
 
-/* Not what an access across a page's end found: it has to ask each time, and of windows (bt/mode.c) that tells nothing. */
+/* Not what an access across a page's end found: it asks each time, and of windows (bt/mode.c) that tells nothing. */
 static void enter(struct vp_vm *m, uint32_t lin, const struct found *f)
 {
     m->stats.tlb_fills++;
