@@ -39,6 +39,16 @@ HANDLER = bytes.fromhex(
 HANDLER_AT = 0x1040
 
 
+def place(machine):
+    """The guest in memory, about to begin."""
+    machine.engine.ram[ENTRY : ENTRY + len(GUEST)] = GUEST
+    machine.engine.ram[HANDLER_AT : HANDLER_AT + len(HANDLER)] = HANDLER
+    state = machine.engine.get_state()
+    state["eip"] = ENTRY
+    state["seg"][1] |= {"sel": 0, "base": 0}
+    machine.engine.set_state(state)
+
+
 @pytest.fixture
 def make(tmp_path):
     """Make a machine that is about to run GUEST, by its clock."""
@@ -49,12 +59,7 @@ def make(tmp_path):
         path.write_text(MACHINE.format(clock=clock))
         machine = Machine.load(path, engine=engine)
         made.append(machine)
-        machine.engine.ram[ENTRY : ENTRY + len(GUEST)] = GUEST
-        machine.engine.ram[HANDLER_AT : HANDLER_AT + len(HANDLER)] = HANDLER
-        state = machine.engine.get_state()
-        state["eip"] = ENTRY
-        state["seg"][1] |= {"sel": 0, "base": 0}
-        machine.engine.set_state(state)
+        place(machine)
         return machine
 
     yield build
@@ -142,12 +147,7 @@ def test_a_listener_in_python_keeps_the_line_in_python(tmp_path):
     )
     path.write_text(MACHINE.format(clock="icount") + '[[device]]\ntype = "watch.py:Watch"\nname = "watch"\n')
     with Machine.load(path) as machine:
-        machine.engine.ram[ENTRY : ENTRY + len(GUEST)] = GUEST
-        machine.engine.ram[HANDLER_AT : HANDLER_AT + len(HANDLER)] = HANDLER
-        state = machine.engine.get_state()
-        state["eip"] = ENTRY
-        state["seg"][1] |= {"sel": 0, "base": 0}
-        machine.engine.set_state(state)
+        place(machine)
         with pytest.raises(DeviceError, match="'watch' failed: ValueError: five"):
             machine.run(timeout=20)
 
