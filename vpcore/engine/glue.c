@@ -193,7 +193,7 @@ static int vp_sleep(vp_vm *vm, int epoll, int64_t until)
     struct epoll_event event;
 
     int ready = epoll_pwait2(epoll, &event, 1, &timeout, NULL);
-    if (ready < 0 && errno == ENOSYS) { /* before Linux 5.11 */
+    if (ready < 0 && errno != EINTR) { /* before Linux 5.11, or somebody's filter of system calls does not know it */
         struct pollfd waiting = {.fd = epoll, .events = POLLIN};
         ready = ppoll(&waiting, 1, &timeout, NULL);
     }
