@@ -228,6 +228,7 @@ static int run_to(vp_vm *vm, int64_t deadline)
  * (native.h) rings, until Python has something to do: VP_WOKEN, or what vp_run() gave that was no HALT. */
 static int vp_idle(vp_vm *vm, int epoll, int64_t until, int64_t slice)
 {
+    vp_soonest(vm); /* what was asked for until now, `until` has */
     for (;;) {
         const int64_t alarm = vp_next_alarm(vm);
         if (vp_sleep(vm, epoll, least(until, alarm))) return VP_WOKEN;
@@ -235,6 +236,6 @@ static int vp_idle(vp_vm *vm, int epoll, int64_t until, int64_t slice)
         if (now < alarm || now >= until) return VP_WOKEN;
         int code = run_to(vm, least(until, now + slice));
         if (code != VP_EXIT_HALT) return code;
-        if (vp_deadline(vm) < now + slice) until = vp_deadline(vm); /* a device has made it earlier */
+        until = least(until, vp_soonest(vm)); /* a device may have made it earlier */
     }
 }

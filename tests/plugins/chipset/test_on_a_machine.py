@@ -119,6 +119,30 @@ def test_an_idle_guest_lets_the_machine_sleep_until_python_has_something_to_do(m
     assert ticks(machine) >= before + 10
 
 
+def test_a_deadline_that_python_sets_in_a_tick_ends_the_sleep(make):
+    """One beyond the piece of guest time in which it was set: the machine must look in time, not when it would have."""
+    machine = make("realtime")
+    machine.run(until=lambda: ticks(machine) >= 1, timeout=20)
+    engine, piece, far = machine.engine, 10_000_000, 20_000_000_000
+    engine.pause(False)
+    ports = machine.bus.ports
+    mask, timer = ports.reads[1][0x21], machine.clock.timer(bool)
+
+    def handler():
+        if timer.deadline is None:
+            timer.after(4 * piece)
+        return mask()
+
+    ports.reads[1][0x21] = handler
+    ports.cell_kind[0x21] = 0  # Python's to answer
+    while engine.run() is not Exit.HALT:
+        pass
+    until = engine.now() + far
+
+    assert engine.idle(machine.loop.fd, until, piece) is None
+    assert engine.now() < until
+
+
 def test_a_device_that_posts_wakes_it(make):
     machine = make("realtime")
     machine.run(until=lambda: ticks(machine) >= 1, timeout=20)

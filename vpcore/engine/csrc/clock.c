@@ -50,7 +50,14 @@ void vp_set_deadline(vp_vm *m, int64_t virtual_ns)
 
 void vp_sooner(vp_vm *m, int64_t virtual_ns)
 {
+    if (virtual_ns < m->soonest) m->soonest = virtual_ns;
     if (virtual_ns < m->deadline) vp_set_deadline(m, virtual_ns);
 }
 
-int64_t vp_deadline(const vp_vm *m) { return m->deadline; }
+int64_t vp_soonest(vp_vm *m)
+{
+    const int64_t soonest = m->soonest;
+
+    m->soonest = VP_NEVER;
+    return soonest;
+}

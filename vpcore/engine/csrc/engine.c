@@ -98,7 +98,7 @@ vp_vm *vp_create(const vp_config *config)
     m->config = *config;
     m->ram_size = config->ram_size;
     m->deadline = INT64_MAX;
-    m->alarm = VP_NEVER;
+    m->alarm = m->soonest = VP_NEVER;
     m->features = cpuid_model_features(config->cpu_model);
     if (!mem_create(m) || !native_create(m) || !space_create(m) || !engine_interp.create(m)) {
         snprintf(create_error, sizeof create_error, "the host gives no %llu MB of memory",

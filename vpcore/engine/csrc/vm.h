@@ -147,7 +147,7 @@ struct vp_vm {
     int ram_fd;
 
     vp_config config;
-    int64_t deadline, time_base, host_base;
+    int64_t deadline, soonest, time_base, host_base;
     int64_t alarm; /* the earliest of natives, or VP_NEVER */
     struct natives *natives;
     bool paused, intr, in_run;

@@ -148,7 +148,7 @@ int vp_run(vp_vm *vm, uint64_t max_insns);
 void vp_stop(vp_vm *vm);
 void vp_set_deadline(vp_vm *vm, int64_t virtual_ns);
 void vp_sooner(vp_vm *vm, int64_t virtual_ns); /* the same, where it is earlier than the present one */
-int64_t vp_deadline(const vp_vm *vm);
+int64_t vp_soonest(vp_vm *vm); /* the earliest of these since it was asked last, VP_NEVER where there was none */
 int64_t vp_now(vp_vm *vm);                     /* virtual ns */
 void vp_set_now(vp_vm *vm, int64_t virtual_ns); /* restore, or leave a pause */
 void vp_pause(vp_vm *vm, int paused);           /* realtime: virtual time stands still while paused */
