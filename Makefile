@@ -7,8 +7,8 @@ FLAGS ?=
 KIT ?=
 
 CHECKED_C = $(shell find vpcore plugins -path '*/csrc/*.c')
-RECIPES := vpcore/engine/build.py plugins/chipset/build.py
-C_FLAGS := -std=gnu11 -Wall -Wextra -Werror -fsyntax-only -Ivpcore/engine/csrc -Iplugins/chipset/csrc
+RECIPES = $(wildcard vpcore/*/build.py plugins/*/build.py)
+C_FLAGS := -std=gnu11 -Wall -Wextra -Werror -fsyntax-only $(addprefix -I,$(wildcard vpcore/*/csrc plugins/*/csrc))
 # Leaks are not looked for: Python keeps memory until it ends.
 SANITIZED := VPCORE_SANITIZE=1 VPCORE_SILICON_SCALE=0.1 ASAN_OPTIONS=detect_leaks=0
 RUNTIMES = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=libubsan.so)

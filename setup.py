@@ -1,3 +1,7 @@
+from pathlib import Path
+
 from setuptools import setup
 
-setup(cffi_modules=["vpcore/engine/build.py:ffi", "plugins/chipset/build.py:ffi"])
+RECIPES = sorted([*Path("vpcore").glob("*/build.py"), *Path("plugins").glob("*/build.py")])
+
+setup(cffi_modules=[f"{recipe}:ffi" for recipe in RECIPES])

@@ -92,7 +92,7 @@ install_vpcore() {
     touch ".venv/.installed-$goal"
 }
 
-recipes=(vpcore/engine/build.py plugins/chipset/build.py)
+recipes=(vpcore/*/build.py plugins/*/build.py)
 
 built() {
     local recipe newer

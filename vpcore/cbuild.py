@@ -16,7 +16,6 @@ import shlex
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -134,10 +133,9 @@ def _build_in(work: Path, ffi: cffi.FFI, csrc: Path, target: Path) -> Path:
     return target
 
 
-def run(builders: Sequence[Callable[[], Path]]) -> None:
-    """What a recipe does when it is run as a script: build, and print the path."""
+def run(ffi: cffi.FFI, name: str, csrc: Path, folder: Path, root: Path) -> None:
+    """What a recipe does when it is run as a script: `build` below *root*/build, and print the path."""
     try:
-        for builder in builders:
-            print(builder())  # noqa: T201 - the result
+        print(build(ffi, name, csrc, folder, root / "build" / folder.name))  # noqa: T201 - the result
     except subprocess.CalledProcessError as failure:
         sys.exit(f"build of C code failed: {shlex.join(failure.cmd)}")

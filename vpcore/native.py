@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable
-from typing import Any, ClassVar, Protocol, TypeVar, get_args, get_origin
+from typing import Any, Protocol, TypeVar, get_args, get_origin
 
 import attrs
 
@@ -78,12 +78,11 @@ def plug(ffi: Any, socket: Any, end: End) -> None:
 
 
 class NativeDevice(Device[StateT]):
-    """A device whose state lives in *model*, a struct with fields named as those of *state_class* (an attrs class).
+    """A device whose state lives in *model*, a struct with fields named as those of its state class.
 
     Fields that the struct does not have stay in `state`; nested attrs classes are nested structs, lists are arrays.
     """
 
-    state_class: ClassVar[type[Any]]
     model: Any
 
     def load(self, state: StateT) -> None:

@@ -6,7 +6,6 @@ setup.py takes `ffi` from here.  Run as a script it builds in place: python plug
 from __future__ import annotations
 
 import sys
-from functools import partial
 from pathlib import Path
 
 try:
@@ -34,4 +33,4 @@ ffi = cbuild.extension(
 )
 
 if __name__ == "__main__":
-    cbuild.run([partial(cbuild.build, ffi, NAME, CSRC, HERE, ROOT / "build" / "chipset")])
+    cbuild.run(ffi, NAME, CSRC, HERE, ROOT)

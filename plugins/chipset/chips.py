@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
-from vpcore.native import load_module
+from vpcore.native import address, load_module
 
 ffi, lib = load_module("vpcore_plugins.chipset", "_chips", "plugins/chipset/build.py")
+
+
+def function(name: str) -> int:
+    """The address of one of its functions."""
+    return address(ffi, ffi.addressof(lib, name))

@@ -17,7 +17,7 @@ from vpcore.native import NativeDevice, NativeMachine, Registers, address, plug
 from vpcore.ports import PortMap
 from vpcore.wires import InterruptController
 
-from .chips import ffi, lib
+from .chips import ffi, function, lib
 from .regs_pic import CASCADE, ELCR, INPUTS, REGISTERS, Port
 
 
@@ -64,8 +64,8 @@ class Chip(Device[None]):
         self._model = ffi.addressof(model)
         self._native = native
         target = address(ffi, self._model)
-        self.registers = Registers(_function("i8259_in"), _function("i8259_out"), target, range(REGISTERS))
-        self.inputs = [End(_function("i8259_input"), target, level) for level in range(INPUTS)]
+        self.registers = Registers(function("i8259_in"), function("i8259_out"), target, range(REGISTERS))
+        self.inputs = [End(function("i8259_input"), target, level) for level in range(INPUTS)]
 
     def set_input(self, level: int, high: bool) -> None:
         """An IR input changed."""
@@ -84,10 +84,6 @@ class Chip(Device[None]):
         self._native.call(lib.i8259_out, self._model, a0, value)
 
 
-def _function(name: str) -> int:
-    return address(ffi, ffi.addressof(lib, name))
-
-
 class Pic(NativeDevice[PicState]):
     """The pair of 8259A, each answering at ports of its own, and the ELCR."""
 
@@ -98,7 +94,7 @@ class Pic(NativeDevice[PicState]):
         self._native = native
         lib.i8259_wire(self.model)
         plug(ffi, self.model.master.intr, native.intr())
-        native.answer_inta(_function("i8259_vector"), address(ffi, self.model))
+        native.answer_inta(function("i8259_vector"), address(ffi, self.model))
         self.master, self.slave = Chip(self.model.master, native), Chip(self.model.slave, native)
         self.load(PicState())
         for number, line in enumerate(lines):

@@ -18,7 +18,7 @@ from vpcore.native import NativeDevice, NativeMachine, Registers, address, plug
 from vpcore.ports import PortMap
 from vpcore.wires import Speaker
 
-from .chips import ffi, lib
+from .chips import ffi, function, lib
 from .regs_pit import CHANNELS, REGISTERS, Clk, NmiStatus, Port
 
 TIMER_IRQ: Final = 0
@@ -64,10 +64,6 @@ class PitState:
     port61: int = 0
 
 
-def _function(name: str) -> int:
-    return address(ffi, ffi.addressof(lib, name))
-
-
 class Pit(NativeDevice[PitState]):
     """Channel 0 is IRQ 0, channel 1 was DRAM refresh, channel 2 the speaker."""
 
@@ -90,13 +86,13 @@ class Pit(NativeDevice[PitState]):
         self._tone = 0.0
         plug(ffi, self.model.irq0, native.wire(irq.set))
         plug(ffi, self.model.clock, native.clock())
-        plug(ffi, self.model.alarm, native.alarm(_function("i8254_rang"), address(ffi, self.model)))
+        plug(ffi, self.model.alarm, native.alarm(function("i8254_rang"), address(ffi, self.model)))
         self.load(PitState())
 
     @property
     def registers(self) -> Registers:
         """What C answers by itself: counter 0.  The others are the speaker's affair too."""
-        return Registers(_function("i8254_in"), _function("i8254_out"), address(ffi, self.model), range(1))
+        return Registers(function("i8254_in"), function("i8254_out"), address(ffi, self.model), range(1))
 
     def connect(self) -> None:
         """All is built: IRQ 0 leads from C to C, where the interrupt controller is C too."""

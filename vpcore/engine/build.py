@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-from functools import partial
 from pathlib import Path
 
 try:
@@ -63,4 +62,4 @@ gen.generate()  # csrc/gen/, from the opcode table
 ffi = cbuild.extension("vpcore.engine", NAME, cdef(), _glue(), CSRC, ROOT)
 
 if __name__ == "__main__":
-    cbuild.run([partial(cbuild.build, ffi, NAME, CSRC, HERE, ROOT / "build" / "engine")])
+    cbuild.run(ffi, NAME, CSRC, HERE, ROOT)

@@ -9,12 +9,8 @@ from vpcore.clock import Clock
 from vpcore.engine.library import ffi, lib
 from vpcore.errors import ConfigError
 from vpcore.irq import End
-from vpcore.native import Registers
+from vpcore.native import Registers, address
 from vpcore.wires import Processor
-
-
-def _address(what: Any) -> int:
-    return int(ffi.cast("uintptr_t", what))
 
 
 def _pointer(address: int) -> Any:
@@ -63,7 +59,7 @@ class Ends:
         """One of the functions above, which calls *call*."""
         handle = ffi.new_handle((call, self._failed))
         self._kept.append(handle)
-        return End(_address(function), _address(handle))
+        return End(address(ffi, function), address(ffi, handle))
 
 
 class BoardEnds(Ends):
@@ -116,19 +112,19 @@ class EngineEnds(Ends):
     def intr(self) -> End:
         """The processor's INTR pin."""
         wire = lib.vp_native_intr(self._vm)
-        return End(_address(wire.set), _address(wire.target), wire.which)
+        return End(address(ffi, wire.set), address(ffi, wire.target), wire.which)
 
     def clock(self) -> End:
         """Virtual time."""
         clock = lib.vp_native_clock(self._vm)
-        return End(_address(clock.now), _address(clock.target))
+        return End(address(ffi, clock.now), address(ffi, clock.target))
 
     def alarm(self, fire: int, target: int) -> End:
         """An alarm that the run loop looks at."""
         alarm = lib.vp_native_alarm(self._vm, ffi.cast("void(*)(void *)", fire), _pointer(target))
         if alarm.at == ffi.NULL:
             raise ConfigError("too many alarms of device models in C: remove a device")
-        return End(_address(alarm.at), _address(alarm.target))
+        return End(address(ffi, alarm.at), address(ffi, alarm.target))
 
     def answer_inta(self, vector: int, target: int) -> None:
         """Let *vector(target)* answer the interrupt acknowledge cycle."""

@@ -23,11 +23,9 @@ uint32_t io_in(struct vp_vm *m, uint32_t port, unsigned size)
 
     if (kind == VP_PORT_CELL) {
         value = m->config.cells[port];
-    } else if (native_in(m, kind, port, &value)) {
-        value &= UINT8_MAX;
     } else {
         call_host(m);
-        value = m->config.calls.in(m->config.host, port, size);
+        if (!native_in(m, kind, port, &value)) value = m->config.calls.in(m->config.host, port, size);
     }
     debug_io(m, port, size);
     return value;
@@ -39,9 +37,9 @@ void io_out(struct vp_vm *m, uint32_t port, unsigned size, uint32_t value)
 
     if (kind == VP_PORT_CELL) {
         m->config.cells[port] = (uint8_t)value;
-    } else if (!native_out(m, kind, port, value)) {
+    } else {
         call_host(m);
-        m->config.calls.out(m->config.host, port, size, value);
+        if (!native_out(m, kind, port, value)) m->config.calls.out(m->config.host, port, size, value);
     }
     debug_io(m, port, size);
 }

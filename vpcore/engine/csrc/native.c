@@ -1,7 +1,7 @@
 /* native.c: ports, alarms and the interrupt controller of device models in C.
  *
- * Which models there are is decided while the machine is built; what they call is plain C, so the guest's x87 state
- * leaves the host's registers first, as before any call.
+ * Which models there are is decided while the machine is built.  What they call is plain C, so the guest's x87 state
+ * leaves the host's registers first, as before any call of the host (io.c, event.c).
  */
 #include "mem.h"
 #include "native_calls.h"
@@ -52,21 +52,18 @@ int vp_native_ports(vp_vm *m, uint32_t base, vp_registers registers)
     return (int)(FIRST_KIND + n->port_count++);
 }
 
-static const struct native_ports *ports_of(struct vp_vm *m, unsigned kind)
+static const struct native_ports *ports_of(const struct vp_vm *m, unsigned kind)
 {
     const struct natives *n = m->natives;
 
-    if (kind < FIRST_KIND || kind - FIRST_KIND >= n->port_count || n->off) return NULL;
-    m->stats.port_calls++;
-    x87_leave(m);
-    return &n->ports[kind - FIRST_KIND];
+    return kind < FIRST_KIND || kind - FIRST_KIND >= n->port_count || n->off ? NULL : &n->ports[kind - FIRST_KIND];
 }
 
 bool native_in(struct vp_vm *m, unsigned kind, uint32_t port, uint32_t *value)
 {
     const struct native_ports *p = ports_of(m, kind);
 
-    if (p) *value = p->registers.in(p->registers.target, port - p->base);
+    if (p) *value = p->registers.in(p->registers.target, port - p->base) & UINT8_MAX;
     return p;
 }
 

@@ -1,6 +1,7 @@
 /* map.c: see map.h. */
 #include "map.h"
 #include "../mem.h"
+#include "bt.h"
 #include <stdlib.h>
 
 FILE *map_open(void)
@@ -31,6 +32,6 @@ void map_add(FILE *map, struct vp_vm *m, const struct block *b, uint32_t eip, un
              const uint8_t *to)
 {
     fprintf(map, "%lx %lx guest_%x_%s\n", (unsigned long)(uintptr_t)from, (unsigned long)(to - from), eip,
-            m->view & 2 ? "window" : "flat");
+            m->view & VIEW_WINDOW ? "window" : "flat");
     list(map, m, b, eip, count);
 }

@@ -63,16 +63,7 @@ static inline uint32_t scan_reverse(uint32_t v) { return 31u - (uint32_t)__built
         fl_set(m, bits, v, 0);                                                                                         \
         if (v) set_reg##bits(m, i->reg, (uint##bits##_t)scan(v));                                                      \
     }                                                                                                                  \
-    HANDLER(NAME##_Gv_Ev_##bits##r)                                                                                    \
-    {                                                                                                                  \
-        NAME##bits(m, i, reg##bits(m, i->rm));                                                                         \
-        NEXT;                                                                                                          \
-    }                                                                                                                  \
-    HANDLER(NAME##_Gv_Ev_##bits##m)                                                                                    \
-    {                                                                                                                  \
-        NAME##bits(m, i, ld##bits(m, i->seg, ea(m, i)));                                                               \
-        NEXT;                                                                                                          \
-    }
+    GV_EV_ROWS(NAME, bits)
 SCAN(BSF, 16, scan_forward)
 SCAN(BSF, 32, scan_forward)
 SCAN(BSR, 16, scan_reverse)

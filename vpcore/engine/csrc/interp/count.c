@@ -18,16 +18,7 @@ static inline void scan_flags(struct vp_vm *m, uint32_t source, uint32_t count)
         flags;                                                                                                         \
         set_reg##bits(m, i->reg, (uint##bits##_t)count);                                                               \
     }                                                                                                                  \
-    HANDLER(NAME##_Gv_Ev_##bits##r)                                                                                    \
-    {                                                                                                                  \
-        NAME##bits(m, i, reg##bits(m, i->rm));                                                                         \
-        NEXT;                                                                                                          \
-    }                                                                                                                  \
-    HANDLER(NAME##_Gv_Ev_##bits##m)                                                                                    \
-    {                                                                                                                  \
-        NAME##bits(m, i, ld##bits(m, i->seg, ea(m, i)));                                                               \
-        NEXT;                                                                                                          \
-    }
+    GV_EV_ROWS(NAME, bits)
 #define COUNTS(bits)                                                                                                   \
     COUNT(POPCNT, bits, (uint32_t)__builtin_popcount(v), pop_flags(m, v))                                              \
     COUNT(LZCNT, bits, v ? (uint32_t)__builtin_clz(v) - (32 - bits) : bits, scan_flags(m, v, count))

@@ -84,4 +84,17 @@ static inline void need_cpl0(struct vp_vm *m)
     if (unlikely(m->cpl)) raise_gp0(m);
 }
 
+/* Handlers of a row Gv,Ev, which leave the work on the operand to NAME16() or NAME32(). */
+#define GV_EV_ROWS(NAME, bits)                                                                                         \
+    HANDLER(NAME##_Gv_Ev_##bits##r)                                                                                    \
+    {                                                                                                                  \
+        NAME##bits(m, i, reg##bits(m, i->rm));                                                                         \
+        NEXT;                                                                                                          \
+    }                                                                                                                  \
+    HANDLER(NAME##_Gv_Ev_##bits##m)                                                                                    \
+    {                                                                                                                  \
+        NAME##bits(m, i, ld##bits(m, i->seg, ea(m, i)));                                                               \
+        NEXT;                                                                                                          \
+    }
+
 #endif

@@ -32,10 +32,6 @@ HANDLER(EMMS)
 
 /* -- Operations that both files of registers have ------------------------------------------------------------------ */
 
-#define BOTH(NAME, text)                                                                                               \
-    MMX_ROW(NAME##_Pq_Qq, LD64, RUN(text))                                                                             \
-    XMM_ROW(NAME##_Vdq_Wdq, LD128, RUN(text))
-
 BOTH(PADDB, "paddb")
 BOTH(PADDW, "paddw")
 BOTH(PADDD, "paddd")
@@ -112,20 +108,11 @@ BOTH_SHIFT_IMM(PSLLW, "psllw")
 BOTH_SHIFT_IMM(PSLLD, "pslld")
 BOTH_SHIFT_IMM(PSLLQ, "psllq")
 
-/* -- Packing: an MMX register is half an XMM one, so the halves are put together first
- * --------------------------------- */
+/* -- Packing ------------------------------------------------------------------------------------------------------- */
 
-#define JOIN(text)                                                                                                     \
-    do {                                                                                                               \
-        a = _mm_unpacklo_epi64(a, b);                                                                                  \
-        __asm__(text " %0, %0" : "+x"(a));                                                                             \
-    } while (0)
-#define BOTH_PACK(NAME, text)                                                                                          \
-    MMX_ROW(NAME##_Pq_Qq, LD64, JOIN(text))                                                                            \
-    XMM_ROW(NAME##_Vdq_Wdq, LD128, RUN(text))
-BOTH_PACK(PACKSSWB, "packsswb")
-BOTH_PACK(PACKSSDW, "packssdw")
-BOTH_PACK(PACKUSWB, "packuswb")
+BOTH_JOINED(PACKSSWB, "packsswb")
+BOTH_JOINED(PACKSSDW, "packssdw")
+BOTH_JOINED(PACKUSWB, "packuswb")
 
 #define BOTH_UNPACK_LOW(NAME, text)                                                                                    \
     MMX_ROW(NAME##_Pq_Qd, LD32, RUN(text))                                                                             \

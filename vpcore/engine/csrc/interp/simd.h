@@ -95,6 +95,19 @@ void simd_masked_store(struct vp_vm *m, const struct insn *i, const uint8_t *byt
 
 /* Integer operation by its mnemonic. */
 #define RUN(text) __asm__(text " %1, %0" : "+x"(a) : "x"(b))
+/* The same where the two halves of one register are a and b: both MMX registers put together. */
+#define RUN_JOINED(text)                                                                                               \
+    do {                                                                                                               \
+        a = _mm_unpacklo_epi64(a, b);                                                                                  \
+        __asm__(text " %0, %0" : "+x"(a));                                                                             \
+    } while (0)
+/* Both files of registers: element by element; and where a result is made of neighbours, or of all of an operand. */
+#define BOTH(NAME, text)                                                                                               \
+    MMX_ROW(NAME##_Pq_Qq, LD64, RUN(text))                                                                             \
+    XMM_ROW(NAME##_Vdq_Wdq, LD128, RUN(text))
+#define BOTH_JOINED(NAME, text)                                                                                        \
+    MMX_ROW(NAME##_Pq_Qq, LD64, RUN_JOINED(text))                                                                      \
+    XMM_ROW(NAME##_Vdq_Wdq, LD128, RUN(text))
 /* Floating point: under the guest's MXCSR, and #XM before the result is kept. */
 #define RUN_FP(text, kind)                                                                                             \
     do {                                                                                                               \

@@ -4,10 +4,6 @@
 
 /* -- SSSE3: both files of registers -------------------------------------------------------------------------------- */
 
-#define BOTH(NAME, text)                                                                                               \
-    MMX_ROW(NAME##_Pq_Qq, LD64, RUN(text))                                                                             \
-    XMM_ROW(NAME##_Vdq_Wdq, LD128, RUN(text))
-
 BOTH(PMADDUBSW, "pmaddubsw")
 BOTH(PMULHRSW, "pmulhrsw")
 BOTH(PSIGNB, "psignb")
@@ -17,22 +13,13 @@ BOTH(PABSB, "pabsb")
 BOTH(PABSW, "pabsw")
 BOTH(PABSD, "pabsd")
 
-/* Neighbours: of an MMX pair put together they are the low half's. */
-#define RUN_JOINED(text)                                                                                               \
-    do {                                                                                                               \
-        a = _mm_unpacklo_epi64(a, b);                                                                                  \
-        __asm__(text " %0, %0" : "+x"(a));                                                                             \
-    } while (0)
-#define BOTH_NEIGHBOURS(NAME, text)                                                                                    \
-    MMX_ROW(NAME##_Pq_Qq, LD64, RUN_JOINED(text))                                                                      \
-    XMM_ROW(NAME##_Vdq_Wdq, LD128, RUN(text))
-
-BOTH_NEIGHBOURS(PHADDW, "phaddw")
-BOTH_NEIGHBOURS(PHADDD, "phaddd")
-BOTH_NEIGHBOURS(PHADDSW, "phaddsw")
-BOTH_NEIGHBOURS(PHSUBW, "phsubw")
-BOTH_NEIGHBOURS(PHSUBD, "phsubd")
-BOTH_NEIGHBOURS(PHSUBSW, "phsubsw")
+/* Neighbours. */
+BOTH_JOINED(PHADDW, "phaddw")
+BOTH_JOINED(PHADDD, "phaddd")
+BOTH_JOINED(PHADDSW, "phaddsw")
+BOTH_JOINED(PHSUBW, "phsubw")
+BOTH_JOINED(PHSUBD, "phsubd")
+BOTH_JOINED(PHSUBSW, "phsubsw")
 
 /* Of a byte's index an MMX register has three bits. */
 static inline vec mmx_order(vec v) { return _mm_and_si128(v, _mm_set1_epi8((char)0x87)); }
