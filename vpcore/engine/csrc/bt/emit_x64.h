@@ -40,6 +40,7 @@ enum {
     X_ALU_RM_R = 1,
     X_ALU_R_RM = 3,
     X_TEST_RM_R = 0x85,
+    X_XCHG = 0x87,
     X_MOV_RM_R = 0x89,
     X_MOV_R_RM = 0x8b,
     X_LEA = 0x8d,

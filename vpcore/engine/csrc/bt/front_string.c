@@ -1,5 +1,9 @@
-/* front_string.c: string instructions.  Of repeated ones, short moves and stores: all others are the interpreter's,
- * which moves spans of memory. */
+/* front_string.c: string instructions; of repeated ones moves and stores.
+ *
+ * Few elements go one by one.  More go by the host's own REP on guest RAM, piece by piece: what lies on one page of
+ * each side, as far as the flat tables allow it, so that no piece can fault.  All that is counted is counted as in the
+ * interpreter (string.c): an instruction retires after each REP_CHUNK elements, and looks at the budget. */
+#include "../interp/interp.h"
 #include "front.h"
 
 /* In two steps, each where it has a memory operand: the source at seg:[ESI], loaded; then the destination at ES:[EDI],
@@ -53,9 +57,11 @@ static void advance(struct front *f, unsigned reg, unsigned bits)
          (struct x_mem){guest(reg), X_NONE, 0, (int32_t)bits / 8});
 }
 
+static unsigned element_bits(const struct insn *i, const struct string_row *row) { return row->byte ? 8 : op_bits(i); }
+
 static void emit_row(struct front *f, const struct string_row *row)
 {
-    unsigned bits = row->byte ? 8 : f->i->form & FORM_OS32 ? 32 : 16, odd = !row->byte;
+    unsigned bits = element_bits(f->i, row), odd = !row->byte;
     int element = row->source && row->opcode ? RAX : guest(EAX);
     bool writes = row->opcode == X_MOV_RM_R;
 
@@ -85,23 +91,141 @@ bool front_string_loops(const struct insn *i)
 
 /* Element by element, each of which leaves the registers right for the interpreter to go on where one is not reached.
  */
-static void emit_loop(struct front *f, const struct string_row *row)
+static void emit_elements(struct front *f, const struct string_row *row)
 {
-    enum { MOST = 64, MOST_FLAT = 16 };
     struct emit *e = f->e;
-
-    f_clobber(f);
-    ascending(f);
-    x_alu_imm(e, 32, X_CMP, guest(ECX), f->window ? MOST : MOST_FLAT);
-    f_site_if(f, X_CC_A);
-    x_rr(e, 32, X_TEST_RM_R, guest(ECX), guest(ECX));
-    uint8_t *none = x_jcc(e, X_CC_E);
     const uint8_t *again = x_runs_at(e);
+
     emit_row(f, row);
     x_alu_imm(e, 32, X_SUB, guest(ECX), 1);
     uint8_t *jump = x_jcc(e, X_CC_NE);
     if (!e->full) x_aim(jump, e->run, again);
+}
+
+/* To the host address of the element at [reg], if the page is plain memory. */
+static void emit_plain(struct front *f, int to, unsigned reg, bool write)
+{
+    enum { SHR = 5, ENTRY_SHIFT = 3 };
+    const size_t table = offsetof(struct vp_vm, flat) + (f->m->user * 2u + write) * sizeof f->m->flat[0];
+    struct emit *e = f->e;
+
+    x_mov(e, RCX, guest(reg));
+    x_rr(e, 32, X_SHIFT_IMM, SHR, RCX);
+    x_byte(e, PAGE_SHIFT);
+    x_rm(e, 64, X_MOV_R_RM, to, (struct x_mem){VM, RCX, ENTRY_SHIFT, (int32_t)table});
+    x_rr(e, 64, X_TEST_RM_R, to, to);
+    f_site_if(f, X_CC_E);
+    x_rr(e, 64, X_ADD << 3 | X_ALU_R_RM, to, guest(reg));
+}
+
+static void emit_least(struct emit *e, int to, int other)
+{
+    x_rr(e, 32, X_CMP << 3 | X_ALU_R_RM, to, other);
+    x_rr(e, 32, X_CMOVCC | X_CC_A, to, other);
+}
+
+/* To RCX: how many elements the next piece has, at least 1.  RAX is lost. */
+static void emit_count(struct front *f, bool source, unsigned shift)
+{
+    enum { SHR = 5, NOT = 2 };
+    struct emit *e = f->e;
+
+    for (unsigned k = 0; k <= source; k++) { /* bytes behind the address on its page, less 1 */
+        int to = k ? RAX : RCX;
+        x_mov(e, to, guest(k ? ESI : EDI));
+        x_rr(e, 32, X_GROUP3, NOT, to);
+        x_alu_imm(e, 32, X_AND, to, PAGE_SIZE - 1);
+    }
+    if (source) emit_least(e, RCX, RAX);
+    x_alu_imm(e, 32, X_ADD, RCX, 1);
+    if (shift) {
+        x_rr(e, 32, X_SHIFT_IMM, SHR, RCX);
+        x_byte(e, shift);
+        f_site_if(f, X_CC_E); /* an element on two pages */
+    }
+    x_rm(e, 32, X_LEA, RAX, (struct x_mem){guest(ECX), X_NONE, 0, -1});
+    x_alu_imm(e, 32, X_AND, RAX, REP_CHUNK - 1);
+    x_alu_imm(e, 32, X_ADD, RAX, 1);
+    emit_least(e, RCX, RAX);
+}
+
+/* The host's instruction, and the guest's registers as they are behind it.  RSI and RDX are the host addresses. */
+static void emit_rep(struct front *f, const struct string_row *row, unsigned bits, unsigned shift)
+{
+    enum { REP = 0xf3, OPERAND_SIZE = 0x66, MOVS = 0xa4, STOS = 0xaa };
+    struct emit *e = f->e;
+
+    x_rr(e, 32, X_SUB << 3 | X_ALU_R_RM, guest(ECX), RCX);
+    if (row->source) x_rm(e, 32, X_LEA, guest(ESI), (struct x_mem){guest(ESI), RCX, shift, 0});
+    x_rm(e, 32, X_LEA, guest(EDI), (struct x_mem){guest(EDI), RCX, shift, 0});
+    if (!row->source) x_mov(e, RAX, guest(EAX));
+    x_rr(e, 64, X_XCHG, RDX, BUDGET);
+    if (bits == 16) x_byte(e, OPERAND_SIZE);
+    x_byte(e, REP);
+    x_byte(e, (row->source ? MOVS : STOS) | (bits > 8));
+    x_rr(e, 64, X_MOV_RM_R, RDX, BUDGET);
+}
+
+/* An instruction more, which takes the time of many: to the site where the clock is to be looked at. */
+static void emit_retire(struct front *f)
+{
+    enum { PRICE = 1024 };
+    struct emit *e = f->e;
+
+    x_mov_imm64(e, RCX, (uintptr_t)&f->bt->base); /* what is given up of the budget is not counted */
+    x_alu_mem_imm(e, 64, X_SUB, (struct x_mem){RCX, X_NONE, 0, 0}, PRICE);
+    x_alu_imm(e, 64, X_SUB, BUDGET, PRICE + 1);
+    f_site_if(f, X_CC_S);
+}
+
+static void jump_to(struct emit *e, uint8_t *field, const uint8_t *target)
+{
+    if (!e->full) x_aim(field, e->run, target);
+}
+
+/* Any number of elements but 0, beside the block: from the jump there; that back comes back. */
+static uint8_t *emit_pieces(struct front *f, const struct string_row *row, uint8_t *from)
+{
+    const unsigned bits = element_bits(f->i, row), shift = bits / 16;
+    struct emit *e = f->e = &f->bt->cold;
+    const uint8_t *more = x_runs_at(e);
+
+    x_land(e, from);
+
+    if (row->source) emit_plain(f, RSI, ESI, false);
+    emit_plain(f, RDX, EDI, true);
+    emit_count(f, row->source, shift);
+    emit_rep(f, row, bits, shift);
+    x_rr(e, 32, X_GROUP3, 0, guest(ECX));
+    x_u32(e, REP_CHUNK - 1);
+    jump_to(e, x_jcc(e, X_CC_NE), more);
+    x_rr(e, 32, X_TEST_RM_R, guest(ECX), guest(ECX));
+    uint8_t *done = x_jcc(e, X_CC_E);
+    emit_retire(f);
+    jump_to(e, x_jmp(e), more);
+    f->e = &f->bt->e;
+    return done;
+}
+
+static void emit_loop(struct front *f, const struct string_row *row)
+{
+    enum { FEW = 8, MOST = 64, MOST_FLAT = 16 };
+    const bool pieces = f_is_flat(f, VP_ES) && (!row->source || f_is_flat(f, f->i->seg));
+    struct emit *e = f->e;
+    uint8_t *done = NULL;
+
+    f_clobber(f);
+    ascending(f);
+    x_alu_imm(e, 32, X_CMP, guest(ECX), pieces ? FEW : f->window ? MOST : MOST_FLAT);
+    if (pieces)
+        done = emit_pieces(f, row, x_jcc(e, X_CC_A));
+    else
+        f_site_if(f, X_CC_A);
+    x_rr(e, 32, X_TEST_RM_R, guest(ECX), guest(ECX));
+    uint8_t *none = x_jcc(e, X_CC_E);
+    emit_elements(f, row);
     x_land(e, none);
+    if (done) x_land(e, done);
 }
 
 bool front_string(struct front *f)

@@ -24,6 +24,9 @@
         return (i + 1)->fn(m, i + 1);                                                                                  \
     } while (0)
 
+/* Elements of a repeated string instruction that count as an instruction. */
+enum { REP_CHUNK = 4096 };
+
 /* End the block with EIP at an absolute offset in CS (checked against the limit by the next fetch). */
 #define END_AT(target)                                                                                                 \
     do {                                                                                                               \

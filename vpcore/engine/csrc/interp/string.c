@@ -11,8 +11,6 @@
 #include "interp.h"
 #include <stdatomic.h>
 
-enum { CHUNK = 4096 };
-
 static bool repeats(const struct insn *i) { return i->prefix & (PFX_REP | PFX_REPNE); }
 
 /* ECX, ESI, EDI or their low halves, by address size. */
@@ -234,7 +232,7 @@ static inline bool repeat(struct vp_vm *m, const struct insn *i, element_fn elem
     uint32_t left = areg(m, i, ECX);
 
     while (left) {
-        uint32_t room = left % CHUNK ? left % CHUNK : CHUNK;
+        uint32_t room = left % REP_CHUNK ? left % REP_CHUNK : REP_CHUNK;
         uint32_t n = wanted(m) ? 0 : spans(m, i, size, room);
         if (!n) {
             element(m, i);
@@ -243,7 +241,7 @@ static inline bool repeat(struct vp_vm *m, const struct insn *i, element_fn elem
         step(m, i, moves, n, size);
         left -= n;
         if (compares && fl_zf(m) != !!(i->prefix & PFX_REP)) return true;
-        bool retires = left % CHUNK == 0;
+        bool retires = left % REP_CHUNK == 0;
         if (left && (retires || wanted(m))) {
             give_way(m, i, retires);
             return false;
