@@ -60,6 +60,22 @@ def test_translated_code_is_found_by_indirect_jumps_after_its_page_moved():
     )
 
 
+def test_two_targets_of_indirect_jumps_that_share_a_place_of_the_table_are_both_found_in_host_code():
+    """The table is indexed by the lower half of EIP."""
+    box = Processor(engine="bt")
+    first, rounds = 0x300000, 20_000
+    for target in (first, first + 0x10000):
+        box.load(b"\x01\xca\xc3", target)  # add edx, ecx; ret
+    calls = "\n".join(f"mov eax, {target}\ncall eax" for target in (first, first + 0x10000))
+    before = box.engine.stats().blocks_run
+
+    end = box.run(f"xor edx, edx\nmov ecx, {rounds}\nagain:\n{calls}\ndec ecx\njnz again\nhlt", budget=0)
+
+    assert end is Exit.HALT
+    assert box.cpu.gpr[2] == rounds * (rounds + 1)
+    assert box.engine.stats().blocks_run - before < rounds // 10
+
+
 def test_code_mapped_at_more_places_than_are_kept_is_right_at_each():
     """A shared library's page: what it pushes is its own address there."""
     box = Processor(engine="bt")

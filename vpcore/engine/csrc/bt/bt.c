@@ -202,7 +202,8 @@ static void forget_targets(struct bt *bt, const struct translation *t)
 
     for (uint32_t eip = t->eip, k = 0; k < 1u << TARGET_BITS; k += step) {
         struct target *target = target_at(bt, eip + k);
-        if (target->entry == t->entry) target->negated = 0;
+        for (unsigned second = 0; second < 2; second++)
+            if (target[second].entry == t->entry) target[second].negated = 0;
     }
 }
 
@@ -282,9 +283,11 @@ static void choose_calls(struct vp_vm *m, struct bt *bt)
 static const uint8_t *find_target(struct vp_vm *m, struct bt *bt)
 {
     const uint32_t eip = m->cpu.eip;
+    const uint64_t key = m->bt_key | eip, view = (UINT64_C(1) << (32 + KEY_VIEW_BITS)) - 1;
     struct target *target = target_at(bt, eip);
-    const uint64_t had = -target->negated, key = m->bt_key | eip, view = (UINT64_C(1) << (32 + KEY_VIEW_BITS)) - 1;
 
+    if ((-target->negated ^ key) & view) target++;
+    const uint64_t had = -target->negated;
     if (had != key) {
         if ((m->view & VIEW_SEGMENTED) || ((had ^ key) & view)) return NULL;
         const uint32_t page = bt->target_pages[target - bt->targets] - 1;
@@ -299,9 +302,15 @@ static const uint8_t *find_target(struct vp_vm *m, struct bt *bt)
 static void note_target(struct vp_vm *m, struct bt *bt, const struct block *b, const struct translation *t)
 {
     struct target *target = target_at(bt, m->block_eip);
+    uint32_t *page = &bt->target_pages[target - bt->targets];
+    const uint64_t had = -target->negated;
 
+    if ((uint32_t)had != m->block_eip && had >> 32 == m->bt_key >> 32) { /* both may be in use */
+        target[1] = target[0];
+        page[1] = page[0];
+    }
     *target = (struct target){-(m->bt_key | m->block_eip), t->entry};
-    bt->target_pages[target - bt->targets] = b->other ? 0 : (b->phys >> PAGE_SHIFT) + 1;
+    *page = b->other ? 0 : (b->phys >> PAGE_SHIFT) + 1;
 }
 
 /* Host code has left: where it goes on all the same, because nothing but the page tables has become other; or NULL. */
@@ -466,7 +475,7 @@ static void on_dropped(struct vp_vm *m)
     bt->faults.count = 0;
     bt->arena_used = 0;
     bt->link = NULL;
-    memset(bt->targets, 0, sizeof *bt->targets << TARGET_BITS);
+    memset(bt->targets, 0, sizeof *bt->targets * TARGETS);
     for (unsigned user = 0; user < 2; user++) forget_calls(m, bt, &bt->calls[user]);
 }
 
@@ -511,8 +520,8 @@ static void bt_destroy(struct vp_vm *m)
     codemem_destroy(&bt->mem);
     mem_release(bt->arena, bt->arena_size);
     for (unsigned user = 0; user < 2; user++) mem_release(bt->calls[user].base, CALLS_SIZE);
-    mem_release(bt->targets, sizeof *bt->targets << TARGET_BITS);
-    mem_release(bt->target_pages, sizeof *bt->target_pages << TARGET_BITS);
+    mem_release(bt->targets, sizeof *bt->targets * TARGETS);
+    mem_release(bt->target_pages, sizeof *bt->target_pages * TARGETS);
     free(bt);
 }
 
@@ -565,8 +574,8 @@ static bool bt_create(struct vp_vm *m)
     size = size < CODE_LEAST ? CODE_LEAST : size > CODE_MOST ? CODE_MOST : (size + PAGE_SIZE - 1) & ~UINT64_C(0xfff);
     bt->arena_size = size;
     bt->arena = mem_reserve(size);
-    bt->targets = mem_reserve(sizeof *bt->targets << TARGET_BITS);
-    bt->target_pages = mem_reserve(sizeof *bt->target_pages << TARGET_BITS);
+    bt->targets = mem_reserve(sizeof *bt->targets * TARGETS);
+    bt->target_pages = mem_reserve(sizeof *bt->target_pages * TARGETS);
     bool room = bt->arena && bt->targets && bt->target_pages && create_calls(m, bt);
     if (!room || !codemem_create(&bt->mem, size, m->error, sizeof m->error)) {
         if (!room) snprintf(m->error, sizeof m->error, "no memory for the translator's records");

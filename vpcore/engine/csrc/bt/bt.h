@@ -123,12 +123,12 @@ struct translation {
     struct link *links;
 };
 
-/* Where indirect jumps find host code. */
+/* Where indirect jumps find host code: in the place that EIP says, or else in the next one. */
 struct target {
     uint64_t negated; /* -(vp_vm.bt_key | EIP) */
     const uint8_t *entry;
 };
-enum { TARGET_BITS = 16 };
+enum { TARGET_BITS = 16, TARGETS = (1 << TARGET_BITS) + 1 };
 
 /* The stack that host code runs on: the places behind guest calls that were made in host code, so that the host's
  * predictor of returns sees them in pairs.  RET leaves the return address in EAX and returns; behind each call EAX is
@@ -168,6 +168,7 @@ struct bt {
     const uint8_t *go[2];      /* to EIP in EAX */
     const uint8_t *look_up[2]; /* the same without faith in the calls; by where flags are, as the next */
     const uint8_t *exit[2], *exit_link[2], *slow; /* exits by where flags are: in RBX, in the host's */
+    const uint8_t *second[2];                     /* from bt_emit_look_up()'s jump: to the second place, or the exit */
     uint8_t *arena;                               /* sites, links, translations */
     uint64_t arena_used, arena_size;
     uint64_t base; /* instructions retired when host code was entered, plus the budget then */
@@ -182,7 +183,7 @@ struct bt {
     struct calls calls[2];  /* by vp_vm.user */
     unsigned calling;       /* the one in use */
     FILE *map;              /* for profilers, or NULL */
-    struct target *targets; /* 1 << TARGET_BITS of them, by low bits of EIP */
+    struct target *targets; /* TARGETS of them, by low bits of EIP */
     uint32_t *target_pages; /* physical pages that they lie on, plus 1; 0 where that does not tell all */
 };
 

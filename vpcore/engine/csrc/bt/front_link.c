@@ -202,7 +202,7 @@ static void emit_jump_eax(struct front *f)
 {
     uint8_t *miss = bt_emit_look_up(f->bt, f->e);
 
-    if (!f->e->full) x_aim(miss, f->e->run, f->bt->exit[f->host_flags]);
+    if (!f->e->full) x_aim(miss, f->e->run, f->bt->second[f->host_flags]);
     x_rm(f->e, 32, X_GROUP5, GROUP5_JMP, found);
 }
 
@@ -280,8 +280,8 @@ void f_return_eax(struct front *f)
 
 static void push_behind(struct emit *e, const uint8_t *behind)
 {
-    x_mov_imm64(e, RDX, (uintptr_t)behind);
-    x_push(e, RDX);
+    x_mov_imm64(e, RSI, (uintptr_t)behind);
+    x_push(e, RSI);
 }
 
 void f_emit_miss(struct front *f, const struct cold *c)
@@ -289,7 +289,7 @@ void f_emit_miss(struct front *f, const struct cold *c)
     x_land(f->e, c->from);
     push_behind(f->e, c->behind);
     uint8_t *jump = x_jmp(f->e);
-    if (!f->e->full) x_aim(jump, f->e->run, f->bt->exit[f->host_flags]);
+    if (!f->e->full) x_aim(jump, f->e->run, f->bt->second[f->host_flags]);
 }
 
 /* The way of a jump that leads nowhere yet: that of a call has its return address on the stack, but for one that was
