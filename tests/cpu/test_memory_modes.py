@@ -102,6 +102,24 @@ def test_a_store_through_the_window_into_code_takes_effect(box):
     assert box.get(DATA + 64) == 2
 
 
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_a_page_written_at_several_addresses_that_becomes_code_is_written_by_none_unseen(box, first):
+    """SDM 3A 11.6: the constant of a function changes by way of each of the addresses in turn."""
+    places = [DATA, LIN, LIN + PAGE]
+    for lin in places[1:]:
+        box.map_32(lin, DATA)
+    writes = "\n".join(f"mov [{lin + PAGE // 2}], ecx" for lin in places)
+    changes = "\n".join(f"inc dword [{lin + 1}]\nmov esi, {DATA}\ncall esi" for lin in places)
+    box.load(b"\xb8\x00\x00\x00\x00\x01\xc2\xc3", DATA)  # mov eax, 0; add edx, eax; ret
+
+    box.run(
+        f"{writes}\nmov [{places[first] + PAGE // 2}], ecx\nmov edx, 0\nmov esi, {DATA}\ncall esi\n{loop(changes, 50)}",
+        budget=0,
+    )
+
+    assert box.cpu.gpr[EDX] == sum(range(3 * 50 + 1))
+
+
 def test_data_beside_code_costs_a_few_faults_not_one_an_access(box):
     """The counter lies on the page of the loop: windows cannot have it writable."""
     assert box.run(loop(f"inc dword [{CODE + 0x800}]\nadd [{CODE + 0x900}], ecx"), budget=0) == Exit.HALT

@@ -47,6 +47,11 @@ struct pair {
     struct window window[2]; /* [user] */
 };
 
+/* Of a physical page: how many pages of windows map it for writing, and where one of them is. */
+struct written {
+    uint32_t count, lin;
+};
+
 struct windows {
     struct window system; /* of global pages, for the supervisor in all address spaces; see common() */
     struct pair space[SPACES];
@@ -59,6 +64,8 @@ struct windows {
     /* a page whose translation has just gone: likely it gets another one and is accessed again */
     const struct window *expects;
     uint32_t expected;
+    struct written *written; /* of each page of guest RAM */
+    uint32_t ram_pages;
     int ram_fd;
     bool maps_fail; /* a test wants it so */
 };
@@ -104,13 +111,17 @@ static void drop_all(struct windows *w, struct window *v)
     if (!v->count) return;
     /* the whole of it: what is removed is what costs; a host that has run out of mappings can still forbid access */
     if (!unmap(v, 0, LINEAR_PAGES) && mprotect(v->base, WINDOW_SIZE, PROT_NONE)) abort();
-    for (unsigned k = 0; k < v->count; k++) v->slot[v->pages[k].lin] = 0;
+    for (unsigned k = 0; k < v->count; k++) {
+        v->slot[v->pages[k].lin] = 0;
+        w->written[v->pages[k].phys].count -= v->pages[k].write;
+    }
     *w->total -= v->count;
     v->count = 0;
 }
 
 static void forget(struct windows *w, struct window *v, unsigned place)
 {
+    w->written[v->pages[place].phys].count -= v->pages[place].write;
     v->slot[v->pages[place].lin] = 0;
     if (place != --v->count) {
         v->pages[place] = v->pages[v->count];
@@ -182,7 +193,9 @@ struct windows *windows_create(struct vp_vm *m, char *why, size_t room)
     w->maps_fail = window_told_to_fail("map");
     w->most = most;
     w->total = &m->stats.window_pages;
-    if (window_prepare(&w->space[0].window[0], most)) return w;
+    w->ram_pages = (uint32_t)(m->ram_size >> PAGE_SHIFT);
+    w->written = mem_reserve(w->ram_pages * sizeof *w->written);
+    if (w->written && window_prepare(&w->space[0].window[0], most)) return w;
     windows_destroy(w);
     return refuse(why, room, "the host gives no 4 GB of addresses");
 }
@@ -193,6 +206,7 @@ void windows_destroy(struct windows *w)
     window_release(&w->system, w->most);
     for (unsigned k = 0; k < 2 * SPACES; k++) window_release(&w->space[k / 2].window[k & 1], w->most);
     *w->total = 0;
+    mem_release(w->written, w->ram_pages * sizeof *w->written);
     free(w);
 }
 
@@ -277,6 +291,7 @@ static void enter_run(struct windows *w, struct window *v, const struct mapped *
     for (unsigned k = 0; k < count; k++) {
         v->pages[v->count] = (struct mapped){p->lin + k, p->phys + k, p->write};
         v->slot[p->lin + k] = ++v->count;
+        if (p->write) w->written[p->phys + k] = (struct written){w->written[p->phys + k].count + 1, p->lin + k};
     }
     *w->total += count;
 }
@@ -357,6 +372,25 @@ void window_flush_page(struct windows *w, uint32_t lin)
     }
 }
 
+/* The windows of the present space, which may not be known, and the one of all spaces. */
+enum { PRESENT = 3 };
+static struct window *present(struct windows *w, unsigned k)
+{
+    if (k == PRESENT - 1) return &w->system;
+    return w->now ? &w->now->window[k] : NULL;
+}
+
+/* By the mapping for writing that was made last; whether there are others, of whatever space. */
+static bool forget_last_write(struct windows *w, uint32_t page)
+{
+    for (unsigned k = 0; k < PRESENT && w->written[page].count; k++) {
+        struct window *v = present(w, k);
+        const uint32_t place = v && v->base ? v->slot[w->written[page].lin] : 0;
+        if (place && v->pages[place - 1].write && v->pages[place - 1].phys == page) drop(w, v, place - 1);
+    }
+    return w->written[page].count;
+}
+
 static void forget_writes(struct windows *w, struct window *v, uint32_t first, uint32_t last)
 {
     for (unsigned k = v->count; k-- && k < v->count;)
@@ -365,6 +399,9 @@ static void forget_writes(struct windows *w, struct window *v, uint32_t first, u
 
 void window_forget_writes(struct windows *w, uint32_t first, uint32_t last)
 {
-    forget_writes(w, &w->system, first, last);
-    for (unsigned user = 0; user < 2 && w->now; user++) forget_writes(w, &w->now->window[user], first, last);
+    bool more = false;
+
+    for (uint32_t page = first; page <= last && page < w->ram_pages; page++) more |= forget_last_write(w, page);
+    for (unsigned k = 0; more && k < PRESENT; k++)
+        if (present(w, k)) forget_writes(w, present(w, k), first, last);
 }
