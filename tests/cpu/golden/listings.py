@@ -33,6 +33,8 @@ BLOCKS: Final = {
     "flags over an access": "cmp eax, ecx\nmov [ebx+32], edx\nsetc dl\nadc eax, [ebx+36]\nret",
     "division": "xor edx, edx\ndiv ecx\njmp over\nover: hlt",
     "sum of singles": "again: addps xmm1, [esi]\nadd esi, 16\ndec ecx\njnz again\nhlt",
+    "product of doubles": "again: fld qword [esi]\nfmul qword [ebx]\nadd esi, 8\nadd ebx, edx\nfaddp st1, st0\ndec ecx\njnz again\nhlt",
+    "repeated string": "rep movsd\njmp over\nover: hlt",
     "string": "movsd\nlodsb\njmp over\nover: hlt",
     "multiplication": "imul eax, ecx\nmov [ebx], eax\njmp over\nover: hlt",
     "foreign": "mov eax, 1\ncpuid\nmov [ebx], eax\njmp over\nover: hlt",

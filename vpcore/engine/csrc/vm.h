@@ -119,8 +119,10 @@ struct vp_vm {
     /* x87 in host code, see bt/front_x87.c */
     uint8_t sse_off;     /* nor SSE (bt/front_sse.c) */
     uint8_t fp_off;      /* it may not run there at present */
-    uint8_t fp_note_seg; /* segment register, plus 1, that FDS is to come from */
-    uint32_t fp_note;    /* where in the translator's records FOP and FIP are, 0: in cpu.fx */
+    struct fp_pending {
+        uint32_t mem;   /* where in the translator's records FOP, FIP and FDS are, 0: in cpu.fx */
+        uint32_t plain; /* the same for FOP and FIP of later ones without an operand */
+    } fp_pending __attribute__((aligned(8)));
 
     /* the fault that raise_* keeps over its longjmp, and the delivery it interrupted; event.c */
     uint64_t fault_mark; /* insns + 1 at the last fault */

@@ -56,17 +56,18 @@ struct site {
     uint8_t assumes;            /* ASSUMES_ bits that the host code behind it was made under */
     uint8_t index;              /* of the first in the block */
     uint8_t missed;             /* faults of it that were to no avail */
-    const struct fp_note *note; /* of an x87 instruction just before, or NULL */
+    const struct fp_note *note; /* of the last x87 instruction before, if it has not been stored; or NULL */
     struct insn insns[];
 };
 
-/* FOP, FIP and FCS of an x87 instruction that host code has executed, and FDP and FDS where nothing has stored them:
- * its operand, by registers that are unchanged. */
+/* FOP, FIP and FCS of an x87 instruction that host code has executed; FDS of the last one with an operand; and FDP
+ * where nothing has stored it: by registers that are unchanged. */
 struct fp_note {
     uint32_t disp, fip;
     uint16_t fop;
-    uint8_t seg, base, index, scale;
-    bool has_mem;
+    uint8_t seg; /* plus 1; 0: there was none with an operand */
+    uint8_t base, index, scale;
+    bool has_fdp;
 };
 
 /* A direct jump out of host code, patched to where it leads once that is known, until that dies.  A jump to another

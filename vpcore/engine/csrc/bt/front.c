@@ -121,14 +121,13 @@ void f_exact_esp(struct front *f)
     f->esp = 0;
 }
 
-/* ESP as an operand, or in an address that is not only used as such (FDP), or whose upper half is another one. */
+/* ESP as an operand, or in an address whose upper half is another one. */
 static bool names_esp(const struct front *f)
 {
     const struct insn *i = f->i;
     bool mem = i->form & FORM_MEM;
 
-    return i->op == OP_PUSHA || i->reg == ESP || (!mem && i->rm == ESP) ||
-           (mem && i->base == ESP && (f->sp16 || front_x87_is(i)));
+    return i->op == OP_PUSHA || i->reg == ESP || (!mem && i->rm == ESP) || (mem && i->base == ESP && f->sp16);
 }
 
 static void emit_call_slow(struct front *f, const struct site *s)
@@ -251,22 +250,56 @@ static void emit_cold(struct front *f, const struct cold *c)
     if (!e->full) x_aim(jump, e->run, c->back);
 }
 
-static void emit_block(struct front *f)
+/* Before the present instruction. */
+static void emit_before(struct front *f)
 {
-    while (f->index < f->count && !f->full && !f->e->full) {
+    f->i = &f->b->insns[f->index];
+    f->site = NULL;
+    if (f->index + 1 == f->count && !f->loop) f_xmm_flush(f);
+    f->note_before = f->note;
+    f->xmm_before = f->xmm_dirty;
+    if (names_esp(f)) f_exact_esp(f);
+    f_look(f, false);
+}
+
+static void emit_insns(struct front *f, unsigned end)
+{
+    while (f->index < end && !f->full && !f->e->full) {
         unsigned count = 1;
-        f->i = &f->b->insns[f->index];
-        f->site = NULL;
-        if (f->index + 1 == f->count && !f->loop) f_xmm_flush(f);
-        f->note_before = f->note;
-        f->xmm_before = f->xmm_dirty;
-        if (names_esp(f)) f_exact_esp(f);
-        f_look(f, false);
+        emit_before(f);
         if (!emit_insn(f)) leave_to_interp(f, count = count_foreign(f));
         f->index += count;
     }
+}
+
+/* A loop around x87 instructions: its first round is code of its own, so that the others need not ask whether the state
+ * is there, and know what the round before has left to be noted. */
+static void emit_first_round(struct front *f)
+{
+    enum { LONGEST = 24 };
+
+    f->leaves = NULL;
+    if (f->loop || f->segmented || f->count > LONGEST || !front_jumps_back(f) || !front_x87_within(f)) return;
+    f->loop = x_runs_at(f->e); /* what comes is not the end */
+    emit_insns(f, f->count - 1);
+    if (f->index != f->count - 1) return;
+    emit_before(f);
+    f_exact_esp(f);
+    f_load(f);
+    if (!f->host_flags) f_save(f);
+    f->leaves = x_jcc(f->e, (unsigned)front_condition(f->i) ^ 1);
+    f->index = 0, f->looked = false, f->flags = f->host_flags ? IN_HOST : IN_RBX;
+    x_align(f->e, LINE);
+    f->loop = x_runs_at(f->e);
+}
+
+static void emit_block(struct front *f)
+{
+    emit_first_round(f);
+    emit_insns(f, f->count);
     f->i = &f->b->insns[f->count - 1];
     f_xmm_flush(f);
+    f_x87_flush(f);
     if (!f->closed) f_goto(f, f_next_eip(f));
     f->e = &f->bt->cold;
     for (unsigned k = 0; k < f->cold_count && !f->full; k++) emit_cold(f, &f->cold[k]);

@@ -37,8 +37,9 @@ struct front {
     unsigned flags;                    /* IN_ bits */
     unsigned cold_count, cold_mark;    /* entries from cold_mark on belong to i and have no `back` yet */
     unsigned assumes;                  /* ASSUMES_ bits */
-    const struct fp_note *note;        /* of the instruction before, where nothing has stored it */
+    const struct fp_note *note;        /* of the last x87 instruction, where nothing has stored it */
     const struct fp_note *note_before; /* the same when the one under translation began */
+    uint8_t *leaves;                   /* the jump out of a loop whose first round is code of its own, or NULL */
     const uint8_t *loop;               /* where the block begins for its own jump back, NULL: where it does for all */
     uint8_t xmm_loop;                  /* registers that stay loaded then */
     uint8_t xmm_loaded, xmm_dirty, xmm_before; /* in the host's; not in cpu.fx; that when i began */
@@ -152,6 +153,10 @@ bool front_string_loops(const struct insn *i);
 bool front_system(struct front *f);
 bool front_x87(struct front *f);
 bool front_x87_is(const struct insn *i);
+/* front_x87.c: leave the number of the note behind. */
+void f_x87_flush(struct front *f);
+/* The block has instructions that want the state on the host. */
+bool front_x87_within(const struct front *f);
 /* front_sse.c: XMM registers of the host to and from cpu.fx, with no change of flags. */
 void f_xmm_spill(struct front *f, unsigned registers);
 void f_xmm_load(struct front *f, unsigned registers);
@@ -163,5 +168,8 @@ void f_xmm_begin_loop(struct front *f);
 void f_xmm_again(struct front *f);
 /* front_flow.c: the same for control transfers and the stack. */
 bool front_flow(struct front *f);
+/* The condition of a conditional jump, -1 of others; whether the block ends with one to its own beginning. */
+int front_condition(const struct insn *i);
+bool front_jumps_back(const struct front *f);
 
 #endif

@@ -193,17 +193,25 @@ static void count(struct front *f, bool down)
     f_branch_rcx(f, down ? f_next_eip(f) : target(f), down ? target(f) : f_next_eip(f));
 }
 
+int front_condition(const struct insn *i)
+{
+    if (i->op >= OP_JO_Jb && i->op <= OP_JG_Jb) return i->op - OP_JO_Jb;
+    return i->op >= OP_JO_Jz && i->op <= OP_JG_Jz ? i->op - OP_JO_Jz : -1;
+}
+
+bool front_jumps_back(const struct front *f)
+{
+    const struct insn *last = &f->b->insns[f->count - 1];
+
+    return front_condition(last) >= 0 && (last->form & FORM_OS32) && last->off + last->len + last->imm == 0;
+}
+
 static bool jump_if(struct front *f)
 {
-    unsigned op = f->i->op, cc;
+    const int cc = front_condition(f->i);
 
-    if (op >= OP_JO_Jb && op <= OP_JG_Jb)
-        cc = op - OP_JO_Jb;
-    else if (op >= OP_JO_Jz && op <= OP_JG_Jz)
-        cc = op - OP_JO_Jz;
-    else
-        return false;
-    f_branch(f, cc, target(f));
+    if (cc < 0) return false;
+    f_branch(f, (unsigned)cc, target(f));
     return true;
 }
 

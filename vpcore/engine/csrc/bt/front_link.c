@@ -124,7 +124,9 @@ static void branch_back(struct front *f, unsigned cc)
     f_xmm_again(f);
     uint8_t *from = x_jcc(f->e, cc);
     if (!f->e->full) x_aim(from, f->e->run, f->loop);
+    if (f->leaves) x_land(f->e, f->leaves);
     f_xmm_flush(f);
+    f_x87_flush(f);
     f_goto(f, f_next_eip(f));
 }
 

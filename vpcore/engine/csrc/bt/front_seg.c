@@ -17,8 +17,9 @@ static void check(struct front *f, unsigned seg)
     struct emit *e = f->e;
 
     f_clobber(f);
-    x_alu_mem_imm(e, 8, X_CMP, vm_at(offsetof(struct vp_vm, fp_note_seg)), seg + 1);
-    f_site_if(f, X_CC_E);
+    f_x87_flush(f);
+    x_alu_mem_imm(e, 32, X_CMP, vm_at(offsetof(struct vp_vm, fp_pending.mem)), 0);
+    f_site_if(f, X_CC_NE);
     if (f->m->user) {
         x_alu_mem_imm(e, 16, X_CMP, attr, ATTR_V86);
         f_site_if(f, X_CC_NE);

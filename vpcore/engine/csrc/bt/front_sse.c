@@ -233,19 +233,11 @@ static unsigned named(const struct insn *i)
     return registers;
 }
 
-static bool jumps_back(const struct front *f)
-{
-    const struct insn *last = &f->b->insns[f->count - 1];
-    bool branch = (last->op >= OP_JO_Jb && last->op <= OP_JG_Jb) || (last->op >= OP_JO_Jz && last->op <= OP_JG_Jz);
-
-    return branch && (last->form & FORM_OS32) && last->off + last->len + last->imm == 0;
-}
-
 void f_xmm_begin_loop(struct front *f)
 {
     f->loop = NULL;
     f->xmm_loop = 0;
-    if (!jumps_back(f)) return;
+    if (!front_jumps_back(f)) return;
     for (unsigned k = 0; k < f->count; k++) f->xmm_loop |= (uint8_t)named(&f->b->insns[k]);
     if (!f->xmm_loop) return;
     need(f, f->xmm_loop);

@@ -2,8 +2,9 @@
  *
  * A block's first x87 instruction asks whether the state is on the host with all exceptions masked, and CR0 lets it be
  * used (vp_vm.fp_off); else the interpreter executes it and brings the state there.  From then on sites see to it that
- * it stays so (struct site.assumes).  FOP, FIP, FCS, FDP and FDS are what the guest seldom asks for: where the next
- * instruction is to overwrite them anyway they are not stored; FOP and FIP are stored as a number of struct fp_note.
+ * it stays so (struct site.assumes).  FOP, FIP, FCS, FDP and FDS are what the guest seldom asks for: sites know them
+ * (struct site.note), and a block leaves a number of struct fp_note at its end.  FDP is stored, unless the next
+ * instruction is to overwrite it anyway.
  */
 #include "../x87.h"
 #include "front.h"
@@ -54,19 +55,26 @@ static bool is_control(const struct insn *i)
 bool front_x87_is(const struct insn *i) { return i->op >= OP_FADD_Md && i->op <= OP_FCOMIP_ST_STi; }
 static bool notes(const struct insn *i) { return front_x87_is(i) && !is_control(i); }
 
+bool front_x87_within(const struct front *f)
+{
+    for (unsigned k = 0; k < f->count; k++)
+        if (front_x87_is(&f->b->insns[k])) return true;
+    return false;
+}
+
 /* -- The guard ---------------------------------------------------------------------------------------------------- */
 
 static void guard(struct front *f) { f_guard(f, ASSUMES_FP, offsetof(struct vp_vm, fp_off)); }
 
 /* -- Where the last instruction was ------------------------------------------------------------------------------- */
 
-/* The instruction behind i overwrites the pointers that i leaves, and nothing is looked at in between. */
-static bool overwritten(const struct front *f, bool needs_mem)
+/* An instruction behind i overwrites the FDP that i leaves, and no register changes in between. */
+static bool overwritten(const struct front *f)
 {
     for (unsigned k = f->index + 1; k < f->count; k++) {
         const struct insn *i = &f->b->insns[k];
         if (!notes(i)) return false;
-        if (!needs_mem || has_mem(i)) return true;
+        if (has_mem(i)) return true;
     }
     return false;
 }
@@ -75,7 +83,7 @@ static void store_fdp(struct front *f, const struct insn *i)
 {
     struct x_mem at = vm_at(offsetof(struct vp_vm, cpu.fx) + FX_FDP);
 
-    bool wide = i->form & FORM_AS32;
+    bool wide = (i->form & FORM_AS32) && !(i->base == ESP && f->esp);
 
     if (wide && i->base == REG_NONE && i->index == REG_NONE) {
         x_rm(f->e, 32, X_MOV_RM_IMM, 0, at);
@@ -86,11 +94,9 @@ static void store_fdp(struct front *f, const struct insn *i)
         f_lea(f, RSI);
         x_rm(f->e, 32, X_MOV_RM_R, RSI, at);
     }
-    x_rm(f->e, 8, X_MOV_RM_IMM & ~1u, 0, vm_at(offsetof(struct vp_vm, fp_note_seg)));
-    x_byte(f->e, i->seg + 1);
 }
 
-/* For what looks before the next instruction has stored its own; FDP's operand only where store_fdp() has not been. */
+/* What the instruction leaves; FDP only where store_fdp() has not been. */
 static struct fp_note *make_note(struct front *f)
 {
     const struct insn *i = f->i;
@@ -100,14 +106,24 @@ static struct fp_note *make_note(struct front *f)
         f->full = true;
         return NULL;
     }
-    *n = (struct fp_note){.has_mem = false};
-    if (has_mem(i) && (i->form & FORM_AS32) && overwritten(f, true))
-        *n = (struct fp_note){i->disp, 0, 0, i->seg, i->base, i->index, i->scale, true};
+    *n = (struct fp_note){.seg = 0};
+    if (has_mem(i) && (i->form & FORM_AS32) && overwritten(f))
+        *n = (struct fp_note){i->disp, 0, 0, 0, i->base, i->index, i->scale, true};
     else if (!has_mem(i) && f->note)
         *n = *f->note;
+    if (has_mem(i)) n->seg = i->seg + 1;
     n->fip = f->eip + i->off;
     n->fop = (uint16_t)i->imm;
     return n;
+}
+
+/* No other one of the block leaves any, and it is no round of many. */
+static bool is_last(const struct front *f)
+{
+    if (f->loop && !f->xmm_loop) return false;
+    for (unsigned k = f->index + 1; k < f->count; k++)
+        if (notes(&f->b->insns[k])) return false;
+    return true;
 }
 
 /* After the instruction on the host. */
@@ -116,11 +132,20 @@ static void note(struct front *f)
     struct fp_note *n = make_note(f);
 
     if (!n) return;
-    if (has_mem(f->i) && !n->has_mem) store_fdp(f, f->i);
-    f->note = overwritten(f, false) ? n : NULL;
-    if (f->note) return;
-    x_rm(f->e, 32, X_MOV_RM_IMM, 0, vm_at(offsetof(struct vp_vm, fp_note)));
-    x_u32(f->e, (uint32_t)((uint8_t *)n - f->bt->arena));
+    if (has_mem(f->i) && !n->has_fdp) store_fdp(f, f->i);
+    f->note = n;
+    if (is_last(f)) f_x87_flush(f);
+}
+
+void f_x87_flush(struct front *f)
+{
+    const bool mem = f->note && f->note->seg;
+    const size_t at = mem ? offsetof(struct vp_vm, fp_pending.mem) : offsetof(struct vp_vm, fp_pending.plain);
+
+    if (!f->note) return;
+    x_rm(f->e, mem ? 64 : 32, X_MOV_RM_IMM, 0, vm_at(at)); /* with an operand: the other is 0 */
+    x_u32(f->e, (uint32_t)((const uint8_t *)f->note - f->bt->arena));
+    f->note = NULL;
 }
 
 static void put_note(struct vp_vm *m, const struct fp_note *n)
@@ -128,18 +153,18 @@ static void put_note(struct vp_vm *m, const struct fp_note *n)
     fx_put16(m, FX_FOP, n->fop);
     fx_put32(m, FX_FIP, n->fip);
     fx_put16(m, FX_FCS, m->cpu.seg[VP_CS].sel);
+    if (n->seg) fx_put16(m, FX_FDS, m->cpu.seg[n->seg - 1].sel);
+    if (n->has_fdp) fx_put32(m, FX_FDP, m->cpu.gpr[n->base] + (m->cpu.gpr[n->index] << n->scale) + n->disp);
 }
 
 void bt_x87_notes(struct vp_vm *m, const struct fp_note *last)
 {
-    if (m->fp_note_seg) fx_put16(m, FX_FDS, m->cpu.seg[m->fp_note_seg - 1].sel);
-    if (m->fp_note) put_note(m, (const struct fp_note *)(bt_of(m)->arena + m->fp_note));
-    m->fp_note = m->fp_note_seg = 0;
-    if (!last) return;
-    put_note(m, last);
-    if (!last->has_mem) return;
-    fx_put32(m, FX_FDP, m->cpu.gpr[last->base] + (m->cpu.gpr[last->index] << last->scale) + last->disp);
-    fx_put16(m, FX_FDS, m->cpu.seg[last->seg].sel);
+    const uint8_t *notes = bt_of(m)->arena;
+
+    if (m->fp_pending.mem) put_note(m, (const struct fp_note *)(notes + m->fp_pending.mem));
+    if (m->fp_pending.plain) put_note(m, (const struct fp_note *)(notes + m->fp_pending.plain));
+    m->fp_pending = (struct fp_pending){0, 0};
+    if (last) put_note(m, last);
 }
 
 bool bt_x87_live(struct vp_vm *m, bool wanted)
