@@ -1,6 +1,7 @@
 """What `bt` needs of the host, and how it does with little room."""
 
 import pytest
+from box import PAGE
 from box import Box as Processor
 
 from vpcore.engine import Exit
@@ -74,6 +75,29 @@ def test_two_targets_of_indirect_jumps_that_share_a_place_of_the_table_are_both_
     assert end is Exit.HALT
     assert box.cpu.gpr[2] == rounds * (rounds + 1)
     assert box.engine.stats().blocks_run - before < rounds // 10
+
+
+@pytest.mark.parametrize("host", ["with PEXT", "without"])
+def test_flat_tables_are_asked_on_any_host_and_accesses_across_pages_fault_only_at_first(monkeypatch, host):
+    """BMI2 and a fast PEXT ask without flags, and see an access over a page's end by a fault of the host's."""
+    monkeypatch.setenv("VPCORE_BT_MODE", "flat")
+    if host == "without":
+        monkeypatch.setenv("VPCORE_BT_NO_PEXT", "1")
+    box = Processor(engine="bt")
+    box.page_32()
+    for page in range(3):
+        box.map_32(0x300000 + page * PAGE, 0x200000 + (2 - page) * PAGE)
+    lines = "cmp ecx, 20\nmov [ebx], ecx\nadc eax, [ebx+2]\nadd edx, [ebx+4]\n"
+    program = f"mov ecx, 40\nxor eax, eax\nxor edx, edx\nagain: mov ebx, 0x300ffd\n{lines}mov ebx, 0x301ffd\n{lines}"
+
+    end = box.run(f"{program}dec ecx\njnz again\nhlt", budget=0)
+
+    assert end == Exit.HALT
+    # the higher bytes of what was written stay 0: [ebx+2] has bytes 2 and 3 of it, and of [ebx+4] nothing is ever written
+    below = 19  # rounds in which ECX is under 20, twice each
+    assert (box.cpu.gpr[0], box.cpu.gpr[2]) == (2 * below, 0)
+    assert ("PEXT" in box.engine.lacks) == (host == "without")
+    assert box.engine.stats().window_faults <= (0 if host == "without" else 30)
 
 
 def test_code_mapped_at_more_places_than_are_kept_is_right_at_each():

@@ -1,14 +1,17 @@
-"""Every test here goes through both memory modes of `bt`, with code for one address, with code that slides, and with code
+"""Every test here goes through both memory modes of `bt`, flat mode on a host with and without a fast PEXT, with code for one address, with code that slides, and with code
 that seldom looks at the budget.
 """
 
 import pytest
 
 
-@pytest.fixture(autouse=True, params=["flat", "window"])
+@pytest.fixture(autouse=True, params=["flat", "window", "flat by flags"])
 def memory_mode(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The mode of all code."""
-    monkeypatch.setenv("VPCORE_BT_MODE", request.param)
+    mode, *by_flags = request.param.split(maxsplit=1)
+    monkeypatch.setenv("VPCORE_BT_MODE", mode)
+    if by_flags:
+        monkeypatch.setenv("VPCORE_BT_NO_PEXT", "1")
 
 
 @pytest.fixture(autouse=True, params=["in place", "sliding", "sparing"])

@@ -53,7 +53,8 @@ def code_memories() -> set[int]:
 
 def clean(text: str) -> str:
     """Without what differs from run to run or with the layout of C structures."""
-    text = re.sub(r"\[rbp\+(r\w+\*8\+)?[0-9A-F]+h\]", r"[rbp+\1vm]", text)
+    text = re.sub(r"\[rbp\+(r\w+(?:\*8)?)?[+-]?[0-9A-F]+h?\]", r"[rbp+\1+vm]", text.replace("[rbp-", "[rbp+"))
+    text = text.replace("[rbp++", "[rbp+")
     return re.sub(r"\b0?[0-9A-F]{9,16}h\b", "record", text)
 
 
@@ -75,11 +76,16 @@ def disassemble(code: bytes, areas: tuple[Area, Area], which: int) -> str:
     formatter = iced.Formatter(iced.FormatterSyntax.INTEL)
     area = areas[which]
     lines = []
+
+    def name(at: int) -> str:
+        return next(filter(None, (part.name(at - RECORD) for part in areas)), "stub")
+
     for instruction in iced.Decoder(64, code, ip=RECORD + area.start):
         text = formatter.format(instruction)
         if instruction.op_count and instruction.op0_kind == iced.OpKind.NEAR_BRANCH64:
-            names = (part.name(instruction.near_branch64 - RECORD) for part in areas)
-            text = f"{formatter.format_mnemonic(instruction)} {next(filter(None, names), 'stub')}"
+            text = f"{formatter.format_mnemonic(instruction)} {name(instruction.near_branch64)}"
+        if instruction.mnemonic == iced.Mnemonic.NOP and instruction.memory_index == iced.Register.RBP:
+            text = f"nop with jmp {name(instruction.next_ip + (instruction.memory_displacement & 0xFFFFFFFF))}"
         lines.append(f"{area.name(instruction.ip - RECORD)}  {clean(text)}\n")
     return "".join(lines)
 
@@ -120,6 +126,12 @@ def host_differs() -> bool:
     with patch.dict(os.environ, VPCORE_BT_HOST_DIFFERS="1"):
         corrected = listing("multiplication", "flat")
     return corrected == listing("multiplication", "flat")
+
+
+def host_probes_otherwise() -> bool:
+    """Whether the host lacks what asks the flat tables without changing flags."""
+    with patch.dict(os.environ, VPCORE_BT_MODE="flat"):
+        return "PEXT" in Processor(engine="bt").engine.lacks
 
 
 def path(name: str, mode: str) -> Path:

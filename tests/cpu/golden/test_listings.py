@@ -1,7 +1,7 @@
 """The host code of some blocks is what it was when somebody last looked at it."""
 
 import pytest
-from listings import BLOCKS, MODES, host_differs, listing, path
+from listings import BLOCKS, MODES, host_differs, host_probes_otherwise, listing, path
 
 from vpcore.engine.engine import probe
 
@@ -17,6 +17,8 @@ def same_flags():
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", BLOCKS)
 def test_a_block_is_emitted_as_its_listing_says(name, mode, monkeypatch):
+    if mode == "flat" and host_probes_otherwise():
+        pytest.skip("this host asks the flat tables otherwise than the host of the listings")
     monkeypatch.setenv("VPCORE_BT_MODE", mode)
     monkeypatch.setenv("VPCORE_BT_WARM", "1")
 

@@ -97,6 +97,7 @@ struct vp_vm {
     uint8_t *bt_calls, *bt_calls_top, *bt_c_stack;
     const uint8_t *bt_go_on; /* and where it goes on after the interpreter had its turn */
     uint32_t bt_slide;       /* what sliding code adds to the addresses that it was made for, see bt/bt.h */
+    uint32_t bt_in_page;     /* PEXT's mask: of an address, where on its page it is */
     uint8_t fp_state;   /* where the x87 state lives, see x87.h */
     uint8_t sse_state;  /* whose MXCSR the host has, see sse.h */
     uint32_t features;  /* FEAT_ bits of the CPU model */
@@ -164,6 +165,8 @@ struct vp_vm {
 
     struct seg_load seg_loads[SEG_LOADS]; /* in protected mode, by selector */
 
+    /* a page that may be read and one that may not, as an access over a page's end would find out */
+    uint8_t page_end[2][PAGE_SIZE] __attribute__((aligned(PAGE_SIZE)));
     uintptr_t flat[FLATS][LIN_PAGES];
 };
 

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -142,7 +143,7 @@ static const uint8_t *emit_between(struct bt *bt, const struct link *link, const
     bt_emit_eip(e, RAX, link->eip, link->slides);
     uint8_t *jump = x_jmp(e);
     if (e->full) return NULL;
-    x_aim(jump, e->run, link->slides ? bt->go[!!(t->view & VIEW_WINDOW)] : t->entry);
+    x_aim(jump, e->run, link->slides ? bt->go[1] : t->entry);
     return at;
 }
 
@@ -272,7 +273,7 @@ static void choose_calls(struct vp_vm *m, struct bt *bt)
     if (c->key != m->bt_key || c->now - c->base < CALLS_ROOM + m->budget * CALLS_EACH) {
         c->key = m->bt_key;
         c->now = c->top;
-        memcpy(c->top, &bt->look_up[!!(m->view & VIEW_WINDOW)], sizeof(void *));
+        memcpy(c->top, &bt->look_up[1], sizeof(void *));
     }
     m->bt_calls = c->now;
     m->bt_calls_top = c->top;
@@ -387,9 +388,11 @@ static void after_fault(struct vp_vm *m, struct bt *bt, struct site *s)
     enum { MISSES = 3 };
 
     m->stats.window_faults++;
-    if (window_fill(m, bt->windows, bt->faults.address) || ++s->missed != MISSES) return;
-    m->stats.window_probes++;
-    s->block->probed |= UINT64_C(1) << s->index;
+    const bool window = m->view & VIEW_WINDOW;
+    if (window && window_fill(m, bt->windows, bt->faults.address)) return;
+    if (++s->missed != MISSES) return;
+    m->stats.window_probes += window;
+    *(window ? &s->block->probed : &s->block->crosses) |= UINT64_C(1) << s->index;
     s->block->heat = (uint16_t)bt->warm;
     unlink_all(bt, s->block);
 }
@@ -450,7 +453,7 @@ static void on_built(struct vp_vm *m, struct block *b)
 {
     (void)m;
     b->translation = NULL;
-    b->probed = 0;
+    b->probed = b->crosses = 0;
     b->slides = false;
     b->insns[0].fn = run_block;
 }
@@ -542,6 +545,14 @@ static void create_windows(struct vp_vm *m, struct bt *bt)
         bt->windows = windows_create(m, bt->lacks, sizeof bt->lacks);
 }
 
+/* Flat tables are asked without a change of flags, where the host has what that takes. */
+static void create_quiet_probe(struct vp_vm *m, struct bt *bt)
+{
+    m->bt_in_page = ~PAGE_MASK;
+    bt->quiet = bt_host_extracts() && signals_install() && !mprotect(m->page_end[1], PAGE_SIZE, PROT_NONE);
+    if (!bt->quiet) snprintf(bt->lacks, sizeof bt->lacks, "the flat tables cost more: the host has no fast PEXT");
+}
+
 static bool create_calls(struct vp_vm *m, struct bt *bt)
 {
     enum { UPPER_END = 64 };
@@ -593,6 +604,7 @@ static bool bt_create(struct vp_vm *m)
     bt->map = map_open();
     bt->own_flags = bt_host_flags();
     bt->counts_keep = bt_host_counts();
+    create_quiet_probe(m, bt);
     create_windows(m, bt);
     bt_emit_stubs(bt);
     return true;
@@ -602,7 +614,7 @@ static int bt_run(struct vp_vm *m, uint64_t max_insns)
 {
     struct bt *bt = bt_of(m);
 
-    if (bt->windows) signals_install(); /* someone else may have come since */
+    if (bt->windows || bt->quiet) signals_install(); /* someone else may have come since */
     uint8_t *outer_gs = gs_base;
     struct fault_map *outer = signals_enter(&bt->faults);
     int code = interp_run(m, max_insns);

@@ -11,8 +11,7 @@
  *   RDI     budget: instructions until the clock is to be looked at, less struct bt.reserve   RAX RCX RDX RSI  free
  *   GS base the window (window.h)
  *
- * Between blocks of the window mode the host's flags are the guest's; in flat mode, where accesses destroy them, RBX
- * has them.  Each block looks at the budget once, where that costs no flags, but before it has executed AHEAD
+ * Between blocks the host's flags are the guest's.  Each block looks at the budget once, where that costs no flags, but before it has executed AHEAD
  * instructions.  Where counts are seldom wanted to end anywhere exactly (the clock is not icount), one that only leads
  * to higher addresses of its own page does not: a page has no more instructions than the reserve.
  */
@@ -158,6 +157,7 @@ struct bt {
     struct windows *windows; /* NULL where there are none */
     struct modes *modes;     /* who has one; NULL: all */
     bool fsgsbase;
+    bool quiet;      /* flat tables are asked without changing flags */
     bool own_flags;  /* shifts and multiplications leave flags as the interpreter's do (shift.c, muldiv.c) */
     char lacks[128]; /* why there are no windows, or they cost more; empty where all is well */
     unsigned warm;
@@ -191,11 +191,16 @@ struct bt {
 static inline struct bt *bt_of(const struct vp_vm *m) { return (struct bt *)m->interp->tier; }
 void *bt_allocate(struct bt *bt, size_t size); /* NULL when full */
 
-static inline struct x_mem vm_at(size_t offset) { return (struct x_mem){VM, X_NONE, 0, (int32_t)offset}; }
+/* RBP points into struct vp_vm: near what host code asks often, and so that it can be a shift count, which takes its
+ * lowest bits: that of a linear address to its page. */
+enum { VM_BIAS = (offsetof(struct vp_vm, bt_key) / 32 + 4) * 32 + PAGE_SHIFT };
+static inline struct x_mem vm_at(size_t offset) { return (struct x_mem){VM, X_NONE, 0, (int32_t)offset - VM_BIAS}; }
 
 /* host.c: for struct bt.own_flags */
 bool bt_host_flags(void);
 bool bt_host_counts(void); /* for struct bt.counts_keep */
+/* SHRX, and a PEXT that is not microcode. */
+bool bt_host_extracts(void);
 /* front_link.c: to the host code of the EIP in EAX; RDX is where it finds the place.  The jump where there is none
  * comes back. */
 uint8_t *bt_emit_look_up(struct bt *bt, struct emit *e);

@@ -43,25 +43,28 @@ void x_rr(struct emit *e, unsigned size, unsigned opcode, int reg, int rm)
 
 static void touch(struct emit *e)
 {
-    enum { GS = 0x65, ADDRESS_SIZE = 0x67 };
-
     if (e->touch_count == X_TOUCHES)
         e->full = true;
     else
         e->touches[e->touch_count++] = (struct touch){e->at, *e->state};
+}
+
+static void address_prefixes(struct emit *e)
+{
+    enum { GS = 0x65, ADDRESS_SIZE = 0x67 };
+
     x_byte(e, GS);
     x_byte(e, ADDRESS_SIZE);
 }
 
-void x_rm(struct emit *e, unsigned size, unsigned opcode, int reg, struct x_mem at)
+/* ModRM and what belongs to it. */
+static void memory(struct emit *e, int reg, struct x_mem at)
 {
     enum { SIB = 4, NO_INDEX = 4, NO_BASE = 5 };
     bool small = at.disp == (int8_t)at.disp, none = at.base == X_NONE;
     unsigned mod = none ? 0 : !at.disp && (at.base & 7) != NO_BASE ? 0 : small ? 1 : 2;
     int base = none ? NO_BASE : at.base;
 
-    if (at.scale & X_GUEST) touch(e);
-    head(e, size, opcode, reg, at.index, at.base);
     if (none || at.index != X_NONE || (base & 7) == SIB) {
         modrm(e, mod, reg, SIB);
         x_byte(e, (at.scale & 3) << 6 | (at.index == X_NONE ? NO_INDEX : at.index & 7) << 3 | (base & 7));
@@ -72,6 +75,14 @@ void x_rm(struct emit *e, unsigned size, unsigned opcode, int reg, struct x_mem 
         x_u32(e, (uint32_t)at.disp);
     else if (mod == 1)
         x_byte(e, (uint8_t)at.disp);
+}
+
+void x_rm(struct emit *e, unsigned size, unsigned opcode, int reg, struct x_mem at)
+{
+    if (at.scale & (X_GUEST | X_TOUCH)) touch(e);
+    if (at.scale & X_GUEST) address_prefixes(e);
+    head(e, size, opcode, reg, at.index, at.base);
+    memory(e, reg, at);
 }
 
 void x_imm(struct emit *e, unsigned size, uint32_t value) { bytes(e, &value, size == 8 ? 1 : size == 16 ? 2 : 4); }
@@ -140,6 +151,40 @@ void x_jecxz(struct emit *e, unsigned distance)
 {
     x_byte(e, 0x67);
     x_jrcxz(e, distance);
+}
+
+uint8_t *x_jrcxz_far(struct emit *e)
+{
+    static const uint8_t nop[] = {0x0f, 0x1f, 0x84, X_JMP}; /* [rcx+rbp*8+disp32] */
+
+    x_jrcxz(e, sizeof nop - 1);
+    bytes(e, nop, sizeof nop);
+    return field(e);
+}
+
+/* Prefix and opcode of a row in the map 0F38; `beside` is the register in VEX.vvvv. */
+static void vex(struct emit *e, unsigned prefix, unsigned opcode, int reg, int beside, int index, int base)
+{
+    enum { VEX = 0xc4, MAP_0F38 = 2 };
+
+    x_byte(e, VEX);
+    x_byte(e, (reg < 8) << 7 | (index < 8) << 6 | (base < 8) << 5 | MAP_0F38);
+    x_byte(e, (~(unsigned)beside & 15) << 3 | prefix);
+    x_byte(e, opcode);
+}
+
+enum { VEX_F3 = 2, VEX_F2 = 3 };
+
+void x_shrx(struct emit *e, int to, int from, int count)
+{
+    vex(e, VEX_F2, 0xf7, to, count, 0, from);
+    modrm(e, 3, to, from);
+}
+
+void x_pext(struct emit *e, int to, int from, struct x_mem mask)
+{
+    vex(e, VEX_F3, 0xf5, to, from, mask.index, mask.base);
+    memory(e, to, mask);
 }
 
 uint8_t *x_jmp(struct emit *e)

@@ -19,7 +19,7 @@ struct emit {
     uint8_t *at, *end; /* where it is written */
     ptrdiff_t run;     /* to where it is executed */
     bool full;         /* there was no room: what was emitted is useless */
-    /* instructions with an X_GUEST operand, since the caller last cleared the count, and what *state was then */
+    /* instructions whose operand may fault, since the caller last cleared the count, and what *state was then */
     struct touch {
         uint8_t *at;
         unsigned state;
@@ -30,10 +30,10 @@ struct emit {
 
 struct x_mem {
     int base, index;
-    unsigned scale; /* shift count, and X_GUEST */
+    unsigned scale; /* shift count, and X_ flags */
     int32_t disp;
 };
-enum { X_GUEST = 4 /* GS base plus the address cut to 32 bits: the access may fault */ };
+enum { X_GUEST = 4 /* GS base plus the address cut to 32 bits: the access may fault */, X_TOUCH = 8 /* it may */ };
 
 /* Opcodes, SDM 2 appendix A.  The ALU's eight are multiples of 8 with these forms added. */
 enum {
@@ -110,6 +110,11 @@ void x_bswap64(struct emit *e, int reg); /* one without REX.B */
 uint8_t *x_lea_disp32(struct emit *e, int to, int base);
 void x_jrcxz(struct emit *e, unsigned distance);
 void x_jecxz(struct emit *e, unsigned distance);
+/* The same to anywhere: to a jump that is the end of a NOP.  Its displacement comes back. */
+uint8_t *x_jrcxz_far(struct emit *e);
+/* Of BMI2, which changes no flags, 32 bits: SHRX by the lowest bits of `count`, PEXT by a mask in memory. */
+void x_shrx(struct emit *e, int to, int from, int count);
+void x_pext(struct emit *e, int to, int from, struct x_mem mask);
 
 /* Jumps: the address of the 32-bit displacement comes back, x_land() and x_aim() set it. */
 uint8_t *x_jmp(struct emit *e);

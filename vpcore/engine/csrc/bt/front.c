@@ -99,7 +99,7 @@ static void cold_touches(struct front *f)
 
     for (unsigned k = 0; site && k < f->e->touch_count; k++)
         f_add_cold(f, (struct cold){.site = site,
-                                    .touch = f->e->touches[k].at,
+                                    .touch = f->e->touches[k].at + f->e->run,
                                     .flags = f->e->touches[k].state,
                                     .spill = f->xmm_before,
                                     .esp = f->esp_before});
@@ -180,7 +180,8 @@ static bool emit_insn(struct front *f)
     const struct insn *i = f->i;
     bool plain = i->len && !is_repeated(i);
 
-    f->window = f->host_flags && !(f->b->probed >> f->index & 1);
+    f->window = (f->m->view & VIEW_WINDOW) && !(f->b->probed >> f->index & 1);
+    f->quiet = f->window || (f->bt->quiet && !(f->m->view & VIEW_WINDOW) && !(f->b->crosses >> f->index & 1));
     f->cold_mark = f->cold_count;
     f->e->touch_count = 0;
     f->note_before = f->note;
@@ -234,10 +235,8 @@ static void emit_cold(struct front *f, const struct cold *c)
         (c->link ? f_emit_link : f_emit_miss)(f, c);
         return;
     }
-    if (c->from)
-        x_land(e, c->from);
-    else if (!fault_map_add(&f->bt->faults, c->touch + e->run, x_runs_at(e)))
-        f->full = true;
+    if (c->from) x_land(e, c->from);
+    if (c->touch && !fault_map_add(&f->bt->faults, c->touch, x_runs_at(e))) f->full = true;
     f->flags = c->flags;
     f_save(f);
     f_xmm_spill(f, c->spill);
@@ -401,7 +400,7 @@ bool bt_translate(struct vp_vm *m, struct block *b)
     f.slides = bt_slides(m, b);
     f.cs = (struct code_segment){m->cpu.seg[VP_CS].base, m->cpu.seg[VP_CS].limit};
     f.segmented = m->view & VIEW_SEGMENTED, f.sp16 = m->view & VIEW_SP16, f.real = m->view & VIEW_REAL;
-    f.host_flags = m->view & VIEW_WINDOW;
+    f.host_flags = true;
     bt->e.state = &f.flags;
     uint32_t eip = f.slides ? m->block_eip & ~PAGE_MASK : m->block_eip;
     for (unsigned k = 0; b && k < RUN; k++) {

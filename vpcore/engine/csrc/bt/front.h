@@ -12,12 +12,12 @@ enum { COLD_MOST = 6 * BLOCK_MAX + 2 };
 
 /* Code behind the block: what is seldom executed. */
 struct cold {
-    uint8_t *from;         /* a jump's displacement; NULL: reached by a fault at `touch` */
+    uint8_t *from;         /* a jump's displacement, or NULL */
     const uint8_t *back;   /* where to go on, NULL for an exit */
     struct site *site;     /* which instruction the interpreter is to execute, or */
     struct link *link;     /* where the exit leads, or */
     const uint8_t *behind; /* where the call to EAX returns to */
-    uint8_t *touch;        /* what may fault */
+    const uint8_t *touch;  /* what may fault and leads here then, or NULL */
     unsigned flags;        /* IN_ bits there */
     uint8_t spill, reload; /* XMM registers, a bit each */
     int32_t esp, esp_back; /* the guest's ESP less the host's there, and at `back` */
@@ -46,6 +46,7 @@ struct front {
     int32_t esp, esp_before;                   /* the guest's ESP less the host's; that when i began */
     struct code_segment cs;
     bool window;                /* memory mode */
+    bool quiet;                 /* accesses leave the host's flags alone */
     bool segmented, sp16, real; /* as VIEW_ */
     bool host_flags;            /* between blocks flags are the host's; else they are in RBX */
     bool looked;                /* at the budget: this block is paid */
@@ -77,9 +78,13 @@ void f_made_multiply(struct front *f);
 
 /* -- Memory -- */
 /* Where the memory operand lies in the host, for `bits` wide; everything slow goes to the interpreter.  RCX RDX RSI are
- * lost, and in flat mode the host's flags (saved, and RAX with that).  In window mode each host instruction with the
- * operand may turn out slow: it must come before any change that the guest can see. */
+ * lost; and unless front.quiet, or where a segment is looked at, the host's flags (saved, and RAX with that).  In
+ * window mode each host instruction with the operand may turn out slow: it must come before any change that the guest
+ * can see.
+ */
 struct x_mem f_operand(struct front *f, unsigned bits, bool write);
+/* The same place without RCX. */
+struct x_mem f_spare_rcx(struct front *f, struct x_mem at);
 /* The same to stand beside a register that has no REX form: CH. */
 struct x_mem f_operand_low(struct front *f, unsigned bits, bool write);
 /* The same for 16 bytes that have to be aligned, and are looked at for that. */
@@ -88,9 +93,9 @@ struct x_mem f_operand_aligned(struct front *f, bool write);
 struct x_mem f_linear(struct front *f, unsigned bits, bool write);
 /* The same for the offset in ESI. */
 struct x_mem f_offset(struct front *f, unsigned seg, unsigned bits, bool write);
-/* The same at reg + disp in the stack segment; f_stack_clobbers(): as in flat mode. */
+/* The same at reg + disp in the stack segment; f_stack_clobbers(): are flags lost? */
 struct x_mem f_stack(struct front *f, unsigned reg, int32_t disp, unsigned bits, bool write);
-static inline bool f_stack_clobbers(const struct front *f) { return !f->window || f->segmented || f->sp16; }
+static inline bool f_stack_clobbers(const struct front *f) { return !f->quiet || f->segmented || f->sp16; }
 /* Is the segment's base 0, and its limit 4 GB? */
 static inline bool f_is_flat(const struct front *f, unsigned seg)
 {

@@ -16,7 +16,7 @@ static struct x_mem bit_string(struct front *f, bool write)
     x_rr(e, 32, X_SHIFT_IMM, 7, RAX);
     x_byte(e, 5);
     x_rm(e, 32, X_LEA, RSI, (struct x_mem){RSI, RAX, 2, 0});
-    struct x_mem at = f_linear(f, 32, write);
+    struct x_mem at = f_spare_rcx(f, f_linear(f, 32, write));
     x_mov(e, RCX, guest(i->reg));
     x_alu_imm(e, 32, X_AND, RCX, 31);
     return at;

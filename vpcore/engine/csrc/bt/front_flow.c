@@ -29,7 +29,7 @@ static void push_return(struct front *f)
         push_imm(f, f_next_eip(f));
         return;
     }
-    struct x_mem at = f_stack(f, ESP, -4, 32, true);
+    struct x_mem at = f_spare_rcx(f, f_stack(f, ESP, -4, 32, true));
     f_eip(f, RCX, f_next_eip(f));
     x_rm(f->e, 32, X_MOV_RM_R, RCX, at);
     f_add_esp(f, -4);
@@ -94,7 +94,7 @@ static void push_all(struct front *f)
 static void pop_all(struct front *f)
 {
     const unsigned bits = op_bits(f->i);
-    struct x_mem at = f_stack(f, ESP, 0, SLOTS * bits, false);
+    struct x_mem at = f_spare_rcx(f, f_stack(f, ESP, 0, SLOTS * bits, false));
 
     x_rm(f->e, bits, X_MOV_R_RM, RCX, slot(f, at, 0));
     x_rm(f->e, bits, X_MOV_R_RM, guest(EAX), slot(f, at, SLOTS - 1));

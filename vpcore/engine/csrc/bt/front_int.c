@@ -64,6 +64,7 @@ static void reg_rm(struct front *f, unsigned bits, unsigned opcode, enum need ne
     if (is_mem(f)) {
         struct x_mem at = is_high(bits, i->reg) ? f_operand_low(f, bits, false) : f_operand(f, bits, false);
         need_flags(f, need);
+        if (is_high(bits, i->reg)) at = f_spare_rcx(f, at);
         int dst = begin_dst(f, bits, i->reg);
         x_rm(f->e, bits, sized(opcode, bits) | DIRECTION, dst, at);
     } else {
@@ -465,7 +466,7 @@ static bool conditional(struct front *f)
 
 static bool flag_bits(struct front *f)
 {
-    static const struct x_mem eflags = {VM, X_NONE, 0, offsetof(struct vp_vm, cpu.eflags)};
+    static const struct x_mem eflags = {VM, X_NONE, 0, (int32_t)offsetof(struct vp_vm, cpu.eflags) - VM_BIAS};
 
     switch (f->i->op) {
     case OP_NOP:

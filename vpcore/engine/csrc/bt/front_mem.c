@@ -26,34 +26,80 @@ static void to_site(struct front *f, uint8_t *from)
     if (s) f_cold(f, from, s);
 }
 
-/* Linear address in ESI: to the flat table; see mmu_at(). */
-static struct x_mem probe(struct front *f, unsigned bits, bool write)
+static struct x_mem entry(const struct front *f, int page, bool write)
 {
     enum { ENTRY_SHIFT = 3 };
-    struct emit *e = f->e;
-    size_t table = offsetof(struct vp_vm, flat) + (f->m->user * 2u + write) * sizeof f->m->flat[0];
+    struct x_mem at = vm_at(offsetof(struct vp_vm, flat) + (f->m->user * 2u + write) * sizeof f->m->flat[0]);
 
-    x_mov(e, RCX, RSI);
+    at.index = page, at.scale = ENTRY_SHIFT;
+    return at;
+}
+
+/* By the jump or by a fault of the host instruction. */
+static void to_site_quietly(struct front *f, uint8_t *from, const uint8_t *touch)
+{
+    struct cold c = {.from = from, .touch = touch, .flags = f->flags, .spill = f->xmm_before, .esp = f->esp_before};
+
+    c.site = f_site(f);
+    if (c.site) f_add_cold(f, c);
+}
+
+/* Without flags.  That the last byte lies on another page shows by a fault. */
+static struct x_mem probe_quietly(struct front *f, int lin, unsigned bits, bool write)
+{
+    const uint8_t *over_end = NULL;
+    struct emit *e = f->e;
+
+    if (bits > 8) {
+        struct x_mem end = vm_at(offsetof(struct vp_vm, page_end) + bits / 8 - 1);
+        x_pext(e, RDX, lin, vm_at(offsetof(struct vp_vm, bt_in_page)));
+        end.index = RDX;
+        over_end = x_runs_at(e);
+        x_rm(e, 32, X_MOVZX_B, RDX, end);
+    }
+    x_shrx(e, RCX, lin, VM);
+    x_rm(e, 64, X_MOV_R_RM, RCX, entry(f, RCX, write));
+    to_site_quietly(f, x_jrcxz_far(e), over_end);
+    return (struct x_mem){RCX, lin, 0, 0};
+}
+
+/* By the flat table; see mmu_at(). */
+static struct x_mem probe(struct front *f, int lin, unsigned bits, bool write)
+{
+    struct emit *e = f->e;
+
+    if (f->flags & IN_HOST) return probe_quietly(f, lin, bits, write);
+    x_mov(e, RCX, lin);
     x_rr(e, 32, X_SHIFT_IMM, 5, RCX);
     x_byte(e, PAGE_SHIFT);
-    x_rm(e, 64, X_MOV_R_RM, RDX, (struct x_mem){VM, RCX, ENTRY_SHIFT, (int32_t)table});
+    x_rm(e, 64, X_MOV_R_RM, RDX, entry(f, RCX, write));
     x_rr(e, 64, X_TEST_RM_R, RDX, RDX);
     to_site(f, x_jcc(e, X_CC_E));
     if (bits > 8) { /* the last byte on another page? */
-        x_rm(e, 32, X_LEA, RCX, (struct x_mem){RSI, X_NONE, 0, (int32_t)bits / 8 - 1});
-        x_rr(e, 32, X_XOR << 3 | X_ALU_R_RM, RCX, RSI);
+        x_rm(e, 32, X_LEA, RCX, (struct x_mem){lin, X_NONE, 0, (int32_t)bits / 8 - 1});
+        x_rr(e, 32, X_XOR << 3 | X_ALU_R_RM, RCX, lin);
         x_rr(e, 32, X_SHIFT_IMM, 5, RCX);
         x_byte(e, PAGE_SHIFT);
         to_site(f, x_jcc(e, X_CC_NE));
     }
-    return (struct x_mem){RDX, RSI, 0, 0};
+    return (struct x_mem){RDX, lin, 0, 0};
 }
 
 static struct x_mem guest_at(int base) { return (struct x_mem){base, X_NONE, X_GUEST, 0}; }
 
-struct x_mem f_linear(struct front *f, unsigned bits, bool write)
+static struct x_mem at_linear(struct front *f, int lin, unsigned bits, bool write)
 {
-    return f->window ? guest_at(RSI) : probe(f, bits, write);
+    return f->window ? guest_at(lin) : probe(f, lin, bits, write);
+}
+
+struct x_mem f_linear(struct front *f, unsigned bits, bool write) { return at_linear(f, RSI, bits, write); }
+
+struct x_mem f_spare_rcx(struct front *f, struct x_mem at)
+{
+    if (at.base != RCX) return at;
+    x_rr(f->e, 64, X_MOV_RM_R, RCX, RDX);
+    at.base = RDX;
+    return at;
 }
 
 /* ESI is an offset: to the linear address, if the plain test of its limit allows it; see struct seg_access. */
@@ -76,25 +122,32 @@ struct x_mem f_offset(struct front *f, unsigned seg, unsigned bits, bool write)
     return f_linear(f, bits, write);
 }
 
+/* In flat mode, or of a segment that is looked at; `plain` says that one register that holds it all is as good as ESI.
+ */
+static struct x_mem asked(struct front *f, unsigned bits, bool write, bool plain)
+{
+    const struct insn *i = f->i;
+    const bool flat = f_is_flat(f, i->seg);
+
+    if (!f->quiet || !flat) f_clobber(f);
+    if (plain && flat && (i->form & FORM_AS32) && i->base != REG_NONE && i->index == REG_NONE && !displacement(f))
+        return at_linear(f, guest(i->base), bits, write);
+    f_lea(f, RSI);
+    return f_offset(f, i->seg, bits, write);
+}
+
 struct x_mem f_operand(struct front *f, unsigned bits, bool write)
 {
     const struct insn *i = f->i;
 
-    if (!f->window || !f_is_flat(f, i->seg) || !(i->form & FORM_AS32)) return f_operand_low(f, bits, write);
+    if (!f->window || !f_is_flat(f, i->seg) || !(i->form & FORM_AS32)) return asked(f, bits, write, true);
     struct x_mem at = {X_NONE, X_NONE, i->scale | X_GUEST, (int32_t)displacement(f)};
     if (i->base != REG_NONE) at.base = guest(i->base);
     if (i->index != REG_NONE) at.index = guest(i->index);
     return at;
 }
 
-struct x_mem f_operand_low(struct front *f, unsigned bits, bool write)
-{
-    const unsigned seg = f->i->seg;
-
-    if (!f->window || !f_is_flat(f, seg)) f_clobber(f);
-    f_lea(f, RSI);
-    return f_offset(f, seg, bits, write);
-}
+struct x_mem f_operand_low(struct front *f, unsigned bits, bool write) { return asked(f, bits, write, false); }
 
 struct x_mem f_operand_aligned(struct front *f, bool write)
 {
@@ -113,12 +166,12 @@ struct x_mem f_operand_aligned(struct front *f, bool write)
 struct x_mem f_stack(struct front *f, unsigned reg, int32_t disp, unsigned bits, bool write)
 {
     if (reg == ESP) disp += f->esp;
-    if (!f_stack_clobbers(f)) return (struct x_mem){guest(reg), X_NONE, X_GUEST, disp};
-    f_clobber(f);
-    if (disp)
-        x_rm(f->e, 32, X_LEA, RSI, (struct x_mem){guest(reg), X_NONE, 0, disp});
-    else
-        x_mov(f->e, RSI, guest(reg));
+    if (f->window && !f_stack_clobbers(f)) return (struct x_mem){guest(reg), X_NONE, X_GUEST, disp};
+    if (f_stack_clobbers(f))
+        f_clobber(f);
+    else if (!disp)
+        return at_linear(f, guest(reg), bits, write);
+    x_rm(f->e, 32, X_LEA, RSI, (struct x_mem){guest(reg), X_NONE, 0, disp});
     if (f->sp16) x_rr(f->e, 32, X_MOVZX_W, RSI, RSI);
     if (f->sp16 && bits > 32) { /* it may wrap around */
         x_alu_imm(f->e, 32, X_CMP, RSI, 0x10000 - bits / 8);

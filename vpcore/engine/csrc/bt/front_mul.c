@@ -104,7 +104,7 @@ static bool double_shift(struct front *f)
     if (!left && i->op != OP_SHRD_Ev_Gv_Ib && i->op != OP_SHRD_Ev_Gv_CL) return false;
     if (by_cl ? bits == 16 : !count || count >= bits) return false;
     struct x_mem at = {0};
-    if (is_mem(f)) at = f_operand(f, bits, true);
+    if (is_mem(f)) at = f_spare_rcx(f, f_operand(f, bits, true));
     if (by_cl) count_in_cl(f);
     if (is_mem(f))
         x_rm(e, bits, opcode, guest(i->reg), at);
@@ -152,7 +152,7 @@ static bool shift_by_cl(struct front *f)
     if (!is_mem(f) && is_high(bits, i->rm)) return false;
     if (rotates && kind >= THROUGH_CARRY && bits != 32) return false;
     struct x_mem mem = {0};
-    if (is_mem(f)) mem = f_operand(f, bits, true);
+    if (is_mem(f)) mem = f_spare_rcx(f, f_operand(f, bits, true));
     if (rotates)
         rotate_count(f);
     else if (bits == 32)
@@ -218,7 +218,7 @@ static bool exchange_8(struct front *f)
     struct emit *e = f->e;
 
     if (f->i->op != OP_CMPXCHG8B_Mq) return false;
-    struct x_mem at = f_operand(f, 64, true);
+    struct x_mem at = f_spare_rcx(f, f_operand(f, 64, true));
     f_clobber(f);
     join(e, RAX, EDX, EAX);
     join(e, RCX, ECX, EBX);

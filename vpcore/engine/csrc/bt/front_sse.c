@@ -112,16 +112,18 @@ static bool may_be_unaligned(const struct insn *i)
 /* The host's own instruction faults where the operand is not aligned; AMD's SHA does not. */
 static bool host_wants_it_aligned(const struct insn *i) { return op_info[i->op].feature != FEAT_SHA; }
 
-/* #GP for what is not aligned is the interpreter's: the access to a window brings it there, for others it is asked. */
+/* #GP for what is not aligned is the interpreter's: the host's own fault brings it there, or it is asked. */
 static struct x_mem operand(struct front *f)
 {
     const struct insn *i = f->i;
     bool writes = op_info[i->op].traits & TRAIT_MEM_WRITE;
     unsigned bits = memory_bits(i);
 
-    if (bits != 128 || may_be_unaligned(i) || (f->window && host_wants_it_aligned(i)))
-        return f_operand(f, bits, writes);
-    return f_operand_aligned(f, writes);
+    if (bits != 128 || may_be_unaligned(i)) return f_operand(f, bits, writes);
+    if (!f->quiet || !host_wants_it_aligned(i)) return f_operand_aligned(f, writes);
+    struct x_mem at = f_operand(f, f->window ? bits : 8, writes); /* it crosses no page */
+    at.scale |= X_TOUCH;
+    return at;
 }
 
 /* -- Instructions ------------------------------------------------------------------------------------------------- */

@@ -28,7 +28,7 @@ static const struct string_row {
 /* The first of a block asks whether DF is 0; sites see to it that it stays so. */
 static void ascending(struct front *f)
 {
-    static const struct x_mem high_flags = {VM, X_NONE, 0, offsetof(struct vp_vm, cpu.eflags) + 1};
+    static const struct x_mem high_flags = {VM, X_NONE, 0, (int32_t)offsetof(struct vp_vm, cpu.eflags) + 1 - VM_BIAS};
 
     if (f->assumes & ASSUMES_UP) return;
     f->assumes |= ASSUMES_UP; /* after the site of this one too */

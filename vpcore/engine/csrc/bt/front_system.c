@@ -1,7 +1,7 @@
 /* front_system.c: flags as a whole, IF, and segment registers as sources; where no interrupt comes of it. */
 #include "front.h"
 
-static const struct x_mem eflags = {VM, X_NONE, 0, offsetof(struct vp_vm, cpu.eflags)};
+static const struct x_mem eflags = {VM, X_NONE, 0, (int32_t)offsetof(struct vp_vm, cpu.eflags) - VM_BIAS};
 enum { OF_SHIFT = 11 };
 
 static void shift(struct emit *e, int reg, unsigned extension, unsigned count)
@@ -19,7 +19,7 @@ static void push_flags(struct front *f)
     struct emit *e = f->e;
 
     f_clobber(f);
-    struct x_mem at = f_stack(f, ESP, -(int32_t)bits / 8, bits, true);
+    struct x_mem at = f_spare_rcx(f, f_stack(f, ESP, -(int32_t)bits / 8, bits, true));
     x_rm(e, 32, X_MOV_R_RM, RAX, eflags);
     x_alu_imm(e, 32, X_AND, RAX, ~(uint32_t)(EF_STATUS | EF_VM | EF_RF));
     x_alu_imm(e, 32, X_OR, RAX, EF_ONE);
@@ -153,7 +153,7 @@ static void load_selector(struct front *f, int to)
 static void store_selector(struct front *f)
 {
     if (is_mem(f)) {
-        struct x_mem at = f_operand(f, 16, true);
+        struct x_mem at = f_spare_rcx(f, f_operand(f, 16, true));
         load_selector(f, RCX);
         x_rm(f->e, 16, X_MOV_RM_R, RCX, at);
     } else if (op_bits(f->i) == 32) {
@@ -167,7 +167,7 @@ static void store_selector(struct front *f)
 static void push_selector(struct front *f)
 {
     const unsigned bits = op_bits(f->i);
-    struct x_mem at = f_stack(f, ESP, -(int32_t)bits / 8, bits, true);
+    struct x_mem at = f_spare_rcx(f, f_stack(f, ESP, -(int32_t)bits / 8, bits, true));
 
     load_selector(f, RCX);
     x_rm(f->e, bits, X_MOV_RM_R, RCX, at);

@@ -5,6 +5,9 @@
 /* Set, it is taken to differ from the interpreter in all of that; for tests. */
 #define DIFFERS_ENV "VPCORE_BT_HOST_DIFFERS"
 
+/* Set, it is taken to have no fast PEXT; for tests. */
+#define PROBE_ENV "VPCORE_BT_NO_PEXT"
+
 /* LAHF's AH after an instruction on EAX = 4, ECX = 3, EDX = 0 that began with this AH and OF = 0. */
 #define AH_AFTER(name, instruction)                                                                                    \
     static uint32_t after_##name(uint32_t ah)                                                                          \
@@ -35,6 +38,22 @@ bool bt_host_flags(void)
            (after_div(kept) & kept) == EF_AF;
 }
 
+bool bt_host_extracts(void)
+{
+    enum { LEAF = 7, BMI2 = 1 << 8, LEAF_FAMILY = 1, FAMILY_MOST = 0xf, FAST_FAMILY = 0x19 /* Zen 3 */ };
+    enum { AMD_D = 0x69746e65, HYGON_D = 0x6e65476e }; /* "enti", "nGen": CPUID 0, EDX */
+    uint32_t most, vendor, b, c, d, eax;
+
+    __asm__("cpuid" : "=a"(most), "=b"(b), "=c"(c), "=d"(vendor) : "0"(0));
+    if (most < LEAF || getenv(PROBE_ENV)) return false;
+    __asm__("cpuid" : "=a"(eax), "=b"(b), "=c"(c), "=d"(d) : "0"(LEAF), "2"(0));
+    if (!(b & BMI2)) return false;
+    __asm__("cpuid" : "=a"(eax), "=b"(b), "=c"(c), "=d"(d) : "0"(LEAF_FAMILY));
+    uint32_t family = eax >> 8 & FAMILY_MOST;
+    if (family == FAMILY_MOST) family += eax >> 20 & 0xff;
+    return (vendor != AMD_D && vendor != HYGON_D) || family >= FAST_FAMILY;
+}
+
 /* All status flags set but OF, which is as said; then LZCNT.  LAHF's AH, and OF in bit 0. */
 static uint32_t after_lzcnt(uint32_t of)
 {
@@ -52,6 +71,5 @@ bool bt_host_counts(void)
 {
     const uint32_t cleared = (EF_SF | EF_ZF | EF_AF | EF_PF | EF_CF) << 8;
 
-    return !getenv(DIFFERS_ENV) && (after_lzcnt(0) & (cleared | 1)) == 0 &&
-           (after_lzcnt(1) & (cleared | 1)) == 1;
+    return !getenv(DIFFERS_ENV) && (after_lzcnt(0) & (cleared | 1)) == 0 && (after_lzcnt(1) & (cleared | 1)) == 1;
 }

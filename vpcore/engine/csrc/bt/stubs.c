@@ -44,7 +44,7 @@ static void emit_enter(struct bt *bt)
     bt->enter = (enter_fn)(uintptr_t)x_runs_at(e);
     for (unsigned k = 0; k < SAVED; k++) x_push(e, saved[k]);
     x_alu_imm(e, 64, X_SUB, RSP, FRAME);
-    x_mov64(e, VM, RDI);
+    x_rm(e, 64, X_LEA, VM, (struct x_mem){RDI, X_NONE, 0, VM_BIAS});
     x_rm(e, 64, X_MOV_RM_R, RSP, vm_at(offsetof(struct vp_vm, bt_c_stack)));
     x_rm(e, 64, X_MOV_R_RM, RSP, vm_at(offsetof(struct vp_vm, bt_calls)));
     x_mov64(e, BUDGET, RDX);
@@ -129,7 +129,7 @@ static void emit_slow(struct bt *bt)
     to_c_stack(e);
     x_mov64(e, RDX, BUDGET);
     x_mov(e, RCX, FLAGS);
-    x_mov64(e, RDI, VM);
+    x_rm(e, 64, X_LEA, RDI, vm_at(0));
     x_mov_imm64(e, RAX, (uintptr_t)bt_interpret);
     x_rr(e, 32, X_GROUP5, 2, RAX);
     x_rr(e, 64, X_TEST_RM_R, RAX, RAX);

@@ -23,6 +23,7 @@ struct block {
     uint16_t heat;                   /* times it was entered there in a row, for a tier */
     insn_fn first;                   /* the interpreter's handler of insns[0], which a tier may have exchanged */
     uint64_t probed;                 /* a bit for each instruction whose operands a tier is not to reach by faults */
+    uint64_t crosses;                /* and for each one that has run over the end of a page now and then */
     bool slides;                     /* entered at several addresses, see bt/bt.h */
     struct translation *translation; /* a tier's code for it */
     struct insn insns[];
