@@ -11,9 +11,10 @@
  *   RDI     budget: instructions until the clock is to be looked at, less struct bt.reserve   RAX RCX RDX RSI  free
  *   GS base the window (window.h)
  *
- * Between blocks the host's flags are the guest's.  Each block looks at the budget once, where that costs no flags, but before it has executed AHEAD
- * instructions.  Where counts are seldom wanted to end anywhere exactly (the clock is not icount), one that only leads
- * to higher addresses of its own page does not: a page has no more instructions than the reserve.
+ * Between blocks the host's flags are the guest's.  Each block looks at the budget once, where that costs no flags, but
+ * before it has executed AHEAD instructions.  Where counts are seldom wanted to end anywhere exactly (the clock is not
+ * icount), one that only leads to higher addresses of its own page does not: a page has no more instructions than the
+ * reserve.
  */
 #ifndef VP_BT_H
 #define VP_BT_H

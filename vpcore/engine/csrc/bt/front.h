@@ -93,7 +93,9 @@ struct x_mem f_operand_aligned(struct front *f, bool write);
 struct x_mem f_linear(struct front *f, unsigned bits, bool write);
 /* The same for the offset in ESI. */
 struct x_mem f_offset(struct front *f, unsigned seg, unsigned bits, bool write);
-/* The same at reg + disp in the stack segment; f_stack_clobbers(): are flags lost? */
+/* The present privilege's flat table, at the page whose number is in the register. */
+struct x_mem f_flat_entry(const struct front *f, int page, bool write);
+/* As f_operand(), at reg + disp in the stack segment; f_stack_clobbers(): are flags lost? */
 struct x_mem f_stack(struct front *f, unsigned reg, int32_t disp, unsigned bits, bool write);
 static inline bool f_stack_clobbers(const struct front *f) { return !f->quiet || f->segmented || f->sp16; }
 /* Is the segment's base 0, and its limit 4 GB? */

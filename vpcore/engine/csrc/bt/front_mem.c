@@ -26,7 +26,7 @@ static void to_site(struct front *f, uint8_t *from)
     if (s) f_cold(f, from, s);
 }
 
-static struct x_mem entry(const struct front *f, int page, bool write)
+struct x_mem f_flat_entry(const struct front *f, int page, bool write)
 {
     enum { ENTRY_SHIFT = 3 };
     struct x_mem at = vm_at(offsetof(struct vp_vm, flat) + (f->m->user * 2u + write) * sizeof f->m->flat[0]);
@@ -58,7 +58,7 @@ static struct x_mem probe_quietly(struct front *f, int lin, unsigned bits, bool 
         x_rm(e, 32, X_MOVZX_B, RDX, end);
     }
     x_shrx(e, RCX, lin, VM);
-    x_rm(e, 64, X_MOV_R_RM, RCX, entry(f, RCX, write));
+    x_rm(e, 64, X_MOV_R_RM, RCX, f_flat_entry(f, RCX, write));
     to_site_quietly(f, x_jrcxz_far(e), over_end);
     return (struct x_mem){RCX, lin, 0, 0};
 }
@@ -72,7 +72,7 @@ static struct x_mem probe(struct front *f, int lin, unsigned bits, bool write)
     x_mov(e, RCX, lin);
     x_rr(e, 32, X_SHIFT_IMM, 5, RCX);
     x_byte(e, PAGE_SHIFT);
-    x_rm(e, 64, X_MOV_R_RM, RDX, entry(f, RCX, write));
+    x_rm(e, 64, X_MOV_R_RM, RDX, f_flat_entry(f, RCX, write));
     x_rr(e, 64, X_TEST_RM_R, RDX, RDX);
     to_site(f, x_jcc(e, X_CC_E));
     if (bits > 8) { /* the last byte on another page? */
