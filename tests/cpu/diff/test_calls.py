@@ -19,6 +19,8 @@ ALIAS = 0x100000
 PHYS, OTHER_PHYS = 0x300000, 0x340000
 PAGES = FUNCTIONS * STEP // 0x1000 + 1
 STACK, OTHER_STACK, SWITCH = 0x9000, 0x3F000, 0x3E000
+SLOTS = 0x3D000
+"""Pointers to functions, one for each to begin with."""
 AGAIN = CODE + 2
 """Behind the first instruction: where returns lead that nobody called for."""
 BUDGET = 60_000
@@ -43,16 +45,21 @@ CALLS = (
     "push {callee}\nadd dword [esp], 0\npop edx\ncall edx",
     "push %%over\npush {callee}\nret",  # a return to what was never called from
     "push dword %%over\njmp {callee}",
+    "call [{slot}]",
+    "push dword %%over\njmp [{slot}]",
 )
 
 
 def step(rng, box):
     """One thing a function does; ESI is how many calls are left."""
     callee = address(rng.randrange(FUNCTIONS))
-    call = "dec esi\njs %%over\n" + rng.choice((CALLS[0], *CALLS)).format(callee=callee) + "\n%%over:"
+    slot = SLOTS + 4 * rng.randrange(FUNCTIONS)
+    how = rng.choice((CALLS[0], *CALLS)).format(callee=callee, slot=slot)
+    call = f"dec esi\njs %%over\n{how}\n%%over:"
     others = (
         "cmp esp, ebp\njae %%over\nadd esp, 4\n%%over:",  # a frame is left out
         swap(callee & ~0xFFF, box, whole=rng.random() < 0.3),
+        f"mov dword [{slot}], {callee}",
         f"inc byte [{callee + 2}]",  # of the function's first instruction; perhaps it waits for this one
         f"xchg esp, [{SWITCH}]" if rng.random() < 0.3 else "nop",
         *(rng.choice(PLAIN) for _ in range(4)),
@@ -102,9 +109,45 @@ def test_programs_of_calls_end_the_same(user):
             for at in (*range(STACK - 0x800, STACK + 0x800, 4), *range(OTHER_STACK - 0x800, OTHER_STACK + 0x800, 4)):
                 box.put(at, AGAIN)
             box.put(SWITCH, OTHER_STACK)
+            for function in range(FUNCTIONS):
+                box.put(SLOTS + 4 * function, address(function))
             end = box.run(budget=BUDGET, eip=CODE, esp=STACK)
             results.append(outcome(box, end))
             box.engine.close()
 
         differing = {name for name in results[0] if results[0][name] != results[1][name]}
         assert set() == differing, f"program {number}: {results}"
+
+
+@pytest.mark.parametrize("kinds", [1, 2, FUNCTIONS])
+def test_a_jump_by_memory_that_leads_to_one_or_to_many_places_ends_the_same(kinds):
+    results = []
+    for engine in ("interp", "bt"):
+        box = Processor(engine=engine, icount_ns=1)
+        box.page_32()
+        for page in range(PAGES):
+            box.map_32(FIRST + 0x1000 * page, PHYS + 0x1000 * page)
+        for function in range(FUNCTIONS):
+            at = address(function)
+            box.load(asm(f"lea ebx, [ebx*4+ebx+{function + 1}]\nret", org=at), PHYS + at - FIRST)
+            box.put(SLOTS + 4 * function, address(function % kinds))
+        box.load(
+            asm(
+                f"""mov ecx, 400
+                again: mov edx, ecx
+                and edx, {FUNCTIONS - 1}
+                stc
+                call [{SLOTS}+edx*4]
+                rcl ebx, 1
+                push dword back
+                jmp [{SLOTS}+edx*4]
+                back: dec ecx
+                jnz again
+                hlt"""
+            )
+        )
+        end = box.run(budget=BUDGET, eip=CODE, esp=STACK)
+        results.append(outcome(box, end))
+        box.engine.close()
+
+    assert results[0] == results[1]

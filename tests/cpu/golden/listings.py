@@ -29,6 +29,7 @@ BLOCKS: Final = {
     "prologue": "push ebp\nmov ebp, esp\npush edi\npush esi\nsub esp, 16\nmov eax, [ebp+8]\nmov [esp+4], eax\njmp over\nover: hlt",
     "return": "pop esi\npop edi\npop ebp\nret",
     "indirect": "mov eax, [ebx]\njmp eax",
+    "jump by memory": "jmp [ebx+16]",
     "far jump": "jmp 0xb000",
     "flags over an access": "cmp eax, ecx\nmov [ebx+32], edx\nsetc dl\nadc eax, [ebx+36]\nret",
     "division": "xor edx, edx\ndiv ecx\njmp over\nover: hlt",

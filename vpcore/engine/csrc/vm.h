@@ -79,6 +79,13 @@ struct code_page; /* mem.c */
 struct profile;   /* profile.c */
 struct natives;   /* native.c */
 
+/* Where translated code finds that of an indirect jump's target: in the place that EIP says, or else in the next one. */
+struct target {
+    uint64_t negated; /* -(vp_vm.bt_key | EIP) */
+    const uint8_t *entry;
+};
+enum { TARGET_BITS = 16, TARGETS = (1 << TARGET_BITS) + 1 };
+
 struct vp_vm {
     struct vp_cpu cpu; /* first: offset 0 is EAX */
 
@@ -165,6 +172,7 @@ struct vp_vm {
 
     struct seg_load seg_loads[SEG_LOADS]; /* in protected mode, by selector */
 
+    struct target targets[TARGETS] __attribute__((aligned(64))); /* by low bits of EIP */
     /* a page that may be read and one that may not, as an access over a page's end would find out */
     uint8_t page_end[2][PAGE_SIZE] __attribute__((aligned(PAGE_SIZE)));
     uintptr_t flat[FLATS][LIN_PAGES];

@@ -167,26 +167,26 @@ void bt_unaim(struct bt *bt, struct link *link)
     if (link->elided) x_put_jmp(link->field);
     link->elided = false;
     link->to = NULL;
-    x_aim(link->field, bt->e.run, link->cold);
+    if (link->guess)
+        memset(link->guess->check, 0, sizeof(uint64_t)); /* no key is 0 */
+    else
+        x_aim(link->field, bt->e.run, link->cold);
 }
 
 static void set_check(const struct vp_vm *m, struct link *link)
 {
+    if (link->guess) {
+        const uint64_t wanted = -(m->bt_key | link->eip);
+        memcpy(link->guess->check, &wanted, sizeof wanted);
+        return;
+    }
     const uint32_t negated = -(uint32_t)(m->bt_key >> 32);
 
     memcpy(link->check, &negated, sizeof negated);
 }
 
-/* Where host code left for this very block, under the same page tables, let the jump go there by itself. */
-static void chain(struct vp_vm *m, struct bt *bt, const struct block *b, struct translation *t)
+static void lead_to(struct link *link, struct translation *t)
 {
-    struct link *link = bt->link;
-
-    if (b->other && link && !link->check) return; /* that the page is the right one says nothing of the next one */
-    if (!link || bt->link_key != m->bt_key) return;
-    if (link->eip != (link->slides ? m->block_eip & ~PAGE_MASK : m->block_eip)) return;
-    if (link->check) set_check(m, link);
-    if (link->to == t || !aim(bt, link, t)) return;
     for (struct link **at = link->to ? &link->to->links : NULL; at && *at; at = &(*at)->next)
         if (*at == link) {
             *at = link->next;
@@ -195,25 +195,74 @@ static void chain(struct vp_vm *m, struct bt *bt, const struct block *b, struct 
     bt_lead(link, t);
 }
 
-static struct target *target_at(struct bt *bt, uint32_t eip) { return &bt->targets[eip & ((1u << TARGET_BITS) - 1)]; }
+static void unlink_all(struct vp_vm *m, struct bt *bt, struct block *b);
 
-static void forget_targets(struct bt *bt, const struct translation *t)
+/* The indirect jump led elsewhere than guessed.  False where that is so often. */
+static bool may_guess(struct vp_vm *m, struct bt *bt, struct link *link)
+{
+    enum { MISSES = 16, APART = 1 << 14 };
+    struct guess *g = link->guess;
+
+    if (++g->misses < MISSES) return true;
+    if (m->insns - g->since < (uint64_t)MISSES * APART) {
+        g->block->varies = true;
+        g->block->heat = (uint16_t)bt->warm;
+        unlink_all(m, bt, g->block);
+        return false;
+    }
+    g->misses = 0;
+    g->since = m->insns;
+    return true;
+}
+
+/* Where the indirect jump has led is where it will lead. */
+static void guess(struct vp_vm *m, struct bt *bt, struct link *link, struct translation *t)
+{
+    if (link->to && link->eip != m->block_eip && !may_guess(m, bt, link)) return;
+    link->eip = m->block_eip;
+    set_check(m, link);
+    if (link->to == t) return;
+    x_aim(link->field, bt->e.run, t->entry);
+    lead_to(link, t);
+}
+
+/* Where host code left for this very block, under the same page tables, let the jump go there by itself. */
+static void chain(struct vp_vm *m, struct bt *bt, const struct block *b, struct translation *t)
+{
+    struct link *link = bt->link;
+
+    if (b->other && link && !link->check && !link->guess)
+        return; /* that the page is the right one says nothing of the next one */
+    if (!link || bt->link_key != m->bt_key) return;
+    if (link->guess) {
+        guess(m, bt, link, t);
+        return;
+    }
+    if (link->eip != (link->slides ? m->block_eip & ~PAGE_MASK : m->block_eip)) return;
+    if (link->check) set_check(m, link);
+    if (link->to == t || !aim(bt, link, t)) return;
+    lead_to(link, t);
+}
+
+static struct target *target_at(struct vp_vm *m, uint32_t eip) { return &m->targets[eip & ((1u << TARGET_BITS) - 1)]; }
+
+static void forget_targets(struct vp_vm *m, const struct translation *t)
 {
     const uint32_t step = t->slides ? PAGE_SIZE : 1u << TARGET_BITS;
 
     for (uint32_t eip = t->eip, k = 0; k < 1u << TARGET_BITS; k += step) {
-        struct target *target = target_at(bt, eip + k);
+        struct target *target = target_at(m, eip + k);
         for (unsigned second = 0; second < 2; second++)
             if (target[second].entry == t->entry) target[second].negated = 0;
     }
 }
 
-static void unlink_all(struct bt *bt, struct block *b)
+static void unlink_all(struct vp_vm *m, struct bt *bt, struct block *b)
 {
     for (struct translation *t = b->translation; t; t = t->next) {
         for (struct link *link = t->links; link; link = link->next) bt_unaim(bt, link);
         t->links = NULL;
-        forget_targets(bt, t);
+        forget_targets(m, t);
     }
     b->translation = NULL;
 }
@@ -250,7 +299,7 @@ static struct translation *translation_for(struct vp_vm *m, struct block *b)
     if (t) return t;
     if (++b->heat < bt->warm && !(b->translation && bt_slides(m, b))) return NULL;
     b->heat = 0;
-    if (places == PLACES) unlink_all(bt, b);
+    if (places == PLACES) unlink_all(m, bt, b);
     if (bt_translate(m, b)) return b->translation;
     drop_all(m); /* full: everything goes at the next look at the clock */
     return NULL;
@@ -285,13 +334,13 @@ static const uint8_t *find_target(struct vp_vm *m, struct bt *bt)
 {
     const uint32_t eip = m->cpu.eip;
     const uint64_t key = m->bt_key | eip, view = (UINT64_C(1) << (32 + KEY_VIEW_BITS)) - 1;
-    struct target *target = target_at(bt, eip);
+    struct target *target = target_at(m, eip);
 
     if ((-target->negated ^ key) & view) target++;
     const uint64_t had = -target->negated;
     if (had != key) {
         if ((m->view & VIEW_SEGMENTED) || ((had ^ key) & view)) return NULL;
-        const uint32_t page = bt->target_pages[target - bt->targets] - 1;
+        const uint32_t page = bt->target_pages[target - m->targets] - 1;
         if (mmu_fetch_flat(m, eip) >> PAGE_SHIFT != (int64_t)page) return NULL;
         space_code(m, eip, page);
         m->bt_key = present_key(m, bt);
@@ -302,8 +351,8 @@ static const uint8_t *find_target(struct vp_vm *m, struct bt *bt)
 
 static void note_target(struct vp_vm *m, struct bt *bt, const struct block *b, const struct translation *t)
 {
-    struct target *target = target_at(bt, m->block_eip);
-    uint32_t *page = &bt->target_pages[target - bt->targets];
+    struct target *target = target_at(m, m->block_eip);
+    uint32_t *page = &bt->target_pages[target - m->targets];
     const uint64_t had = -target->negated;
 
     if ((uint32_t)had != m->block_eip && had >> 32 == m->bt_key >> 32) { /* both may be in use */
@@ -319,10 +368,10 @@ static const uint8_t *go_on(struct vp_vm *m, struct bt *bt)
 {
     struct link *link = bt->link;
 
-    if (!may_run(m) || (link && !(link->check && link->to))) return NULL;
+    if (!may_run(m) || (link && !((link->check || link->guess) && link->to))) return NULL;
     const uint8_t *entry = find_target(m, bt);
     if (!entry || !link) return entry;
-    if (link->to->entry != entry) return NULL;
+    if (link->to->entry != entry || (link->guess && link->eip != m->cpu.eip)) return NULL;
     set_check(m, link);
     bt->link = NULL;
     return entry;
@@ -394,7 +443,7 @@ static void after_fault(struct vp_vm *m, struct bt *bt, struct site *s)
     m->stats.window_probes += window;
     *(window ? &s->block->probed : &s->block->crosses) |= UINT64_C(1) << s->index;
     s->block->heat = (uint16_t)bt->warm;
-    unlink_all(bt, s->block);
+    unlink_all(m, bt, s->block);
 }
 
 /* The block has ended, and its last instruction may have changed everything: on to the next one's host code, if the way
@@ -454,7 +503,7 @@ static void on_built(struct vp_vm *m, struct block *b)
     (void)m;
     b->translation = NULL;
     b->probed = b->crosses = 0;
-    b->slides = false;
+    b->slides = b->varies = false;
     b->insns[0].fn = run_block;
 }
 
@@ -465,7 +514,7 @@ static void on_died(struct vp_vm *m, struct block *b)
 
     if (b->translation)
         for (unsigned user = 0; user < 2; user++) forget_calls(m, bt, &bt->calls[user]);
-    unlink_all(bt, b);
+    unlink_all(m, bt, b);
 }
 
 static void on_dropped(struct vp_vm *m)
@@ -478,7 +527,7 @@ static void on_dropped(struct vp_vm *m)
     bt->faults.count = 0;
     bt->arena_used = 0;
     bt->link = NULL;
-    memset(bt->targets, 0, sizeof *bt->targets * TARGETS);
+    memset(m->targets, 0, sizeof m->targets);
     for (unsigned user = 0; user < 2; user++) forget_calls(m, bt, &bt->calls[user]);
 }
 
@@ -523,7 +572,6 @@ static void bt_destroy(struct vp_vm *m)
     codemem_destroy(&bt->mem);
     mem_release(bt->arena, bt->arena_size);
     for (unsigned user = 0; user < 2; user++) mem_release(bt->calls[user].base, CALLS_SIZE);
-    mem_release(bt->targets, sizeof *bt->targets * TARGETS);
     mem_release(bt->target_pages, sizeof *bt->target_pages * TARGETS);
     free(bt);
 }
@@ -585,9 +633,8 @@ static bool bt_create(struct vp_vm *m)
     size = size < CODE_LEAST ? CODE_LEAST : size > CODE_MOST ? CODE_MOST : (size + PAGE_SIZE - 1) & ~UINT64_C(0xfff);
     bt->arena_size = size;
     bt->arena = mem_reserve(size);
-    bt->targets = mem_reserve(sizeof *bt->targets * TARGETS);
     bt->target_pages = mem_reserve(sizeof *bt->target_pages * TARGETS);
-    bool room = bt->arena && bt->targets && bt->target_pages && create_calls(m, bt);
+    bool room = bt->arena && bt->target_pages && create_calls(m, bt);
     if (!room || !codemem_create(&bt->mem, size, m->error, sizeof m->error)) {
         if (!room) snprintf(m->error, sizeof m->error, "no memory for the translator's records");
         bt_destroy(m);

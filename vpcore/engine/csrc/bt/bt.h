@@ -70,18 +70,29 @@ struct fp_note {
     bool has_fdp;
 };
 
-/* A direct jump out of host code, patched to where it leads once that is known, until that dies.  A jump to another
- * page is good under one vp_vm.bt_key only, which `check` compares.  Sliding code has none of these. */
+/* An indirect jump by memory leads to one place, as a rule: host code compares EIP with the one it led to last.  A jump
+ * that turns out to lead to many soon is translated anew, to be looked up each time. */
+struct guess {
+    uint8_t *check; /* where -(vp_vm.bt_key | EIP) is written, or 0 */
+    struct block *block;
+    uint64_t since; /* instructions retired when misses were 0 */
+    unsigned misses;
+};
+
+/* A jump out of host code, patched to where it leads once that is known, until that dies.  A jump to another
+ * page is good under one vp_vm.bt_key only, which `check` compares.  Sliding code has none of these, nor indirect ones.
+ */
 struct link {
     struct link *next; /* of those to the same translation */
     struct translation *to;
     uint8_t *field;        /* the jump's displacement, where it is written */
     uint8_t *check;        /* upper half of the key, negated; NULL where none is looked at */
+    struct guess *guess;   /* of an indirect one, or NULL */
     const uint8_t *cold;   /* where an unpatched one leads */
     const uint8_t *behind; /* where a call returns to */
     bool calls, slides;
-    bool elided; /* `to` lies where the jump would be */
-    uint32_t eip;
+    bool elided;  /* `to` lies where the jump would be */
+    uint32_t eip; /* which it leads to */
 };
 
 /* What translations take for granted, vp_vm.view: bit 0 is vp_vm.user. */
@@ -123,13 +134,6 @@ struct translation {
     const uint8_t *entry, *body;
     struct link *links;
 };
-
-/* Where indirect jumps find host code: in the place that EIP says, or else in the next one. */
-struct target {
-    uint64_t negated; /* -(vp_vm.bt_key | EIP) */
-    const uint8_t *entry;
-};
-enum { TARGET_BITS = 16, TARGETS = (1 << TARGET_BITS) + 1 };
 
 /* The stack that host code runs on: the places behind guest calls that were made in host code, so that the host's
  * predictor of returns sees them in pairs.  RET leaves the return address in EAX and returns; behind each call EAX is
@@ -185,8 +189,7 @@ struct bt {
     struct calls calls[2];  /* by vp_vm.user */
     unsigned calling;       /* the one in use */
     FILE *map;              /* for profilers, or NULL */
-    struct target *targets; /* TARGETS of them, by low bits of EIP */
-    uint32_t *target_pages; /* physical pages that they lie on, plus 1; 0 where that does not tell all */
+    uint32_t *target_pages; /* physical pages that vp_vm.targets lie on, plus 1; 0 where that does not tell all */
 };
 
 static inline struct bt *bt_of(const struct vp_vm *m) { return (struct bt *)m->interp->tier; }
@@ -202,9 +205,12 @@ bool bt_host_flags(void);
 bool bt_host_counts(void); /* for struct bt.counts_keep */
 /* SHRX, and a PEXT that is not microcode. */
 bool bt_host_extracts(void);
-/* front_link.c: to the host code of the EIP in EAX; RDX is where it finds the place.  The jump where there is none
- * comes back. */
-uint8_t *bt_emit_look_up(struct bt *bt, struct emit *e);
+/* front_link.c: RSI = twice the number of the place in vp_vm.targets for the EIP in EAX.  The jump where that is none
+ * of its comes back; else the host code is where bt_looked_up() says. */
+uint8_t *bt_emit_look_up(struct emit *e);
+/* The comparison by itself, for that place or the next one. */
+uint8_t *bt_emit_compare(struct emit *e, unsigned next);
+struct x_mem bt_looked_up(unsigned next);
 /* EIP to a register, in code that slides or not. */
 void bt_emit_eip(struct emit *e, int to, uint32_t eip, bool slides);
 /* stubs.c: emit the common parts. */

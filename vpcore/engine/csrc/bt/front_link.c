@@ -168,21 +168,41 @@ void f_branch_rcx(struct front *f, uint32_t zero, uint32_t other)
 
 /* -- Indirect ----------------------------------------------------------------------------------------------------- */
 
-uint8_t *bt_emit_look_up(struct bt *bt, struct emit *e)
+enum { GROUP5_CALL = 2, GROUP5_JMP = 4, GROUP5_PUSH = 6 };
+
+/* Of a place whose number, doubled, is in RSI, or the next one. */
+static struct x_mem target_field(unsigned next, size_t offset)
 {
     _Static_assert(sizeof(struct target) == 16 && TARGET_BITS == 16, "the index is the lower half of EIP, scaled");
     enum { TIMES_8 = 3 };
+    const size_t at = offsetof(struct vp_vm, targets) + next * sizeof(struct target) + offset;
 
-    x_rr(e, 32, X_MOVZX_W, RSI, RAX);
-    x_rm(e, 32, X_LEA, RSI, (struct x_mem){RSI, RSI, 0, 0});
-    x_mov_imm64(e, RDX, (uintptr_t)bt->targets);
-    x_rm(e, 64, X_MOV_R_RM, RCX, (struct x_mem){RDX, RSI, TIMES_8, offsetof(struct target, negated)});
-    x_rm(e, 64, X_LEA, RDX, (struct x_mem){RDX, RSI, TIMES_8, 0});
+    return (struct x_mem){VM, RSI, TIMES_8, (int32_t)at};
+}
+
+struct x_mem bt_looked_up(unsigned next) { return target_field(next, offsetof(struct target, entry)); }
+
+/* RCX += the key. */
+static void add_key(struct emit *e)
+{
+    x_rm(e, 64, X_MOV_R_RM, RDX, vm_at(offsetof(struct vp_vm, bt_key)));
+    x_rm(e, 64, X_LEA, RCX, (struct x_mem){RCX, RDX, 0, 0});
+}
+
+uint8_t *bt_emit_compare(struct emit *e, unsigned next)
+{
+    x_rm(e, 64, X_MOV_R_RM, RCX, target_field(next, offsetof(struct target, negated)));
     x_rm(e, 64, X_LEA, RCX, (struct x_mem){RCX, RAX, 0, 0});
-    x_rm(e, 64, X_MOV_R_RM, RSI, vm_at(offsetof(struct vp_vm, bt_key)));
-    x_rm(e, 64, X_LEA, RCX, (struct x_mem){RCX, RSI, 0, 0});
+    add_key(e);
     x_jrcxz(e, X_JMP_SIZE);
     return x_jmp(e);
+}
+
+uint8_t *bt_emit_look_up(struct emit *e)
+{
+    x_rr(e, 32, X_MOVZX_W, RSI, RAX);
+    x_rm(e, 32, X_LEA, RSI, (struct x_mem){RSI, RSI, 0, 0});
+    return bt_emit_compare(e, 0);
 }
 
 /* All but the jump to what EAX says, which is kept. */
@@ -197,21 +217,48 @@ static void end_by_eax(struct front *f)
     f->closed = true;
 }
 
-enum { GROUP5_CALL = 2, GROUP5_JMP = 4, GROUP5_PUSH = 6 };
-static const struct x_mem found = {RDX, X_NONE, 0, offsetof(struct target, entry)};
-
 static void emit_jump_eax(struct front *f)
 {
-    uint8_t *miss = bt_emit_look_up(f->bt, f->e);
+    uint8_t *miss = bt_emit_look_up(f->e);
 
     if (!f->e->full) x_aim(miss, f->e->run, f->bt->second[f->host_flags]);
-    x_rm(f->e, 32, X_GROUP5, GROUP5_JMP, found);
+    x_rm(f->e, 32, X_GROUP5, GROUP5_JMP, bt_looked_up(0));
+}
+
+/* Whether a jump to what memory says is taken to lead to the same place as the last time. */
+static bool guesses(const struct front *f) { return is_mem(f) && !f->slides && !f->b->varies; }
+
+/* By a guess to what EAX says. */
+static void emit_guess(struct front *f, bool calls)
+{
+    struct emit *e = f->e;
+    struct link *link = make_link(f, 0);
+    struct guess *g = bt_allocate(f->bt, sizeof *g);
+
+    if (!link || !g) {
+        f->full = true;
+        return;
+    }
+    x_mov_imm64(e, RCX, 0);
+    *g = (struct guess){.check = e->at - sizeof(uint64_t), .block = f->b, .since = f->m->insns};
+    x_rm(e, 64, X_LEA, RCX, (struct x_mem){RCX, RAX, 0, 0});
+    add_key(e);
+    x_jrcxz(e, X_JMP_SIZE);
+    uint8_t *other = x_jmp(e);
+    link->guess = g;
+    link->calls = calls;
+    link->field = calls ? x_call(e) : x_jmp(e);
+    link->behind = x_runs_at(e);
+    f_add_cold(f, (struct cold){.from = other, .link = link});
 }
 
 void f_goto_eax(struct front *f)
 {
     end_by_eax(f);
-    emit_jump_eax(f);
+    if (guesses(f))
+        emit_guess(f, false);
+    else
+        emit_jump_eax(f);
 }
 
 /* -- Calls -------------------------------------------------------------------------------------------------------- */
@@ -263,8 +310,12 @@ static void call_eax(struct front *f)
 {
     end_by_eax(f);
     if (f->slides) push_slide(f);
-    uint8_t *miss = bt_emit_look_up(f->bt, f->e);
-    x_rm(f->e, 32, X_GROUP5, GROUP5_CALL, found);
+    if (guesses(f)) {
+        emit_guess(f, true);
+        return;
+    }
+    uint8_t *miss = bt_emit_look_up(f->e);
+    x_rm(f->e, 32, X_GROUP5, GROUP5_CALL, bt_looked_up(0));
     f_add_cold(f, (struct cold){.from = miss, .behind = x_runs_at(f->e)});
 }
 
@@ -282,8 +333,8 @@ void f_return_eax(struct front *f)
 
 static void push_behind(struct emit *e, const uint8_t *behind)
 {
-    x_mov_imm64(e, RSI, (uintptr_t)behind);
-    x_push(e, RSI);
+    x_mov_imm64(e, RDX, (uintptr_t)behind);
+    x_push(e, RDX);
 }
 
 void f_emit_miss(struct front *f, const struct cold *c)
@@ -321,7 +372,7 @@ void f_emit_link(struct front *f, const struct cold *c)
         link->cold = x_runs_at(e);
         x_land(e, link->field);
     }
-    f_eip(f, RAX, link->eip);
+    if (!link->guess) f_eip(f, RAX, link->eip);
     x_mov_imm64(e, RDX, (uintptr_t)link);
     uint8_t *jump = x_jmp(e);
     if (!e->full) x_aim(jump, e->run, f->bt->exit_link[f->host_flags]);

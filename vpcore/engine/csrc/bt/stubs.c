@@ -87,20 +87,15 @@ static void emit_exit(struct bt *bt, bool in_host)
     emit_return(e);
 }
 
-/* EIP is in EAX, and RDX is the place that does not have it. */
+/* EIP is in EAX, and RSI is what bt_emit_look_up() has made it. */
 static void emit_second(struct bt *bt, bool in_host)
 {
-    enum { GROUP5_JMP = 4, NEXT = sizeof(struct target) };
+    enum { GROUP5_JMP = 4 };
     struct emit *e = &bt->e;
 
     bt->second[in_host] = x_runs_at(e);
-    x_rm(e, 64, X_MOV_R_RM, RCX, (struct x_mem){RDX, X_NONE, 0, NEXT + offsetof(struct target, negated)});
-    x_rm(e, 64, X_LEA, RCX, (struct x_mem){RCX, RAX, 0, 0});
-    x_rm(e, 64, X_MOV_R_RM, RSI, vm_at(offsetof(struct vp_vm, bt_key)));
-    x_rm(e, 64, X_LEA, RCX, (struct x_mem){RCX, RSI, 0, 0});
-    x_jrcxz(e, X_JMP_SIZE);
-    x_aim(x_jmp(e), e->run, bt->exit[in_host]);
-    x_rm(e, 32, X_GROUP5, GROUP5_JMP, (struct x_mem){RDX, X_NONE, 0, NEXT + offsetof(struct target, entry)});
+    x_aim(bt_emit_compare(e, 1), e->run, bt->exit[in_host]);
+    x_rm(e, 32, X_GROUP5, GROUP5_JMP, bt_looked_up(1));
 }
 
 /* EIP is in EAX, the calls are not to be trusted, or are. */
@@ -112,8 +107,8 @@ static void emit_look_up(struct bt *bt, bool in_host)
     bt->look_up[in_host] = x_runs_at(e);
     x_rm(e, 64, X_MOV_R_RM, RSP, vm_at(offsetof(struct vp_vm, bt_calls_top)));
     bt->go[in_host] = x_runs_at(e);
-    x_aim(bt_emit_look_up(bt, e), e->run, bt->second[in_host]);
-    x_rm(e, 32, X_GROUP5, GROUP5_JMP, (struct x_mem){RDX, X_NONE, 0, offsetof(struct target, entry)});
+    x_aim(bt_emit_look_up(e), e->run, bt->second[in_host]);
+    x_rm(e, 32, X_GROUP5, GROUP5_JMP, bt_looked_up(0));
 }
 
 /* Called with the site in RSI: the interpreter, then on in host code with the guest's flags in the
