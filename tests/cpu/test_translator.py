@@ -1,7 +1,7 @@
 """What `bt` needs of the host, and how it does with little room."""
 
 import pytest
-from box import PAGE
+from box import DESCRIPTORS, GDT, PAGE
 from box import Box as Processor
 
 from vpcore.engine import Exit
@@ -98,6 +98,27 @@ def test_flat_tables_are_asked_on_any_host_and_accesses_across_pages_fault_only_
     assert (box.cpu.gpr[0], box.cpu.gpr[2]) == (2 * below, 0)
     assert ("PEXT" in box.engine.lacks) == (host == "without")
     assert box.engine.stats().window_faults <= (0 if host == "without" else 30)
+
+
+@pytest.mark.parametrize("mode", ["flat", "window"])
+def test_a_segment_that_was_4_gb_when_code_was_translated_is_checked_when_it_is_smaller(monkeypatch, mode):
+    """SDM 3A 5.3: an offset beyond the limit is #GP; below it the base counts as before."""
+    monkeypatch.setenv("VPCORE_BT_MODE", mode)
+    box = Processor(engine="bt")
+    box.page_32()
+    wide, narrow = len(DESCRIPTORS) * 8, (len(DESCRIPTORS) + 1) * 8
+    box.put(GDT + wide, 0x00CF93200000FFFF, 8)  # base 0x200000, limit 4 GB
+    box.put(GDT + narrow, 0x0040932100000013, 8)  # base 0x210000, limit 0x13
+    box.set(gdtr_limit=narrow + 7)
+    own = "mov ecx, 9\nagain: cmp ecx, 5\nadc dword [fs:16], 1\nadc dword [fs:0x80000000], 0\ndec ecx\njnz again\n"
+    program = f"mov edi, ebx\nround: mov fs, di\n{own}xchg edi, esi\njmp round"
+    box.map_32(0x80200000, 0x220000)
+
+    end = box.run(program, ebx=wide, esi=narrow, budget=0)
+
+    assert end == Exit.HALT
+    assert box.fault[0] == 13
+    assert [box.get(at) for at in (0x200010, 0x210010, 0x220000)] == [9 + 4, 1, 0]
 
 
 def test_code_mapped_at_more_places_than_are_kept_is_right_at_each():

@@ -38,6 +38,7 @@ BLOCKS: Final = {
     "repeated string": "rep movsd\njmp over\nover: hlt",
     "string": "movsd\nlodsb\njmp over\nover: hlt",
     "multiplication": "imul eax, ecx\nmov [ebx], eax\njmp over\nover: hlt",
+    "data of a thread": "cmp eax, ecx\nmov edx, [gs:20]\nsetc dl\njmp over\nover: hlt",
     "foreign": "mov eax, 1\ncpuid\nmov [ebx], eax\njmp over\nover: hlt",
 }
 MODES: Final = ("flat", "window")

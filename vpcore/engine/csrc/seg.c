@@ -88,6 +88,7 @@ void seg_derive(struct vp_vm *m, unsigned seg)
         a->base = s->base;
         a->rd_last = !down && seg_allows(m, s, ACC_READ) ? (int64_t)s->limit : -1;
         a->wr_last = !down && seg_allows(m, s, ACC_WRITE) ? (int64_t)s->limit : -1;
+        a->wide = a->rd_last == UINT32_MAX && a->wr_last == UINT32_MAX;
     }
     if (seg == VP_CS) m->code32 = (s->attr & VP_SEG_DB) != 0;
     if (seg == VP_SS) {

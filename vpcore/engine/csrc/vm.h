@@ -45,7 +45,7 @@ enum { GENERATION_SHIFT = 34 }; /* of struct jump.key */
 struct seg_access {
     int64_t rd_last, wr_last; /* -1 where nothing is plainly allowed */
     uint32_t base;
-    uint32_t unused;
+    uint32_t wide; /* 1: all of 4 GB may be read and written; else 0 */
 };
 
 /* A load of a data segment that was found to be right: the same selector at the same privilege, with the same descriptor,

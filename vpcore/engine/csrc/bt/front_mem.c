@@ -122,6 +122,30 @@ struct x_mem f_offset(struct front *f, unsigned seg, unsigned bits, bool write)
     return f_linear(f, bits, write);
 }
 
+/* A fixed offset in a segment that is of 4 GB now, as those of threads' and processors' own data are: that it still is
+ * can be asked without flags. */
+static bool is_in_wide(const struct front *f, unsigned bits)
+{
+    const struct insn *i = f->i;
+
+    if (f->segmented || !f->quiet || i->base != REG_NONE || i->index != REG_NONE || !(i->form & FORM_AS32))
+        return false;
+    return f->m->sacc[i->seg].wide && (uint64_t)i->disp + bits / 8 - 1 <= UINT32_MAX;
+}
+
+static struct x_mem in_wide(struct front *f, unsigned bits, bool write)
+{
+    const size_t access = offsetof(struct vp_vm, sacc) + f->i->seg * sizeof f->m->sacc[0];
+    const struct x_mem at = {RSI, X_NONE, f->window ? X_GUEST : 0, (int32_t)f->i->disp};
+
+    x_rm(f->e, 32, X_MOV_R_RM, RCX, vm_at(access + offsetof(struct seg_access, wide)));
+    to_site_quietly(f, x_jrcxz_far(f->e), NULL);
+    x_rm(f->e, 32, X_MOV_R_RM, RSI, vm_at(access + offsetof(struct seg_access, base)));
+    if (f->window) return at;
+    x_rm(f->e, 32, X_LEA, RSI, at);
+    return at_linear(f, RSI, bits, write);
+}
+
 /* In flat mode, or of a segment that is looked at; `plain` says that one register that holds it all is as good as ESI.
  */
 static struct x_mem asked(struct front *f, unsigned bits, bool write, bool plain)
@@ -129,6 +153,7 @@ static struct x_mem asked(struct front *f, unsigned bits, bool write, bool plain
     const struct insn *i = f->i;
     const bool flat = f_is_flat(f, i->seg);
 
+    if (!flat && is_in_wide(f, bits)) return in_wide(f, bits, write);
     if (!f->quiet || !flat) f_clobber(f);
     if (plain && flat && (i->form & FORM_AS32) && i->base != REG_NONE && i->index == REG_NONE && !displacement(f))
         return at_linear(f, guest(i->base), bits, write);
