@@ -175,9 +175,10 @@ static struct x_mem target_field(unsigned next, size_t offset)
 {
     _Static_assert(sizeof(struct target) == 16 && TARGET_BITS == 16, "the index is the lower half of EIP, scaled");
     enum { TIMES_8 = 3 };
-    const size_t at = offsetof(struct vp_vm, targets) + next * sizeof(struct target) + offset;
+    struct x_mem at = vm_at(offsetof(struct vp_vm, targets) + next * sizeof(struct target) + offset);
 
-    return (struct x_mem){VM, RSI, TIMES_8, (int32_t)at};
+    at.index = RSI, at.scale = TIMES_8;
+    return at;
 }
 
 struct x_mem bt_looked_up(unsigned next) { return target_field(next, offsetof(struct target, entry)); }
