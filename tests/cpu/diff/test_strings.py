@@ -54,7 +54,7 @@ def lay_out(box, rng):
 
 def string(rng):
     """A string instruction with its registers: mostly moves and stores, repeated, upwards."""
-    op, size = rng.choice((MOVS, MOVS, MOVS, STOS, STOS, CMPS, SCAS, LODS)), rng.choice((1, 2, 4, 4))
+    op, size = rng.choice((MOVS, MOVS, MOVS, STOS, STOS, CMPS, CMPS, SCAS, SCAS, LODS)), rng.choice((1, 2, 4, 4))
     count = rng.choice(COUNTS) if rng.random() < 0.7 else rng.randrange(5000)
     places = [rng.choice((AREA, AREA, AREA, HIGH)) for _ in range(2)]
     esi, edi = (at + rng.randrange(2 * PAGE if at == HIGH else PAGES * PAGE // 2) for at in places)

@@ -470,7 +470,11 @@ static bool flag_bits(struct front *f)
 
     switch (f->i->op) {
     case OP_NOP:
-    case OP_NOP_Ev: return true;
+    case OP_NOP_Ev:
+    case OP_PREFETCHNTA_Mb:
+    case OP_PREFETCHT0_Mb:
+    case OP_PREFETCHT1_Mb:
+    case OP_PREFETCHT2_Mb: return true;
     case OP_CLD:
         f_clobber(f);
         x_alu_mem_imm(f->e, 32, X_AND, eflags, ~(uint32_t)EF_DF);

@@ -1,8 +1,9 @@
-/* front_string.c: string instructions; of repeated ones moves and stores.
+/* front_string.c: string instructions; of repeated ones all but LODS.
  *
- * Few elements go one by one.  More go by the host's own REP on guest RAM, piece by piece: what lies on one page of
- * each side, as far as the flat tables allow it, so that no piece can fault.  All that is counted is counted as in the
- * interpreter (string.c): an instruction retires after each REP_CHUNK elements, and looks at the budget. */
+ * Few elements to move or store go one by one.  More, and what is compared, go by the host's own REP on guest RAM,
+ * piece by piece: what lies on one page of each side, as far as the flat tables allow it, so that no piece can fault.
+ * All that is counted is counted as in the interpreter (string.c): an instruction retires after each REP_CHUNK
+ * elements, and looks at the budget. */
 #include "../interp/interp.h"
 #include "front.h"
 
@@ -84,10 +85,16 @@ bool front_string_loops(const struct insn *i)
     case OP_MOVS_Yb_Xb:
     case OP_MOVS_Yv_Xv:
     case OP_STOS_Yb_AL:
-    case OP_STOS_Yv_rAX: return true;
+    case OP_STOS_Yv_rAX:
+    case OP_CMPS_Xb_Yb:
+    case OP_CMPS_Xv_Yv:
+    case OP_SCAS_AL_Yb:
+    case OP_SCAS_rAX_Yv: return true;
     default: return false;
     }
 }
+
+static bool compares(const struct string_row *row) { return row->opcode == (X_CMP << 3 | X_ALU_R_RM); }
 
 /* Element by element, each of which leaves the registers right for the interpreter to go on where one is not reached.
  */
@@ -148,10 +155,12 @@ static void emit_count(struct front *f, bool source, unsigned shift)
     emit_least(e, RCX, RAX);
 }
 
-/* The host's instruction, and the guest's registers as they are behind it.  RSI and RDX are the host addresses. */
+/* The host's instruction, and the guest's registers as they are behind it where all has been done; RCX is what has not.
+ * RSI and RDX are the host addresses. */
 static void emit_rep(struct front *f, const struct string_row *row, unsigned bits, unsigned shift)
 {
-    enum { REP = 0xf3, OPERAND_SIZE = 0x66, MOVS = 0xa4, STOS = 0xaa };
+    enum { REP = 0xf3, REPNE = 0xf2, OPERAND_SIZE = 0x66, MOVS = 0xa4, STOS = 0xaa, COMPARES = 2, SCAS = 0xae };
+    const bool until_equal = compares(row) && !(f->i->prefix & PFX_REP);
     struct emit *e = f->e;
 
     x_rr(e, 32, X_SUB << 3 | X_ALU_R_RM, guest(ECX), RCX);
@@ -160,9 +169,26 @@ static void emit_rep(struct front *f, const struct string_row *row, unsigned bit
     if (!row->source) x_mov(e, RAX, guest(EAX));
     x_rr(e, 64, X_XCHG, RDX, BUDGET);
     if (bits == 16) x_byte(e, OPERAND_SIZE);
-    x_byte(e, REP);
-    x_byte(e, (row->source ? MOVS : STOS) | (bits > 8));
+    x_byte(e, until_equal ? REPNE : REP);
+    x_byte(e, (row->source ? MOVS + COMPARES * compares(row) : compares(row) ? SCAS : STOS) | (bits > 8));
     x_rr(e, 64, X_MOV_RM_R, RDX, BUDGET);
+}
+
+/* Behind a comparison: the registers as they are, flags in RBX; the jump where they end the instruction comes back. */
+static uint8_t *emit_compared(struct front *f, const struct string_row *row, unsigned shift)
+{
+    enum { NOT = 2 };
+    const int32_t size = 1 << shift; /* as -RCX is NOT RCX plus 1 */
+    struct emit *e = f->e;
+
+    x_rm(e, 32, X_LEA, guest(ECX), (struct x_mem){guest(ECX), RCX, 0, 0});
+    x_rr(e, 32, X_GROUP3, NOT, RCX);
+    if (row->source) x_rm(e, 32, X_LEA, guest(ESI), (struct x_mem){guest(ESI), RCX, shift, size});
+    x_rm(e, 32, X_LEA, guest(EDI), (struct x_mem){guest(EDI), RCX, shift, size});
+    f->flags = IN_HOST;
+    f_save(f);
+    f->flags = IN_RBX;
+    return x_jcc(e, f->i->prefix & PFX_REP ? X_CC_NE : X_CC_E);
 }
 
 /* An instruction more, which takes the time of many: to the site where the clock is to be looked at. */
@@ -182,56 +208,62 @@ static void jump_to(struct emit *e, uint8_t *field, const uint8_t *target)
     if (!e->full) x_aim(field, e->run, target);
 }
 
-/* Any number of elements but 0, beside the block: from the jump there; that back comes back. */
-static uint8_t *emit_pieces(struct front *f, const struct string_row *row, uint8_t *from)
+/* Any number of elements but 0, beside the block: from the jump there, and back to `done`. */
+static void emit_pieces(struct front *f, const struct string_row *row, uint8_t *from, uint8_t *done[2])
 {
     const unsigned bits = element_bits(f->i, row), shift = bits / 16;
     struct emit *e = f->e = &f->bt->cold;
     const uint8_t *more = x_runs_at(e);
 
     x_land(e, from);
-
     if (row->source) emit_plain(f, RSI, ESI, false);
-    emit_plain(f, RDX, EDI, true);
+    emit_plain(f, RDX, EDI, !compares(row));
     emit_count(f, row->source, shift);
     emit_rep(f, row, bits, shift);
+    done[1] = compares(row) ? emit_compared(f, row, shift) : NULL;
     x_rr(e, 32, X_GROUP3, 0, guest(ECX));
     x_u32(e, REP_CHUNK - 1);
     jump_to(e, x_jcc(e, X_CC_NE), more);
     x_rr(e, 32, X_TEST_RM_R, guest(ECX), guest(ECX));
-    uint8_t *done = x_jcc(e, X_CC_E);
+    done[0] = x_jcc(e, X_CC_E);
     emit_retire(f);
     jump_to(e, x_jmp(e), more);
     f->e = &f->bt->e;
-    return done;
 }
 
-static void emit_loop(struct front *f, const struct string_row *row)
+/* False where it is the interpreter's. */
+static bool emit_repeated(struct front *f, const struct string_row *row)
 {
     enum { FEW = 8, MOST = 64, MOST_FLAT = 16 };
     const bool pieces = f_is_flat(f, VP_ES) && (!row->source || f_is_flat(f, f->i->seg));
     struct emit *e = f->e;
-    uint8_t *done = NULL;
+    uint8_t *done[2] = {NULL, NULL};
 
+    if (!pieces && compares(row)) return false;
     f_clobber(f);
     ascending(f);
-    x_alu_imm(e, 32, X_CMP, guest(ECX), pieces ? FEW : f->window ? MOST : MOST_FLAT);
+    x_alu_imm(e, 32, X_CMP, guest(ECX), compares(row) ? 0 : pieces ? FEW : f->window ? MOST : MOST_FLAT);
     if (pieces)
-        done = emit_pieces(f, row, x_jcc(e, X_CC_A));
+        emit_pieces(f, row, x_jcc(e, X_CC_A), done);
     else
         f_site_if(f, X_CC_A);
-    x_rr(e, 32, X_TEST_RM_R, guest(ECX), guest(ECX));
-    uint8_t *none = x_jcc(e, X_CC_E);
-    emit_elements(f, row);
-    x_land(e, none);
-    if (done) x_land(e, done);
+    if (!compares(row)) {
+        x_rr(e, 32, X_TEST_RM_R, guest(ECX), guest(ECX));
+        uint8_t *none = x_jcc(e, X_CC_E);
+        emit_elements(f, row);
+        x_land(e, none);
+    }
+    for (unsigned k = 0; k < 2; k++)
+        if (done[k]) x_land(e, done[k]);
+    return true;
 }
 
 bool front_string(struct front *f)
 {
     for (unsigned k = 0; k < sizeof rows / sizeof *rows; k++)
         if (rows[k].op == f->i->op) {
-            (front_string_loops(f->i) ? emit_loop : emit_row)(f, &rows[k]);
+            if (front_string_loops(f->i)) return emit_repeated(f, &rows[k]);
+            emit_row(f, &rows[k]);
             return true;
         }
     return false;
