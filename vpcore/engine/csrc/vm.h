@@ -105,6 +105,7 @@ struct vp_vm {
     const uint8_t *bt_go_on; /* and where it goes on after the interpreter had its turn */
     uint32_t bt_slide;       /* what sliding code adds to the addresses that it was made for, see bt/bt.h */
     uint32_t bt_in_page;     /* PEXT's mask: of an address, where on its page it is */
+    uint32_t bt_in_word;     /* and how far from a multiple of 4 */
     uint8_t fp_state;   /* where the x87 state lives, see x87.h */
     uint8_t sse_state;  /* whose MXCSR the host has, see sse.h */
     uint32_t features;  /* FEAT_ bits of the CPU model */

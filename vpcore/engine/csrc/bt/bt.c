@@ -490,7 +490,7 @@ struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t budget, uint6
     if (s->last && retired == s->count) return next_block(m, bt);
     if (retired != s->count || m->cpu.eip != s->next_eip + slide || budget < 0) return leaves;
     if (atomic_load_explicit(&m->attn, memory_order_relaxed) || jump_key(m, 0) != bt->key) return leaves;
-    if ((m->view & VIEW_WINDOW) && window_is_stale(bt->windows)) return leaves;
+    if (m->view & VIEW_WINDOW ? window_is_stale(bt->windows) : faulted) return leaves; /* front_align.c */
     if (!still_holds(m, s->assumes)) return leaves;
     bt->base = m->insns + (uint64_t)m->budget;
     return (struct leave){budget, flags_raw(fl_get(m))};
@@ -597,6 +597,7 @@ static void create_windows(struct vp_vm *m, struct bt *bt)
 static void create_quiet_probe(struct vp_vm *m, struct bt *bt)
 {
     m->bt_in_page = ~PAGE_MASK;
+    m->bt_in_word = sizeof(uint32_t) - 1;
     bt->quiet = bt_host_extracts() && signals_install() && !mprotect(m->page_end[1], PAGE_SIZE, PROT_NONE);
     if (!bt->quiet) snprintf(bt->lacks, sizeof bt->lacks, "the flat tables cost more: the host has no fast PEXT");
 }

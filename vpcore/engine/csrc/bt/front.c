@@ -150,6 +150,7 @@ static void leave_to_interp(struct front *f, unsigned count)
     f_xmm_flush(f);
     emit_call_slow(f, s);
     f->xmm_loaded = 0;
+    f->aligned = 0;
     f->note = NULL;
     f->flags = IN_HOST | IN_RBX;
     f->closed = s->last;
@@ -189,6 +190,7 @@ static bool emit_insn(struct front *f)
     f->esp_before = f->esp;
     if (!plain || !(front_insn(f) || front_flow(f))) return false;
     cold_touches(f);
+    f_follow_alignment(f);
     for (unsigned k = f->cold_mark; k < f->cold_count; k++) {
         f->cold[k].back = x_runs_at(f->e);
         f->cold[k].reload = f->xmm_loaded;
@@ -202,7 +204,7 @@ static unsigned count_foreign(struct front *f)
 {
     const unsigned index = f->index, flags = f->flags, cold_count = f->cold_count;
     const unsigned assumes = f->assumes;
-    const uint8_t loaded = f->xmm_loaded, dirty = f->xmm_dirty;
+    const uint8_t loaded = f->xmm_loaded, dirty = f->xmm_dirty, aligned = f->aligned;
     const struct fp_note *note = f->note;
     const int32_t esp = f->esp;
     const struct emit e = *f->e;
@@ -214,7 +216,7 @@ static unsigned count_foreign(struct front *f)
         f->site = NULL;
         native = emit_insn(f);
         f->flags = flags, f->cold_count = cold_count;
-        f->assumes = assumes, f->note = note, f->esp = esp;
+        f->assumes = assumes, f->note = note, f->esp = esp, f->aligned = aligned;
         f->xmm_loaded = loaded, f->xmm_dirty = dirty, f->tail = NULL;
         f->full = f->closed = false;
         *f->e = e;
@@ -319,7 +321,7 @@ static void begin(struct front *f, struct block *b, uint32_t eip)
     f->b = b, f->eip = eip;
     f->flags = f->host_flags ? IN_HOST : IN_RBX;
     f->index = 0, f->count = extent(b), f->cold_count = 0, f->assumes = 0, f->note = NULL, f->tail = NULL;
-    f->closed = f->looked = false, f->xmm_loaded = f->xmm_dirty = 0, f->esp = 0;
+    f->closed = f->looked = false, f->xmm_loaded = f->xmm_dirty = f->aligned = 0, f->esp = 0;
 }
 
 /* At its entry, with EIP in EAX. */

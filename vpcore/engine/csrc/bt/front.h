@@ -41,6 +41,7 @@ struct front {
     const struct fp_note *note_before; /* the same when the one under translation began */
     uint8_t *leaves;                   /* the jump out of a loop whose first round is code of its own, or NULL */
     const uint8_t *loop;               /* where the block begins for its own jump back, NULL: where it does for all */
+    uint8_t aligned;                   /* general registers known to be multiples of 4, a bit each */
     uint8_t xmm_loop;                  /* registers that stay loaded then */
     uint8_t xmm_loaded, xmm_dirty, xmm_before; /* in the host's; not in cpu.fx; that when i began */
     int32_t esp, esp_before;                   /* the guest's ESP less the host's; that when i began */
@@ -104,6 +105,11 @@ static inline bool f_is_flat(const struct front *f, unsigned seg)
     return !f->segmented && (seg == VP_DS || seg == VP_ES || seg == VP_SS);
 }
 void f_lea(struct front *f, int to); /* effective address */
+
+/* front_align.c: what the instruction, which has been emitted, leaves known of the stack registers. */
+void f_follow_alignment(struct front *f);
+/* An access at register + disp is of 4 bytes, and a multiple of 4 if the register, which may be known, is one. */
+bool f_may_be_aligned(unsigned reg, unsigned bits, uint32_t disp);
 
 /* -- ESP -- */
 /* Pushes and pops do not change the host's register one by one.  f_operand(), f_stack() and f_lea() know; to all others

@@ -44,18 +44,22 @@ static void to_site_quietly(struct front *f, uint8_t *from, const uint8_t *touch
     if (c.site) f_add_cold(f, c);
 }
 
-/* Without flags.  That the last byte lies on another page shows by a fault. */
-static struct x_mem probe_quietly(struct front *f, int lin, unsigned bits, bool write)
+/* Without flags.  That the last byte lies on another page shows by a fault; or, where there is an `anchor`, a register
+ * that is as far from a multiple of 4 as the address, that they are none. */
+static struct x_mem probe_quietly(struct front *f, int lin, int anchor, unsigned bits, bool write)
 {
+    const bool aligned = anchor != X_NONE;
     const uint8_t *over_end = NULL;
     struct emit *e = f->e;
 
-    if (bits > 8) {
-        struct x_mem end = vm_at(offsetof(struct vp_vm, page_end) + bits / 8 - 1);
-        x_pext(e, RDX, lin, vm_at(offsetof(struct vp_vm, bt_in_page)));
+    if (bits > 8 && !(aligned && (f->aligned >> anchor & 1))) {
+        const size_t mask = aligned ? offsetof(struct vp_vm, bt_in_word) : offsetof(struct vp_vm, bt_in_page);
+        struct x_mem end = vm_at(offsetof(struct vp_vm, page_end) + (aligned ? PAGE_SIZE : bits / 8) - 1);
+        x_pext(e, RDX, lin, vm_at(mask));
         end.index = RDX;
         over_end = x_runs_at(e);
         x_rm(e, 32, X_MOVZX_B, RDX, end);
+        if (aligned) f->aligned |= (uint8_t)(1u << anchor);
     }
     x_shrx(e, RCX, lin, VM);
     x_rm(e, 64, X_MOV_R_RM, RCX, f_flat_entry(f, RCX, write));
@@ -64,11 +68,11 @@ static struct x_mem probe_quietly(struct front *f, int lin, unsigned bits, bool 
 }
 
 /* By the flat table; see mmu_at(). */
-static struct x_mem probe(struct front *f, int lin, unsigned bits, bool write)
+static struct x_mem probe(struct front *f, int lin, int anchor, unsigned bits, bool write)
 {
     struct emit *e = f->e;
 
-    if (f->flags & IN_HOST) return probe_quietly(f, lin, bits, write);
+    if (f->flags & IN_HOST) return probe_quietly(f, lin, anchor, bits, write);
     x_mov(e, RCX, lin);
     x_rr(e, 32, X_SHIFT_IMM, 5, RCX);
     x_byte(e, PAGE_SHIFT);
@@ -85,14 +89,19 @@ static struct x_mem probe(struct front *f, int lin, unsigned bits, bool write)
     return (struct x_mem){RDX, lin, 0, 0};
 }
 
-static struct x_mem guest_at(int base) { return (struct x_mem){base, X_NONE, X_GUEST, 0}; }
-
-static struct x_mem at_linear(struct front *f, int lin, unsigned bits, bool write)
+static int anchor_of(unsigned reg, unsigned bits, uint32_t disp)
 {
-    return f->window ? guest_at(lin) : probe(f, lin, bits, write);
+    return f_may_be_aligned(reg, bits, disp) ? (int)reg : X_NONE;
 }
 
-struct x_mem f_linear(struct front *f, unsigned bits, bool write) { return at_linear(f, RSI, bits, write); }
+static struct x_mem guest_at(int base) { return (struct x_mem){base, X_NONE, X_GUEST, 0}; }
+
+static struct x_mem at_linear(struct front *f, int lin, int anchor, unsigned bits, bool write)
+{
+    return f->window ? guest_at(lin) : probe(f, lin, anchor, bits, write);
+}
+
+struct x_mem f_linear(struct front *f, unsigned bits, bool write) { return at_linear(f, RSI, X_NONE, bits, write); }
 
 struct x_mem f_spare_rcx(struct front *f, struct x_mem at)
 {
@@ -143,7 +152,7 @@ static struct x_mem in_wide(struct front *f, unsigned bits, bool write)
     x_rm(f->e, 32, X_MOV_R_RM, RSI, vm_at(access + offsetof(struct seg_access, base)));
     if (f->window) return at;
     x_rm(f->e, 32, X_LEA, RSI, at);
-    return at_linear(f, RSI, bits, write);
+    return at_linear(f, RSI, X_NONE, bits, write);
 }
 
 /* In flat mode, or of a segment that is looked at; `plain` says that one register that holds it all is as good as ESI.
@@ -155,10 +164,11 @@ static struct x_mem asked(struct front *f, unsigned bits, bool write, bool plain
 
     if (!flat && is_in_wide(f, bits)) return in_wide(f, bits, write);
     if (!f->quiet || !flat) f_clobber(f);
-    if (plain && flat && (i->form & FORM_AS32) && i->base != REG_NONE && i->index == REG_NONE && !displacement(f))
-        return at_linear(f, guest(i->base), bits, write);
+    const bool simple = flat && (i->form & FORM_AS32) && i->base != REG_NONE && i->index == REG_NONE;
+    const int anchor = simple ? anchor_of(i->base, bits, i->disp) : X_NONE;
+    if (plain && simple && !displacement(f)) return at_linear(f, guest(i->base), anchor, bits, write);
     f_lea(f, RSI);
-    return f_offset(f, i->seg, bits, write);
+    return flat ? at_linear(f, RSI, anchor, bits, write) : f_offset(f, i->seg, bits, write);
 }
 
 struct x_mem f_operand(struct front *f, unsigned bits, bool write)
@@ -190,17 +200,19 @@ struct x_mem f_operand_aligned(struct front *f, bool write)
 
 struct x_mem f_stack(struct front *f, unsigned reg, int32_t disp, unsigned bits, bool write)
 {
+    const int anchor = anchor_of(reg, bits, (uint32_t)disp);
+
     if (reg == ESP) disp += f->esp;
     if (f->window && !f_stack_clobbers(f)) return (struct x_mem){guest(reg), X_NONE, X_GUEST, disp};
     if (f_stack_clobbers(f))
         f_clobber(f);
     else if (!disp)
-        return at_linear(f, guest(reg), bits, write);
+        return at_linear(f, guest(reg), anchor, bits, write);
     x_rm(f->e, 32, X_LEA, RSI, (struct x_mem){guest(reg), X_NONE, 0, disp});
     if (f->sp16) x_rr(f->e, 32, X_MOVZX_W, RSI, RSI);
     if (f->sp16 && bits > 32) { /* it may wrap around */
         x_alu_imm(f->e, 32, X_CMP, RSI, 0x10000 - bits / 8);
         to_site(f, x_jcc(f->e, X_CC_A));
     }
-    return f_offset(f, VP_SS, bits, write);
+    return f_stack_clobbers(f) ? f_offset(f, VP_SS, bits, write) : at_linear(f, RSI, anchor, bits, write);
 }
