@@ -300,6 +300,9 @@ static struct translation *translation_for(struct vp_vm *m, struct block *b)
     if (++b->heat < bt->warm && !(b->translation && bt_slides(m, b))) return NULL;
     b->heat = 0;
     if (places == PLACES) unlink_all(m, bt, b);
+    mem_give(bt->e.at, &bt->code_given, bt->e.end);
+    mem_give(bt->cold.at, &bt->cold_given, bt->cold.end);
+    mem_give(bt->arena + bt->arena_used, &bt->arena_given, bt->arena + bt->arena_size);
     if (bt_translate(m, b)) return b->translation;
     drop_all(m); /* full: everything goes at the next look at the clock */
     return NULL;
@@ -393,12 +396,24 @@ static struct leave enter(struct vp_vm *m, struct bt *bt, const uint8_t *entry, 
     return out;
 }
 
+/* Whether the block has no code, and is to have none yet: most that come by here are seldom executed. */
+static bool is_cold(const struct vp_vm *m, const struct bt *bt, struct block *b)
+{
+    const bool moved = b->heat && b->heat_eip != m->block_eip;
+
+    if (b->translation || moved || (bt->link && bt->link->slides) || b->heat + 1u >= bt->warm) return false;
+    b->heat_eip = m->block_eip;
+    b->heat++;
+    return true;
+}
+
 /* Handler of the first instruction of every block. */
 static void run_block(struct vp_vm *m, const struct insn *i)
 {
     struct block *b = (struct block *)((uint8_t *)i - offsetof(struct block, insns));
     struct bt *bt = bt_of(m);
-    struct translation *t = may_run(m) && (choose_view(m, bt), true) ? translation_for(m, b) : NULL;
+    const bool enters = !is_cold(m, bt, b) && may_run(m) && (choose_view(m, bt), true);
+    struct translation *t = enters ? translation_for(m, b) : NULL;
 
     if (t && m->budget < bt->reserve && m->interp->loose) { /* the clock may as well be looked at now */
         bt->link = NULL;
@@ -644,6 +659,7 @@ static bool bt_create(struct vp_vm *m)
     bt->cold_start = bt->mem.rw + (size / HOT_PARTS * HOT_PART / PAGE_SIZE * PAGE_SIZE);
     bt->e = (struct emit){.at = bt->mem.rw, .end = bt->cold_start, .run = bt->mem.rx - bt->mem.rw};
     bt->cold = (struct emit){.at = bt->cold_start, .end = bt->mem.rw + size, .run = bt->e.run};
+    bt->code_given = bt->mem.rw, bt->cold_given = bt->cold_start, bt->arena_given = bt->arena;
     if (!fault_map_create(&bt->faults, bt->mem.rx, size)) {
         snprintf(m->error, sizeof m->error, "no memory for the translator's records");
         bt_destroy(m);

@@ -31,7 +31,7 @@ enum { GUEST = R8, FLAGS = RBX, BUDGET = RDI, VM = RBP };
 enum { AHEAD = 16 };
 enum { LINE = 64, HALF_LINE = 32 }; /* of the host's, to which code is aligned */
 enum { PLACES = 4 /* of a block that are kept */ };
-enum { WARM = 24 /* executions that make a block worth translating */ };
+enum { WARM = 10 /* executions that make a block worth translating */ };
 /* Set, it is used in place of WARM; tests have 1. */
 #define WARM_ENV "VPCORE_BT_WARM"
 /* Set, all code slides that may; for tests. */
@@ -177,6 +177,7 @@ struct bt {
     const uint8_t *second[2];                     /* from bt_emit_look_up()'s jump: to the second place, or the exit */
     uint8_t *arena;                               /* sites, links, translations */
     uint64_t arena_used, arena_size;
+    uint8_t *code_given, *cold_given, *arena_given; /* mem_give() */
     uint64_t base; /* instructions retired when host code was entered, plus the budget then */
     uint64_t key;
     bool counts_keep;   /* the host's LZCNT leaves OF alone and clears SF, AF and PF, as in interp/count.c */

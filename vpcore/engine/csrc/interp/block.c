@@ -99,6 +99,7 @@ static struct block *allocate(struct vp_vm *m, unsigned count)
 
     if (it->used + size > m->config.cache_size || it->indexed > INDEX_MOST) block_drop_all(m);
     struct block *b = (struct block *)(it->arena + it->used);
+    mem_give(it->arena + it->used, &it->given, it->arena + m->config.cache_size);
     b->size = (uint32_t)size;
     m->stats.cache_bytes = it->used += size;
     return b;
@@ -369,6 +370,7 @@ bool block_create(struct vp_vm *m)
     it->pages = mem_reserve(PHYS_PAGES * sizeof *it->pages);
     it->arena = mem_reserve(m->config.cache_size);
     if (!it->pages || !it->arena) return false;
+    it->given = it->arena;
     block_drop_all(m);
     m->stats.cache_flushes = 0;
     return true;

@@ -65,6 +65,7 @@ struct interp {
     struct block **pages; /* lists of blocks by physical page */
     uint8_t *arena;
     uint64_t used;
+    uint8_t *given;                     /* of the arena, mem_give() */
     struct insn scratch[BLOCK_MAX + 1]; /* a block being built, or a part of one being executed */
     struct jump jumps[1 << JUMP_BITS];
     unsigned indexed; /* places of `index` that are not free */
