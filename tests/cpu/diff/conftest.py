@@ -1,5 +1,5 @@
-"""Every test here goes through both memory modes of `bt`, flat mode on a host with and without a fast PEXT, with code for one address, with code that slides, and with code
-that seldom looks at the budget.
+"""Every test here goes through both memory modes of `bt`, flat mode on a host with and without a fast PEXT, with code for one address, with code that slides, with
+user code that slides until it has run for a while, and with code that seldom looks at the budget.
 """
 
 import pytest
@@ -14,10 +14,12 @@ def memory_mode(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv("VPCORE_BT_NO_PEXT", "1")
 
 
-@pytest.fixture(autouse=True, params=["in place", "sliding", "sparing"])
+@pytest.fixture(autouse=True, params=["in place", "sliding", "settling", "sparing"])
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether a block has code for all addresses from the start, and whether only those that lead back look at the budget."""
-    if request.param == "sliding":
+    if request.param in {"sliding", "settling"}:
         monkeypatch.setenv("VPCORE_BT_SLIDE", "1")
+    if request.param == "settling":
+        monkeypatch.setenv("VPCORE_BT_SETTLE", "3000")
     if request.param == "sparing":
         monkeypatch.setenv("VPCORE_BT_LOOKS", "few")

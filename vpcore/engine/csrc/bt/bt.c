@@ -77,6 +77,11 @@ static void set_gs(const struct bt *bt, uint8_t *base)
         syscall(SYS_arch_prctl, ARCH_SET_GS, base);
 }
 
+static bool is_settled(const struct vp_vm *m, const struct bt *bt)
+{
+    return m->user && (bt->modes ? modes_lived(bt->modes) : m->insns) >= bt->settled;
+}
+
 /* Set vp_vm.view for the code that is to run now. */
 static void choose_view(struct vp_vm *m, struct bt *bt)
 {
@@ -87,6 +92,7 @@ static void choose_view(struct vp_vm *m, struct bt *bt)
     if (m->sp_mask != UINT32_MAX) m->view |= VIEW_SP16;
     if (!m->code32) m->view |= VIEW_16;
     if (!(m->cpu.cr0 & CR0_PE) || (m->cpu.eflags & EF_VM)) m->view |= VIEW_REAL;
+    if (is_settled(m, bt)) m->view |= VIEW_SETTLED;
     if (base) set_gs(bt, base);
 }
 
@@ -257,22 +263,42 @@ static void forget_targets(struct vp_vm *m, const struct translation *t)
     }
 }
 
+/* Nothing leads to it any more, but what executes it may go on. */
+static void retire(struct vp_vm *m, struct bt *bt, struct translation *t)
+{
+    for (struct link *link = t->links; link; link = link->next) bt_unaim(bt, link);
+    t->links = NULL;
+    forget_targets(m, t);
+}
+
 static void unlink_all(struct vp_vm *m, struct bt *bt, struct block *b)
 {
-    for (struct translation *t = b->translation; t; t = t->next) {
-        for (struct link *link = t->links; link; link = link->next) bt_unaim(bt, link);
-        t->links = NULL;
-        forget_targets(m, t);
-    }
+    for (struct translation *t = b->translation; t; t = t->next) retire(m, bt, t);
     b->translation = NULL;
 }
 
-struct translation *bt_find(const struct vp_vm *m, const struct block *b, uint32_t eip, unsigned *places)
+/* Of a block that slides, the code for one address that is the oldest, if it is old.  Without that processes that take
+ * turns would each drop the other's. */
+static bool retire_oldest(struct vp_vm *m, struct bt *bt, struct block *b)
 {
-    const bool slides = bt_slides(m, b);
+    const uint64_t old = UINT64_C(1) << 31;
+    struct translation **oldest = NULL;
 
+    for (struct translation **at = &b->translation; *at; at = &(*at)->next)
+        if (!(*at)->slides) oldest = at;
+    if (!b->slides || !oldest || m->insns - (*oldest)->made < old) return false;
+    retire(m, bt, *oldest);
+    *oldest = (*oldest)->next;
+    return true;
+}
+
+struct translation *bt_find(const struct vp_vm *m, const struct block *b, uint32_t eip, bool slides, unsigned *places)
+{
+    const unsigned view = m->view & ~VIEW_SETTLED;
+
+    *places = 0;
     for (struct translation *t = b->translation; t; t = t->next, ++*places) {
-        if (t->view != m->view || t->slides != slides) continue;
+        if (t->view != view || t->slides != slides) continue;
         if (slides || (t->eip == eip && same_segment(t->cs, code_segment(m)))) return t;
     }
     return NULL;
@@ -292,18 +318,23 @@ static void consider_sliding(const struct vp_vm *m, const struct bt *bt, struct 
 static struct translation *translation_for(struct vp_vm *m, struct block *b)
 {
     struct bt *bt = bt_of(m);
-    unsigned places = 0;
+    unsigned places;
 
     consider_sliding(m, bt, b);
-    struct translation *t = bt_find(m, b, m->block_eip, &places);
+    bool slides = bt_slides(m, b);
+    struct translation *t = bt_find(m, b, m->block_eip, slides, &places);
     if (t) return t;
-    if (++b->heat < bt->warm && !(b->translation && bt_slides(m, b))) return NULL;
+    if (++b->heat < bt->warm && !(b->translation && b->slides && !(m->view & VIEW_SEGMENTED))) return NULL;
     b->heat = 0;
-    if (places == PLACES) unlink_all(m, bt, b);
+    if (places >= PLACES && !retire_oldest(m, bt, b)) {
+        if (b->slides && (m->view & VIEW_SETTLED) && (t = bt_find(m, b, m->block_eip, slides = true, &places)))
+            return t;
+        if (!slides) unlink_all(m, bt, b);
+    }
     mem_give(bt->e.at, &bt->code_given, bt->e.end);
     mem_give(bt->cold.at, &bt->cold_given, bt->cold.end);
     mem_give(bt->arena + bt->arena_used, &bt->arena_given, bt->arena + bt->arena_size);
-    if (bt_translate(m, b)) return b->translation;
+    if (bt_translate(m, b, slides)) return b->translation;
     drop_all(m); /* full: everything goes at the next look at the clock */
     return NULL;
 }
@@ -518,7 +549,7 @@ static void on_built(struct vp_vm *m, struct block *b)
     (void)m;
     b->translation = NULL;
     b->probed = b->crosses = 0;
-    b->slides = b->varies = false;
+    b->slides = b->varies = b->translated = false;
     b->insns[0].fn = run_block;
 }
 
@@ -527,7 +558,7 @@ static void on_died(struct vp_vm *m, struct block *b)
 {
     struct bt *bt = bt_of(m);
 
-    if (b->translation)
+    if (b->translated)
         for (unsigned user = 0; user < 2; user++) forget_calls(m, bt, &bt->calls[user]);
     unlink_all(m, bt, b);
 }
@@ -640,10 +671,12 @@ static bool bt_create(struct vp_vm *m)
     m->interp->tier = &bt->tier;
     const char *warm = getenv(WARM_ENV);
     const char *looks = getenv(LOOKS_ENV);
+    const char *settle = getenv(SETTLE_ENV);
     bt->sparing = looks ? !strcmp(looks, "few") : m->config.clock != VP_CLOCK_ICOUNT;
     bt->reserve = bt->sparing ? AHEAD + PAGE_SIZE : AHEAD;
     bt->warm = warm ? (unsigned)strtoul(warm, NULL, 10) : WARM;
     bt->slides = getenv(SLIDE_ENV);
+    bt->settled = settle ? strtoull(settle, NULL, 10) : SETTLED;
     bt->fcomi_clears = bt_x87_compare_clears();
     bt->tier = (struct tier){on_built, on_died, on_dropped};
     size = size < CODE_LEAST ? CODE_LEAST : size > CODE_MOST ? CODE_MOST : (size + PAGE_SIZE - 1) & ~UINT64_C(0xfff);

@@ -30,12 +30,15 @@
 enum { GUEST = R8, FLAGS = RBX, BUDGET = RDI, VM = RBP };
 enum { AHEAD = 16 };
 enum { LINE = 64, HALF_LINE = 32 }; /* of the host's, to which code is aligned */
-enum { PLACES = 4 /* of a block that are kept */ };
+enum { PLACES = 6 /* of a block that are kept */ };
+enum { SETTLED = 1 << 25 /* instructions of an address space that make code worth translating for it alone */ };
 enum { WARM = 10 /* executions that make a block worth translating */ };
 /* Set, it is used in place of WARM; tests have 1. */
 #define WARM_ENV "VPCORE_BT_WARM"
 /* Set, all code slides that may; for tests. */
 #define SLIDE_ENV "VPCORE_BT_SLIDE"
+/* Set, it is used in place of SETTLED; tests have 0. */
+#define SETTLE_ENV "VPCORE_BT_SETTLE"
 /* `few` or `all` blocks look at the budget, in place of what the clock suggests; for tests. */
 #define LOOKS_ENV "VPCORE_BT_LOOKS"
 
@@ -103,6 +106,7 @@ enum {
     VIEW_SP16 = 8,      /* vp_vm.sp_mask */
     VIEW_REAL = 16,     /* or virtual-8086 mode */
     VIEW_16 = 32,       /* 16-bit code */
+    VIEW_SETTLED = 64,  /* no code is to slide */
     KEY_VIEW_BITS = 8,
     KEY_ANY = 0x80, /* so that no key is 0 */
 };
@@ -122,7 +126,8 @@ struct numbered {
 enum { NUMBERED = 1024 };
 
 /* Host code of a block, at one address; or sliding, that is wherever its page is mapped.  A block that has
- * been entered at several addresses, as happens to those of shared libraries, slides from then on.  Sliding code is
+ * been entered at several addresses, as happens to those of shared libraries, slides from then on, but for user code of
+ * an address space that has run long (VIEW_SETTLED).  Sliding code is
  * made for the page at 0, and adds vp_vm.bt_slide where EIP shows: the address of the page that it runs on.  Jumps
  * within the page leave it as it is, all others set it at `entry`, where EAX has EIP. */
 struct translation {
@@ -132,6 +137,7 @@ struct translation {
     bool slides;
     struct code_segment cs;
     const uint8_t *entry, *body;
+    uint64_t made; /* when that many instructions were retired */
     struct link *links;
 };
 
@@ -166,6 +172,7 @@ struct bt {
     bool own_flags;  /* shifts and multiplications leave flags as the interpreter's do (shift.c, muldiv.c) */
     char lacks[128]; /* why there are no windows, or they cost more; empty where all is well */
     unsigned warm;
+    uint64_t settled;
     bool slides;
     bool sparing;                /* not every block looks at the budget */
     int32_t reserve;             /* of the budget, which host code does not know of and may use up before it looks */
@@ -217,18 +224,18 @@ void bt_emit_eip(struct emit *e, int to, uint32_t eip, bool slides);
 /* stubs.c: emit the common parts. */
 void bt_emit_stubs(struct bt *bt);
 /* front.c: false where there is no room. */
-bool bt_translate(struct vp_vm *m, struct block *b);
+bool bt_translate(struct vp_vm *m, struct block *b, bool slides);
 /* Whether code of a block that has been at several addresses can slide. */
 bool bt_may_slide(const struct block *b);
 static inline bool bt_slides(const struct vp_vm *m, const struct block *b)
 {
-    return b->slides && !(m->view & VIEW_SEGMENTED);
+    return b->slides && !(m->view & (VIEW_SEGMENTED | VIEW_SETTLED));
 }
 /* The jump is to go there, but that it does is the caller's business; nowhere. */
 void bt_lead(struct link *link, struct translation *t);
 void bt_unaim(struct bt *bt, struct link *link);
 /* The translation of the block at EIP for the present view, or NULL; `places` counts those there are. */
-struct translation *bt_find(const struct vp_vm *m, const struct block *b, uint32_t eip, unsigned *places);
+struct translation *bt_find(const struct vp_vm *m, const struct block *b, uint32_t eip, bool slides, unsigned *places);
 /* Execute a site's instructions by the interpreter, from host code. */
 struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t budget, uint64_t flags);
 

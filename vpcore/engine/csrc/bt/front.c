@@ -362,10 +362,11 @@ static bool translate(struct front *f, struct block *b, uint32_t eip, struct lin
         x_align(f->e, HALF_LINE);
     *t = (struct translation){.next = b->translation,
                               .eip = eip,
-                              .view = f->m->view,
+                              .view = f->m->view & ~VIEW_SETTLED,
                               .slides = f->slides,
                               .cs = f->cs,
-                              .entry = x_runs_at(f->e)};
+                              .entry = x_runs_at(f->e),
+                              .made = f->m->insns};
     if (f->slides && !from) set_slide(f, f->e);
     t->body = x_runs_at(f->e);
     if (f->slides && from) t->entry = slide_to(f, t->body);
@@ -373,6 +374,7 @@ static bool translate(struct front *f, struct block *b, uint32_t eip, struct lin
     emit_block(f);
     if (f->full || bt->e.full || bt->cold.full) return false;
     b->translation = t;
+    b->translated = true;
     if (from) bt_lead(from, t);
     if (unlikely(bt->map)) {
         map_add(bt->map, f->m, b, eip, f->count, from ? t->body : t->entry, x_runs_at(f->e));
@@ -392,14 +394,14 @@ bool bt_may_slide(const struct block *b)
     return true;
 }
 
-bool bt_translate(struct vp_vm *m, struct block *b)
+bool bt_translate(struct vp_vm *m, struct block *b, bool slides)
 {
     static _Thread_local struct front f;
     struct bt *bt = bt_of(m);
     struct link *from = NULL;
 
     f.m = m, f.bt = bt, f.e = &bt->e, f.full = false;
-    f.slides = bt_slides(m, b);
+    f.slides = slides;
     f.cs = (struct code_segment){m->cpu.seg[VP_CS].base, m->cpu.seg[VP_CS].limit};
     f.segmented = m->view & VIEW_SEGMENTED, f.sp16 = m->view & VIEW_SP16, f.real = m->view & VIEW_REAL;
     f.host_flags = true;

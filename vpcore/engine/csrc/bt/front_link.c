@@ -55,12 +55,12 @@ struct block *f_follower(struct front *f, uint32_t eip)
     const uint32_t at = f->slides ? (f->m->block_eip & PAGE_MASK) | eip : eip;
     const struct jump *j = &f->m->interp->jumps[jump_slot(at)];
     struct block *b = j->block;
-    unsigned places = 0;
+    unsigned places;
 
     if (f->segmented || !same_page(f, eip) || eip == f->eip) return NULL;
     if (j->key != jump_key(f->m, at) || b->other || block_is_dead(b)) return NULL;
     if (b->heat_eip != at || b->heat < f->bt->warm / FOLLOWS || bt_slides(f->m, b) != f->slides) return NULL;
-    return !bt_find(f->m, b, at, &places) && places < PLACES ? b : NULL;
+    return !bt_find(f->m, b, at, f->slides, &places) && places < PLACES ? b : NULL;
 }
 
 static struct link *make_link(struct front *f, uint32_t eip)

@@ -105,6 +105,8 @@ bool modes_want_window(struct modes *c, const struct vp_vm *m)
     return c->now->window;
 }
 
+uint64_t modes_lived(const struct modes *c) { return c->now->lived; }
+
 uint32_t modes_trace(const struct modes *c, vp_mode_change *out, uint32_t most)
 {
     uint32_t count = c->changes < TRACE ? (uint32_t)c->changes : TRACE;

@@ -25,6 +25,7 @@ struct block {
     uint64_t probed;                 /* a bit for each instruction whose operands a tier is not to reach by faults */
     uint64_t crosses;                /* and for each one that has run over the end of a page now and then */
     bool slides;                     /* entered at several addresses, see bt/bt.h */
+    bool translated;                 /* it has had a tier's code, some of which may be under execution */
     bool varies;                     /* ends with an indirect jump that leads to many places */
     struct translation *translation; /* a tier's code for it */
     struct insn insns[];
