@@ -151,3 +151,28 @@ def test_a_jump_by_memory_that_leads_to_one_or_to_many_places_ends_the_same(kind
         box.engine.close()
 
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("settle", [0, 40, 1 << 40], ids=["makes room", "slides where there is no room", "slides"])
+def test_code_called_at_more_addresses_than_are_kept_ends_the_same(settle, monkeypatch):
+    monkeypatch.setenv("VPCORE_BT_SETTLE", str(settle))
+    addresses = [FIRST + 0x2000 * k for k in range(10)]
+    results = []
+    for engine in ("interp", "bt"):
+        box = Processor(engine=engine, icount_ns=1)
+        box.page_32()
+        for at in addresses:
+            box.map_32(at, PHYS)
+            box.map_32(at + 0x1000, PHYS + 0x1000)
+        box.load(asm("call 0x501000\nadd ebx, [esp]\nrol ebx, 3\nret", org=FIRST), PHYS)
+        box.load(
+            asm("mov edx, [esp]\nlea ebx, [ebx+edx]\njc over\ninc ebx\nover: ret", org=FIRST + 0x1000), PHYS + 0x1000
+        )
+        calls = "\n".join(f"call {at}" for at in addresses)
+        box.load(asm(f"mov ecx, 50\nagain:\n{calls}\ndec ecx\njnz again\nspin: jmp spin"))
+        box.user()
+        end = box.run(budget=BUDGET // 2, eip=CODE, esp=STACK)
+        results.append(outcome(box, end))
+        box.engine.close()
+
+    assert results[0] == results[1]

@@ -281,12 +281,12 @@ static void unlink_all(struct vp_vm *m, struct bt *bt, struct block *b)
  * turns would each drop the other's. */
 static bool retire_oldest(struct vp_vm *m, struct bt *bt, struct block *b)
 {
-    const uint64_t old = UINT64_C(1) << 31;
+    enum { OLD = 64 /* times what makes an address space settled */ };
     struct translation **oldest = NULL;
 
     for (struct translation **at = &b->translation; *at; at = &(*at)->next)
         if (!(*at)->slides) oldest = at;
-    if (!b->slides || !oldest || m->insns - (*oldest)->made < old) return false;
+    if (!b->slides || !oldest || m->insns - (*oldest)->made < OLD * bt->settled) return false;
     retire(m, bt, *oldest);
     *oldest = (*oldest)->next;
     return true;
