@@ -21,6 +21,7 @@ EACH = {
     "reserve": "no windows: the host gives no 4 GB of addresses",
     "memfd": "no windows: guest memory is no file",
     "fsgsbase": "windows cost more: the host has no FSGSBASE",
+    "timer": "loops cost more: the host gives no timer",
 }
 
 

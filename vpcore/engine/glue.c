@@ -6,6 +6,7 @@
  * them are six lists by port, or zeros: who answers reads and writes of 1, 2 and 4 bytes, None where that is for the
  * general callable to find out.
  */
+#include "kick.h"
 #include "vp.h"
 #include <Python.h>
 #include <errno.h>
@@ -185,19 +186,27 @@ static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* Sleeps until virtual time `until`; 1 as soon as the epoll descriptor is readable.  cffi lets go of the interpreter lock
  * meanwhile; a signal ends the sleep.  (ppoll() on that descriptor does as well, but touches more of a cold kernel.) */
-static int vp_sleep(vp_vm *vm, int epoll, int64_t until)
+static int sleep_until(vp_vm *vm, int epoll, int64_t until, const sigset_t *mask)
 {
     enum { NS = 1000000000 };
     int64_t left = until - vp_now(vm), ns = left < 0 ? 0 : left;
     struct timespec timeout = {.tv_sec = ns / NS, .tv_nsec = ns % NS};
     struct epoll_event event;
 
-    int ready = epoll_pwait2(epoll, &event, 1, &timeout, NULL);
+    int ready = epoll_pwait2(epoll, &event, 1, &timeout, mask);
     if (ready < 0 && errno != EINTR) { /* before Linux 5.11, or somebody's filter of system calls does not know it */
         struct pollfd waiting = {.fd = epoll, .events = POLLIN};
-        ready = ppoll(&waiting, 1, &timeout, NULL);
+        ready = ppoll(&waiting, 1, &timeout, mask);
     }
     return ready > 0;
+}
+
+static int vp_sleep(vp_vm *vm, int epoll, int64_t until)
+{
+    sigset_t mask;
+
+    kick_hold(&mask);
+    return sleep_until(vm, epoll, until, &mask);
 }
 
 static int vp_py_run(vp_vm *vm, uint64_t max_insns)
@@ -228,10 +237,13 @@ static int run_to(vp_vm *vm, int64_t deadline)
  * (native.h) rings, until Python has something to do: VP_WOKEN, or what vp_run() gave that was no HALT. */
 static int vp_idle(vp_vm *vm, int epoll, int64_t until, int64_t slice)
 {
+    sigset_t mask;
+
+    kick_hold(&mask);
     vp_soonest(vm); /* what was asked for until now, `until` has */
     for (;;) {
         const int64_t alarm = vp_next_alarm(vm);
-        if (vp_sleep(vm, epoll, least(until, alarm))) return VP_WOKEN;
+        if (sleep_until(vm, epoll, least(until, alarm), &mask)) return VP_WOKEN;
         const int64_t now = vp_now(vm);
         if (now < alarm || now >= until) return VP_WOKEN;
         int code = run_to(vm, least(until, now + slice));

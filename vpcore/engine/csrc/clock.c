@@ -3,8 +3,8 @@
  * Realtime: the host's monotonic clock less what the vm was paused.  icount: retired instructions times a constant,
  * plus what vp_set_now() skipped; exact within a block too, so a device sees the same time in every run.
  */
+#include "clock.h"
 #include "event.h"
-#include "vm.h"
 #include <time.h>
 
 static int64_t host_now(void)
@@ -25,6 +25,8 @@ static int64_t source(const vp_vm *m)
 }
 
 int64_t vp_now(vp_vm *m) { return m->time_base + (source(m) - m->host_base); }
+
+int64_t clock_host(const vp_vm *m, int64_t now) { return m->paused ? host_now() : now - m->time_base + m->host_base; }
 
 void vp_set_now(vp_vm *m, int64_t virtual_ns)
 {

@@ -7,6 +7,7 @@
 #include "cpuid.h"
 #include "event.h"
 #include "flags.h"
+#include "kick.h"
 #include "mem.h"
 #include "mmu.h"
 #include "msr.h"
@@ -183,7 +184,11 @@ int vp_run(vp_vm *m, uint64_t max_insns)
     return code;
 }
 
-void vp_stop(vp_vm *m) { atomic_fetch_or(&m->attn, ATTN_STOP); }
+void vp_stop(vp_vm *m)
+{
+    atomic_fetch_or(&m->attn, ATTN_STOP);
+    kick(m);
+}
 
 void vp_set_intr(vp_vm *m, int level)
 {

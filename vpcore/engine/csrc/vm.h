@@ -7,6 +7,7 @@
 #ifndef VP_VM_H
 #define VP_VM_H
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include "insn.h"
@@ -78,6 +79,7 @@ struct spaces;    /* space.c */
 struct code_page; /* mem.c */
 struct profile;   /* profile.c */
 struct natives;   /* native.c */
+struct kicker;    /* kick.h */
 
 /* Where translated code finds that of an indirect jump's target: in the place that EIP says, or else in the next one. */
 struct target {
@@ -111,6 +113,12 @@ struct vp_vm {
     uint32_t features;  /* FEAT_ bits of the CPU model */
 
     _Atomic uint32_t attn;
+    /* host code is to leave, and can be told so, see kick.h; when it is, by the host's clock, at the latest; who tells
+     * it the time; what the same thread was running before */
+    _Atomic bool kicked, kicks;
+    int64_t due;
+    struct kicker *kicker;
+    struct vp_vm *outer;
     uint64_t generation[2]; /* [user] of shortcuts to code, see space.h; those of another one are stale */
 
     /* the instruction under execution, for precise faults: eip = block_eip + cur->off */
@@ -174,6 +182,7 @@ struct vp_vm {
     struct seg_load seg_loads[SEG_LOADS]; /* in protected mode, by selector */
 
     struct target targets[TARGETS] __attribute__((aligned(64))); /* by low bits of EIP */
+    uint8_t kick_page[PAGE_SIZE] __attribute__((aligned(PAGE_SIZE))); /* see kick.h */
     /* a page that may be read and one that may not, as an access over a page's end would find out */
     uint8_t page_end[2][PAGE_SIZE] __attribute__((aligned(PAGE_SIZE)));
     uintptr_t flat[FLATS][LIN_PAGES];

@@ -82,6 +82,16 @@ static bool is_settled(const struct vp_vm *m, const struct bt *bt)
     return m->user && (bt->modes ? modes_lived(bt->modes) : m->insns) >= bt->settled;
 }
 
+/* Whether code in a window is to rely on kicks.  A paging system's own is not: as long as nothing else runs, it seldom
+ * runs long, and the timer need not be set for it. */
+static bool wants_touches(struct vp_vm *m, struct bt *bt)
+{
+    if (!bt->touches || m->interp->stop_at != UINT64_MAX) return false;
+    if (!m->user && (m->cpu.cr0 & CR0_PG) && !bt->all_touch) return false;
+    if (!kick_when_due(m)) bt->touches = false;
+    return bt->touches;
+}
+
 /* Set vp_vm.view for the code that is to run now. */
 static void choose_view(struct vp_vm *m, struct bt *bt)
 {
@@ -93,7 +103,9 @@ static void choose_view(struct vp_vm *m, struct bt *bt)
     if (!m->code32) m->view |= VIEW_16;
     if (!(m->cpu.cr0 & CR0_PE) || (m->cpu.eflags & EF_VM)) m->view |= VIEW_REAL;
     if (is_settled(m, bt)) m->view |= VIEW_SETTLED;
-    if (base) set_gs(bt, base);
+    if (!base) return;
+    if (wants_touches(m, bt)) m->view |= VIEW_TOUCHES;
+    set_gs(bt, base);
 }
 
 /* Host code may be entered or made: nothing wants to look between instructions. */
@@ -353,7 +365,8 @@ static void choose_calls(struct vp_vm *m, struct bt *bt)
     bt->calls[bt->calling].now = m->bt_calls;
     bt->calling = m->user;
     /* an instruction makes one call at most */
-    if (c->key != m->bt_key || c->now - c->base < CALLS_ROOM + m->budget * CALLS_EACH) {
+    const int64_t calls = m->view & VIEW_TOUCHES ? PAGE_SIZE : m->budget;
+    if (c->key != m->bt_key || c->now - c->base < CALLS_GUARD + CALLS_ROOM + calls * CALLS_EACH) {
         c->key = m->bt_key;
         c->now = c->top;
         memcpy(c->top, &bt->look_up[1], sizeof(void *));
@@ -380,7 +393,7 @@ static const uint8_t *find_target(struct vp_vm *m, struct bt *bt)
         m->bt_key = present_key(m, bt);
         target->negated = -(m->bt_key | eip);
     }
-    return m->budget < bt->reserve ? NULL : target->entry;
+    return m->budget < bt_reserve(m) || m->interp->drop ? NULL : target->entry;
 }
 
 static void note_target(struct vp_vm *m, struct bt *bt, const struct block *b, const struct translation *t)
@@ -402,7 +415,7 @@ static const uint8_t *go_on(struct vp_vm *m, struct bt *bt)
 {
     struct link *link = bt->link;
 
-    if (!may_run(m) || (link && !((link->check || link->guess) && link->to))) return NULL;
+    if (!may_run(m) || kicked(m) || (link && !((link->check || link->guess) && link->to))) return NULL;
     const uint8_t *entry = find_target(m, bt);
     if (!entry || !link) return entry;
     if (link->to->entry != entry || (link->guess && link->eip != m->cpu.eip)) return NULL;
@@ -418,10 +431,10 @@ static struct leave enter(struct vp_vm *m, struct bt *bt, const uint8_t *entry, 
     bt->key = jump_key(m, 0);
     bt_x87_live(m, false);
     bt_sse_live(m, false);
-    struct leave out = bt->enter(m, entry, m->budget - bt->reserve, flags);
+    struct leave out = bt->enter(m, entry, m->budget - bt_reserve(m), flags);
     bt_x87_notes(m, NULL);
     if (out.budget == ACCOUNTED) return out;
-    m->budget = out.budget + bt->reserve;
+    m->budget = out.budget + bt_reserve(m);
     m->insns = bt->base - (uint64_t)m->budget;
     bt->link_key = m->bt_key; /* of the block that left, which need not be that of t */
     return out;
@@ -438,6 +451,15 @@ static bool is_cold(const struct vp_vm *m, const struct bt *bt, struct block *b)
     return true;
 }
 
+/* Back in the run loop attn and the clock are looked at; but no kick may keep the guest from going on. */
+static void take_kick(struct vp_vm *m, struct bt *bt)
+{
+    bt->faults.faulted = false;
+    bt->link = NULL;
+    kick_over(m);
+    m->budget = 0;
+}
+
 /* Handler of the first instruction of every block. */
 static void run_block(struct vp_vm *m, const struct insn *i)
 {
@@ -445,19 +467,24 @@ static void run_block(struct vp_vm *m, const struct insn *i)
     struct bt *bt = bt_of(m);
     const bool enters = !is_cold(m, bt, b) && may_run(m) && (choose_view(m, bt), true);
     struct translation *t = enters ? translation_for(m, b) : NULL;
+    const uint64_t insns = m->insns;
 
-    if (t && m->budget < bt->reserve && m->interp->loose) { /* the clock may as well be looked at now */
+    if (unlikely(kicked(m))) {
+        take_kick(m, bt);
+        t = NULL;
+    }
+    if (t && m->budget < bt_reserve(m) && m->interp->loose) { /* the clock may as well be looked at now */
         bt->link = NULL;
         m->budget = 0;
         m->cur = i - 1;
         return;
     }
-    if (!t || m->budget < bt->reserve) {
+    if (t) m->bt_key = present_key(m, bt);
+    if (!t || m->budget < bt_reserve(m) || m->interp->drop) {
         bt->link = NULL;
         b->first(m, i);
         return;
     }
-    m->bt_key = present_key(m, bt);
     chain(m, bt, b, t);
     bt->link = NULL;
     note_target(m, bt, b, t);
@@ -466,6 +493,11 @@ static void run_block(struct vp_vm *m, const struct insn *i)
         out = enter(m, bt, entry, out.flags);
     if (out.budget != ACCOUNTED) fl_put(m, flags_eflags(out.flags));
     m->cur = i - 1; /* all is accounted for */
+    if (likely(!bt->faults.faulted && !kicked(m))) return;
+    take_kick(m, bt);
+    if (m->insns != insns) return;
+    m->cur = i;
+    b->first(m, i);
 }
 
 /* What host code relies on, after the interpreter had its turn. */
@@ -498,7 +530,7 @@ static struct leave next_block(struct vp_vm *m, struct bt *bt)
 {
     const struct leave leaves = {.budget = ACCOUNTED};
 
-    if (!may_run(m)) return leaves;
+    if (!may_run(m) || kicked(m)) return leaves;
     choose_view(m, bt);
     m->bt_key = present_key(m, bt);
     m->bt_go_on = find_target(m, bt);
@@ -507,7 +539,7 @@ static struct leave next_block(struct vp_vm *m, struct bt *bt)
     bt->base = m->insns + (uint64_t)m->budget;
     bt->key = jump_key(m, 0);
     still_holds(m, 0);
-    return (struct leave){m->budget - bt->reserve, flags_raw(fl_get(m))};
+    return (struct leave){m->budget - bt_reserve(m), flags_raw(fl_get(m))};
 }
 
 struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t budget, uint64_t flags)
@@ -518,7 +550,7 @@ struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t budget, uint6
     const uint32_t slide = s->slides ? m->bt_slide : 0;
 
     bt->faults.faulted = false;
-    m->budget = budget + s->owed;
+    m->budget = budget + s->owed + bt_reserve(m);
     m->insns = bt->base - (uint64_t)m->budget;
     m->block_eip = s->block_eip + slide;
     m->interp->running = s->block;
@@ -526,13 +558,16 @@ struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t budget, uint6
     if (unlikely(m->profile)) profile_exit(m, s->insns, faulted);
     bt_x87_notes(m, s->note);
     m->first = m->cur = s->insns;
+    const int64_t before = m->budget;
     s->insns[0].fn(m, s->insns);
+    const bool asked = m->budget != before || !before; /* to look at the clock */
     int64_t retired = m->cur - s->insns + 1;
     m->cur = NULL;
     m->insns += (uint64_t)retired;
     m->budget -= retired;
     if (unlikely(faulted)) after_fault(m, bt, s);
-    budget = m->budget - (s->owed - s->count);
+    if (asked) return leaves;
+    budget = m->budget - (s->owed - s->count) - bt_reserve(m);
     if (s->last && retired == s->count) return next_block(m, bt);
     if (retired != s->count || m->cpu.eip != s->next_eip + slide || budget < 0) return leaves;
     if (atomic_load_explicit(&m->attn, memory_order_relaxed) || jump_key(m, 0) != bt->key) return leaves;
@@ -570,7 +605,7 @@ static void on_dropped(struct vp_vm *m)
     bt->e.at = bt->start;
     bt->cold.at = bt->cold_start;
     bt->e.full = bt->cold.full = false;
-    bt->faults.count = 0;
+    bt->faults.count = bt->first_fault;
     bt->arena_used = 0;
     bt->link = NULL;
     memset(m->targets, 0, sizeof m->targets);
@@ -611,6 +646,7 @@ static void bt_destroy(struct vp_vm *m)
 
     if (!bt) return;
     m->interp->tier = NULL;
+    m->kicks = false;
     if (bt->map) fclose(bt->map);
     windows_destroy(bt->windows);
     modes_destroy(bt->modes);
@@ -648,6 +684,17 @@ static void create_quiet_probe(struct vp_vm *m, struct bt *bt)
     if (!bt->quiet) snprintf(bt->lacks, sizeof bt->lacks, "the flat tables cost more: the host has no fast PEXT");
 }
 
+/* Where kicks are not to be had, budgets are looked at. */
+static void create_kicks(struct vp_vm *m, struct bt *bt)
+{
+    const char *looks = getenv(LOOKS_ENV);
+
+    bt->all_touch = looks && !strcmp(looks, "none");
+    if (!bt->windows || m->config.clock == VP_CLOCK_ICOUNT || (looks && !bt->all_touch)) return;
+    bt->touches = !window_told_to_fail("timer") && kick_prepare(m);
+    if (!bt->touches && !*bt->lacks) snprintf(bt->lacks, sizeof bt->lacks, "loops cost more: the host gives no timer");
+}
+
 static bool create_calls(struct vp_vm *m, struct bt *bt)
 {
     enum { UPPER_END = 64 };
@@ -655,7 +702,7 @@ static bool create_calls(struct vp_vm *m, struct bt *bt)
     for (unsigned user = 0; user < 2; user++) {
         struct calls *c = &bt->calls[user];
         c->base = mem_reserve(CALLS_SIZE);
-        if (!c->base) return false;
+        if (!c->base || mprotect(c->base, CALLS_GUARD, PROT_NONE)) return false;
         c->now = c->top = c->base + CALLS_SIZE - UPPER_END;
     }
     m->bt_calls = bt->calls[0].top;
@@ -703,6 +750,7 @@ static bool bt_create(struct vp_vm *m)
     bt->counts_keep = bt_host_counts();
     create_quiet_probe(m, bt);
     create_windows(m, bt);
+    create_kicks(m, bt);
     bt_emit_stubs(bt);
     return true;
 }
@@ -712,9 +760,12 @@ static int bt_run(struct vp_vm *m, uint64_t max_insns)
     struct bt *bt = bt_of(m);
 
     if (bt->windows || bt->quiet) signals_install(); /* someone else may have come since */
+    if (bt->touches) kick_install();
+    kick_enter(m);
     uint8_t *outer_gs = gs_base;
     struct fault_map *outer = signals_enter(&bt->faults);
     int code = interp_run(m, max_insns);
+    kick_leave(m);
     signals_enter(outer);
     set_gs(bt, outer_gs);
     return code;

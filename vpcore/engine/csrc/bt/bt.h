@@ -15,11 +15,15 @@
  * before it has executed AHEAD instructions.  Where counts are seldom wanted to end anywhere exactly (the clock is not
  * icount), one that only leads to higher addresses of its own page does not: a page has no more instructions than the
  * reserve.
+ *
+ * Under such a clock code for windows does not look at all, unless it is a paging system's own: it touches a page
+ * (kick.h), where it may have gone round.  Such code counts down a budget that it cannot use up.
  */
 #ifndef VP_BT_H
 #define VP_BT_H
 #include "../flags.h"
 #include "../interp/block.h"
+#include "../kick.h"
 #include "codemem.h"
 #include "emit_x64.h"
 #include "map.h"
@@ -39,7 +43,7 @@ enum { WARM = 10 /* executions that make a block worth translating */ };
 #define SLIDE_ENV "VPCORE_BT_SLIDE"
 /* Set, it is used in place of SETTLED; tests have 0. */
 #define SETTLE_ENV "VPCORE_BT_SETTLE"
-/* `few` or `all` blocks look at the budget, in place of what the clock suggests; for tests. */
+/* `few` or `all` blocks look at the budget, or `none` in windows, in place of what the clock suggests; for tests. */
 #define LOOKS_ENV "VPCORE_BT_LOOKS"
 
 /* What a block's host code has found out and relies on: x87 state on the host (front_x87.c), its MXCSR the guest's
@@ -52,7 +56,7 @@ enum { ASSUMES_FP = 1, ASSUMES_UP = 2, ASSUMES_FLAT = 4, ASSUMES_SSE = 8 };
 struct site {
     struct block *block;
     uint32_t block_eip, next_eip;
-    int16_t owed; /* what the budget really is when the first of these begins, less what BUDGET says */
+    int16_t owed; /* what the budget really is when the first of these begins, less what BUDGET says and bt_reserve() */
     uint8_t count;
     bool last;                  /* the block ends with them */
     bool slides;                /* the addresses are short of vp_vm.bt_slide */
@@ -107,8 +111,9 @@ enum {
     VIEW_REAL = 16,     /* or virtual-8086 mode */
     VIEW_16 = 32,       /* 16-bit code */
     VIEW_SETTLED = 64,  /* no code is to slide */
-    KEY_VIEW_BITS = 8,
-    KEY_ANY = 0x80, /* so that no key is 0 */
+    VIEW_TOUCHES = 128, /* the page of kicks, and does not look at the budget */
+    KEY_VIEW_BITS = 9,
+    KEY_ANY = 0x100, /* so that no key is 0 */
 };
 
 /* Base and limit of CS. */
@@ -149,7 +154,15 @@ struct calls {
     uint8_t *base, *top, *now;
     uint64_t key;
 };
-enum { CALLS_EACH = 16, CALLS_SIZE = 1 << 21, CALLS_ROOM = 1 << 16 /* below them, for the host's signals */ };
+enum {
+    CALLS_EACH = 16,
+    CALLS_SIZE = 1 << 21,
+    CALLS_GUARD = PAGE_SIZE, /* at their base, for those who touch it before they call */
+    CALLS_ROOM = 1 << 16,    /* below them, for the host's signals */
+    /* How far below: Zen 5 takes a load at a whole KB from RSP for one of the return address that is there, at first
+     * (sqlite a quarter slower). */
+    CALLS_TOUCH = CALLS_ROOM + 68
+};
 
 /* What host code comes back with: guest registers are in vp_cpu; the budget is ACCOUNTED where flags and counts are up
  * to date. */
@@ -175,7 +188,9 @@ struct bt {
     uint64_t settled;
     bool slides;
     bool sparing;                /* not every block looks at the budget */
+    bool touches, all_touch;     /* code for windows relies on kicks; the system's too */
     int32_t reserve;             /* of the budget, which host code does not know of and may use up before it looks */
+    size_t first_fault;          /* of translations: what lies before are the common parts' */
     uint8_t *start, *cold_start; /* of translations: what lies before are the common parts */
     enter_fn enter;
     const uint8_t *go[2];      /* to EIP in EAX */
@@ -202,6 +217,10 @@ struct bt {
 
 static inline struct bt *bt_of(const struct vp_vm *m) { return (struct bt *)m->interp->tier; }
 void *bt_allocate(struct bt *bt, size_t size); /* NULL when full */
+
+/* Of the present view. */
+#define NO_END (INT64_C(1) << 48)
+static inline int64_t bt_reserve(const struct vp_vm *m) { return m->view & VIEW_TOUCHES ? -NO_END : bt_of(m)->reserve; }
 
 /* RBP points into struct vp_vm: near what host code asks often, and so that it can be a shift count, which takes its
  * lowest bits: that of a linear address to its page. */

@@ -38,7 +38,7 @@ static struct site *make_site(struct front *f, unsigned count)
     s->block = f->b;
     s->block_eip = f->eip;
     s->next_eip = f->eip + last->off + last->len;
-    s->owed = (int16_t)(f->bt->reserve - (int)f->index + (f->looked ? (int)f->count : 0));
+    s->owed = (int16_t)((f->looked ? (int)f->count : 0) - (int)f->index);
     s->count = (uint8_t)count;
     s->last = f->index + count == f->count;
     s->slides = f->slides;
@@ -229,6 +229,17 @@ static unsigned count_foreign(struct front *f)
     return count;
 }
 
+/* Before the block's first instruction. */
+static void emit_exit(struct front *f, const struct cold *c)
+{
+    f_xmm_spill(f, c->spill);
+    f->note = c->note;
+    f_x87_flush(f);
+    f_eip(f, RAX, f->eip);
+    uint8_t *jump = x_jmp(f->e);
+    if (!f->e->full) x_aim(jump, f->e->run, f->bt->exit[f->host_flags]);
+}
+
 static void emit_cold(struct front *f, const struct cold *c)
 {
     struct emit *e = f->e;
@@ -240,6 +251,10 @@ static void emit_cold(struct front *f, const struct cold *c)
     if (c->from) x_land(e, c->from);
     if (c->touch && !fault_map_add(&f->bt->faults, c->touch, x_runs_at(e))) f->full = true;
     f->flags = c->flags;
+    if (!c->site) {
+        emit_exit(f, c);
+        return;
+    }
     f_save(f);
     f_xmm_spill(f, c->spill);
     move_esp(f, c->esp);
@@ -405,6 +420,7 @@ bool bt_translate(struct vp_vm *m, struct block *b, bool slides)
     f.cs = (struct code_segment){m->cpu.seg[VP_CS].base, m->cpu.seg[VP_CS].limit};
     f.segmented = m->view & VIEW_SEGMENTED, f.sp16 = m->view & VIEW_SP16, f.real = m->view & VIEW_REAL;
     f.host_flags = true;
+    f.touches = m->view & VIEW_TOUCHES;
     bt->e.state = &f.flags;
     uint32_t eip = f.slides ? m->block_eip & ~PAGE_MASK : m->block_eip;
     for (unsigned k = 0; b && k < RUN; k++) {

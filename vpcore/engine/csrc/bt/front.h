@@ -8,19 +8,20 @@
 /* Where the guest's status flags are between two instructions of host code. */
 enum { IN_HOST = 1, IN_RBX = 2 };
 
-enum { COLD_MOST = 6 * BLOCK_MAX + 2 };
+enum { COLD_MOST = 6 * BLOCK_MAX + 4 };
 
 /* Code behind the block: what is seldom executed. */
 struct cold {
-    uint8_t *from;         /* a jump's displacement, or NULL */
-    const uint8_t *back;   /* where to go on, NULL for an exit */
-    struct site *site;     /* which instruction the interpreter is to execute, or */
-    struct link *link;     /* where the exit leads, or */
-    const uint8_t *behind; /* where the call to EAX returns to */
-    const uint8_t *touch;  /* what may fault and leads here then, or NULL */
-    unsigned flags;        /* IN_ bits there */
-    uint8_t spill, reload; /* XMM registers, a bit each */
-    int32_t esp, esp_back; /* the guest's ESP less the host's there, and at `back` */
+    uint8_t *from;              /* a jump's displacement, or NULL; an exit, where there is no site */
+    const uint8_t *back;        /* where to go on, NULL for an exit */
+    struct site *site;          /* which instruction the interpreter is to execute, or */
+    struct link *link;          /* where the exit leads, or */
+    const uint8_t *behind;      /* where the call to EAX returns to */
+    const uint8_t *touch;       /* what may fault and leads here then, or NULL */
+    unsigned flags;             /* IN_ bits there */
+    const struct fp_note *note; /* of an exit */
+    uint8_t spill, reload;      /* XMM registers, a bit each */
+    int32_t esp, esp_back;      /* the guest's ESP less the host's there, and at `back` */
 };
 
 struct front {
@@ -46,12 +47,12 @@ struct front {
     uint8_t xmm_loaded, xmm_dirty, xmm_before; /* in the host's; not in cpu.fx; that when i began */
     int32_t esp, esp_before;                   /* the guest's ESP less the host's; that when i began */
     struct code_segment cs;
-    bool window;                /* memory mode */
-    bool quiet;                 /* accesses leave the host's flags alone */
-    bool segmented, sp16, real; /* as VIEW_ */
-    bool host_flags;            /* between blocks flags are the host's; else they are in RBX */
-    bool looked;                /* at the budget: this block is paid */
-    bool full, closed;          /* closed: i has ended the host code */
+    bool window;                         /* memory mode */
+    bool quiet;                          /* accesses leave the host's flags alone */
+    bool segmented, sp16, real, touches; /* as VIEW_ */
+    bool host_flags;                     /* between blocks flags are the host's; else they are in RBX */
+    bool looked;                         /* at the budget: this block is paid */
+    bool full, closed;                   /* closed: i has ended the host code */
     struct cold cold[COLD_MOST];
 };
 

@@ -84,6 +84,25 @@ static uint8_t *look_beside_flags(struct front *f)
     return x_jmp(e);
 }
 
+/* Before the first instruction; no flags change.  A fault there leaves, with nothing done. */
+static void touch(struct front *f, struct x_mem at)
+{
+    f_add_cold(f, (struct cold){.touch = x_runs_at(f->e), .flags = f->flags, .spill = f->xmm_dirty, .note = f->note});
+    x_rm(f->e, 32, X_MOV_R_RM, RCX, at);
+}
+
+/* Where the block may be one of those that execution goes round in: what it ends with leads back or anywhere.  A return
+ * takes back a call, or goes by bt.look_up, which touches too.  Calls without end use up their stack. */
+static void touch_what_is_needed(struct front *f)
+{
+    const struct insn *last = &f->b->insns[f->count - 1];
+    const bool returns = last->op == OP_RET || last->op == OP_RET_Iw,
+               calls = last->op == OP_CALL_Jz || last->op == OP_CALL_Ev;
+
+    if (!returns && !f_leads_on(f)) touch(f, vm_at(offsetof(struct vp_vm, kick_page)));
+    if (calls) touch(f, (struct x_mem){RSP, X_NONE, 0, -CALLS_TOUCH});
+}
+
 void f_look(struct front *f, bool foreign)
 {
     bool last = f->index + 1 == f->count || f->index + 1 == AHEAD;
@@ -91,6 +110,12 @@ void f_look(struct front *f, bool foreign)
     uint8_t *poor;
 
     if (f->looked) return;
+    if (f->touches) {
+        touch_what_is_needed(f);
+        pay(f, (int32_t)f->count);
+        f->looked = true;
+        return;
+    }
     if (f->bt->sparing && f->index == 0 && f_leads_on(f)) {
         pay(f, (int32_t)f->count);
         f->looked = true;

@@ -200,7 +200,8 @@ static void emit_retire(struct front *f)
     x_mov_imm64(e, RCX, (uintptr_t)&f->bt->base); /* what is given up of the budget is not counted */
     x_alu_mem_imm(e, 64, X_SUB, (struct x_mem){RCX, X_NONE, 0, 0}, PRICE);
     x_alu_imm(e, 64, X_SUB, BUDGET, PRICE + 1);
-    f_site_if(f, X_CC_S);
+    if (f->touches) x_alu_mem_imm(e, 8, X_CMP, vm_at(offsetof(struct vp_vm, kicked)), 0);
+    f_site_if(f, f->touches ? X_CC_NE : X_CC_S);
 }
 
 static void jump_to(struct emit *e, uint8_t *field, const uint8_t *target)

@@ -96,7 +96,7 @@ static void clear_if(struct front *f)
 }
 
 /* The instruction behind it is to come before any interrupt: so it is where none waits, and there is budget left, since
- * only a look at the clock makes one. */
+ * only a look at the clock makes one.  A kick may come any time. */
 static void set_if(struct front *f)
 {
     struct emit *e = f->e;
@@ -183,7 +183,7 @@ bool front_system(struct front *f)
     case OP_LAHF: store_ah(f); return true;
     case OP_SAHF: load_ah(f); return true;
     case OP_CLI: return privileged && (clear_if(f), true);
-    case OP_STI: return privileged && (set_if(f), true);
+    case OP_STI: return privileged && !f->touches && (set_if(f), true);
     case OP_PUSHF: return !v86 && (push_flags(f), true);
     case OP_POPF: return !v86 && (pop_flags(f), true);
     case OP_MOV_Ev_Sw: store_selector(f); return true;

@@ -107,6 +107,10 @@ static void emit_look_up(struct bt *bt, bool in_host)
     bt->look_up[in_host] = x_runs_at(e);
     x_rm(e, 64, X_MOV_R_RM, RSP, vm_at(offsetof(struct vp_vm, bt_calls_top)));
     bt->go[in_host] = x_runs_at(e);
+    if (bt->touches && in_host) {
+        fault_map_add(&bt->faults, x_runs_at(e), bt->exit[in_host]);
+        x_rm(e, 32, X_MOV_R_RM, RCX, vm_at(offsetof(struct vp_vm, kick_page)));
+    }
     x_aim(bt_emit_look_up(e), e->run, bt->second[in_host]);
     x_rm(e, 32, X_GROUP5, GROUP5_JMP, bt_looked_up(0));
 }
@@ -154,4 +158,5 @@ void bt_emit_stubs(struct bt *bt)
     emit_look_up(bt, true);
     x_align(&bt->e, LINE);
     bt->start = bt->e.at;
+    bt->first_fault = bt->faults.count;
 }

@@ -55,7 +55,8 @@ enum { ARENA_UNIT = 16, INDEX_FREE = 0, INDEX_GONE = 1 };
 struct interp {
     uint64_t stop_at; /* vp_insns() at which run() ends */
     uint64_t began;   /* vp_insns() at which it began */
-    uint32_t looks;   /* at the clock */
+    uint32_t looks;   /* at the clock, under icount */
+    int64_t breath;   /* when the host is to get its time, by its clock; under other clocks */
     bool fresh;       /* run() has not executed anything yet */
     bool loose;       /* a budget may be given up before it is used up */
     bool drop;        /* all blocks are to go as soon as none runs */

@@ -5,6 +5,7 @@
  * shadow allows, is executed as a copy that ends in time, so counts are exact.  Code that crosses a page, or lies where
  * no memory is, is fetched and executed one instruction at a time.
  */
+#include "../clock.h"
 #include "../engine.h"
 #include "../isa.h"
 #include "../mem.h"
@@ -21,8 +22,10 @@ enum {
     SLICE = 4096,       /* instructions between two looks at the clock */
     TIER_SLICE = 36864, /* the same where a tier makes them short, and leaving it costs more than a hundred of them */
     FAULT_PRICE = 256,  /* instructions that one that faults takes the time of */
-    BREATH = 1 << 20,   /* instructions between two times that the host gets */
+    BREATH = 1 << 20,   /* instructions between two times that the host gets, under icount */
 };
+/* The same under other clocks, in ns; and the least that the guest gets between two looks at the clock. */
+enum { BREATH_NS = 2000000, PROFILED_NS = 200000, SPELL_NS = 20000 };
 /* attention that is needed again after each single instruction */
 enum { ATTN_EACH = ATTN_SHADOW | ATTN_TRAP | ATTN_BREAK | ATTN_DR };
 
@@ -148,6 +151,20 @@ static void breathe(struct vp_vm *m)
     m->config.calls.breathe(m->config.host);
 }
 
+/* Let the host breathe when it is time; when the clock is to be looked at again, if nobody counts until then. */
+static void plan(struct vp_vm *m, int64_t now)
+{
+    struct interp *it = m->interp;
+    const int64_t host = clock_host(m, now), most = unlikely(m->profile) ? PROFILED_NS : BREATH_NS;
+
+    if (host >= it->breath) {
+        breathe(m);
+        it->breath = host + BREATH_NS;
+    }
+    const int64_t time = least(least(m->deadline, m->alarm), now + most) - now;
+    m->due = host + (time < SPELL_NS ? SPELL_NS : time);
+}
+
 /* Budget is used up, or something asked to look at the clock: a VP_EXIT_ code, or -1 with a new budget. */
 static int look_at_clock(struct vp_vm *m)
 {
@@ -159,18 +176,19 @@ static int look_at_clock(struct vp_vm *m)
     if (m->insns >= it->stop_at) return VP_EXIT_BUDGET;
     uint64_t left = it->stop_at - m->insns;
     int64_t budget = left > INT64_MAX ? INT64_MAX : (int64_t)left;
+    const int64_t slice = it->tier ? TIER_SLICE : SLICE;
     int64_t now = vp_now(m);
     if (now >= m->alarm) native_alarms(m, now);
     if (m->config.clock == VP_CLOCK_ICOUNT) {
         int64_t step = m->config.icount_ns, time = least(m->deadline, m->alarm) - now;
         if (m->deadline <= now) return VP_EXIT_DEADLINE;
         budget = least(budget, time <= 0 ? 1 : time / step + (time % step != 0));
+        if (++it->looks % (BREATH / slice) == 0) breathe(m);
     } else {
         /* a deadline that is always late already must not keep the guest from going on */
         if (!it->fresh && now >= m->deadline) return VP_EXIT_DEADLINE;
+        plan(m, now);
     }
-    const int64_t slice = it->tier ? TIER_SLICE : SLICE;
-    if (++it->looks % (BREATH / slice) == 0) breathe(m);
     it->fresh = false;
     it->loose = m->config.clock != VP_CLOCK_ICOUNT && budget >= slice;
     m->budget = least(budget, slice);
