@@ -161,7 +161,7 @@ static const uint8_t *emit_between(struct bt *bt, const struct link *link, const
     bt_emit_eip(e, RAX, link->eip, link->slides);
     uint8_t *jump = x_jmp(e);
     if (e->full) return NULL;
-    x_aim(jump, e->run, link->slides ? bt->go[1] : t->entry);
+    x_aim(jump, e->run, link->slides ? bt->go : t->entry);
     return at;
 }
 
@@ -369,7 +369,7 @@ static void choose_calls(struct vp_vm *m, struct bt *bt)
     if (c->key != m->bt_key || c->now - c->base < CALLS_GUARD + CALLS_ROOM + calls * CALLS_EACH) {
         c->key = m->bt_key;
         c->now = c->top;
-        memcpy(c->top, &bt->look_up[1], sizeof(void *));
+        memcpy(c->top, &bt->look_up, sizeof(void *));
     }
     m->bt_calls = c->now;
     m->bt_calls_top = c->top;

@@ -193,11 +193,11 @@ struct bt {
     size_t first_fault;          /* of translations: what lies before are the common parts' */
     uint8_t *start, *cold_start; /* of translations: what lies before are the common parts */
     enter_fn enter;
-    const uint8_t *go[2];      /* to EIP in EAX */
-    const uint8_t *look_up[2]; /* the same without faith in the calls; by where flags are, as the next */
-    const uint8_t *exit[2], *exit_link[2], *slow; /* exits by where flags are: in RBX, in the host's */
-    const uint8_t *second[2];                     /* from bt_emit_look_up()'s jump: to the second place, or the exit */
-    uint8_t *arena;                               /* sites, links, translations */
+    const uint8_t *go;                      /* to EIP in EAX */
+    const uint8_t *look_up;                 /* the same without faith in the calls */
+    const uint8_t *exit, *exit_link, *slow; /* exits */
+    const uint8_t *second;                  /* from bt_emit_look_up()'s jump: to the second place, or the exit */
+    uint8_t *arena;                         /* sites, links, translations */
     uint64_t arena_used, arena_size;
     uint8_t *code_given, *cold_given, *arena_given; /* mem_give() */
     uint64_t base; /* instructions retired when host code was entered, plus the budget then */

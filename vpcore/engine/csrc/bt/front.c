@@ -237,7 +237,7 @@ static void emit_exit(struct front *f, const struct cold *c)
     f_x87_flush(f);
     f_eip(f, RAX, f->eip);
     uint8_t *jump = x_jmp(f->e);
-    if (!f->e->full) x_aim(jump, f->e->run, f->bt->exit[f->host_flags]);
+    if (!f->e->full) x_aim(jump, f->e->run, f->bt->exit);
 }
 
 static void emit_cold(struct front *f, const struct cold *c)
@@ -302,9 +302,8 @@ static void emit_first_round(struct front *f)
     emit_before(f);
     f_exact_esp(f);
     f_load(f);
-    if (!f->host_flags) f_save(f);
     f->leaves = x_jcc(f->e, (unsigned)front_condition(f->i) ^ 1);
-    f->index = 0, f->looked = false, f->flags = f->host_flags ? IN_HOST : IN_RBX;
+    f->index = 0, f->looked = false, f->flags = IN_HOST;
     x_align(f->e, LINE);
     f->loop = x_runs_at(f->e);
 }
@@ -334,7 +333,7 @@ static bool is_loop(const struct block *b, unsigned count)
 static void begin(struct front *f, struct block *b, uint32_t eip)
 {
     f->b = b, f->eip = eip;
-    f->flags = f->host_flags ? IN_HOST : IN_RBX;
+    f->flags = IN_HOST;
     f->index = 0, f->count = extent(b), f->cold_count = 0, f->assumes = 0, f->note = NULL, f->tail = NULL;
     f->closed = f->looked = false, f->xmm_loaded = f->xmm_dirty = f->aligned = 0, f->esp = 0;
 }
@@ -419,7 +418,6 @@ bool bt_translate(struct vp_vm *m, struct block *b, bool slides)
     f.slides = slides;
     f.cs = (struct code_segment){m->cpu.seg[VP_CS].base, m->cpu.seg[VP_CS].limit};
     f.segmented = m->view & VIEW_SEGMENTED, f.sp16 = m->view & VIEW_SP16, f.real = m->view & VIEW_REAL;
-    f.host_flags = true;
     f.touches = m->view & VIEW_TOUCHES;
     bt->e.state = &f.flags;
     uint32_t eip = f.slides ? m->block_eip & ~PAGE_MASK : m->block_eip;

@@ -50,7 +50,6 @@ struct front {
     bool window;                         /* memory mode */
     bool quiet;                          /* accesses leave the host's flags alone */
     bool segmented, sp16, real, touches; /* as VIEW_ */
-    bool host_flags;                     /* between blocks flags are the host's; else they are in RBX */
     bool looked;                         /* at the budget: this block is paid */
     bool full, closed;                   /* closed: i has ended the host code */
     struct cold cold[COLD_MOST];
@@ -133,7 +132,6 @@ void f_cold(struct front *f, uint8_t *from, struct site *site);
 /* -- Ends -- */
 uint32_t f_next_eip(const struct front *f);
 void f_eip(struct front *f, int to, uint32_t eip);         /* as the guest sees it */
-void f_end_flags(struct front *f);                         /* flags as the next block wants them; RAX is lost */
 void f_goto(struct front *f, uint32_t eip);                /* direct */
 void f_branch(struct front *f, unsigned cc, uint32_t eip); /* by the host's flags; else behind the instruction */
 void f_branch_rcx(struct front *f, uint32_t zero, uint32_t other); /* by RCX; flags as for the next block */

@@ -140,7 +140,7 @@ static void put_flags_aside(struct front *f)
     if (f_stack_clobbers(f))
         f_clobber(f);
     else
-        f_end_flags(f);
+        f_load(f);
 }
 
 /* EAX from there, to be EIP; what CS does not reach is the interpreter's. */
@@ -187,7 +187,7 @@ static void count(struct front *f, bool down)
 {
     const bool wide = f->i->form & FORM_AS32;
 
-    f_end_flags(f);
+    f_load(f);
     if (down) x_rm(f->e, wide ? 32 : 16, X_LEA, guest(ECX), (struct x_mem){guest(ECX), X_NONE, 0, -1});
     x_rr(f->e, 32, wide ? X_MOV_R_RM : X_MOVZX_W, RCX, guest(ECX));
     f_branch_rcx(f, down ? f_next_eip(f) : target(f), down ? target(f) : f_next_eip(f));

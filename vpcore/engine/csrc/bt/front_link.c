@@ -16,14 +16,6 @@ void bt_emit_eip(struct emit *e, int to, uint32_t eip, bool slides)
 
 void f_eip(struct front *f, int to, uint32_t eip) { bt_emit_eip(f->e, to, eip, f->slides); }
 
-void f_end_flags(struct front *f)
-{
-    if (f->host_flags)
-        f_load(f);
-    else
-        f_clobber(f);
-}
-
 /* -- Direct ------------------------------------------------------------------------------------------------------- */
 
 /* What lies on another page, wholly or with its end, is the page tables' business each time. */
@@ -95,7 +87,7 @@ static void transfer(struct front *f, uint32_t eip, bool calls)
     bool near = same_page(f, eip);
 
     f_exact_esp(f);
-    f_end_flags(f);
+    f_load(f);
     f->closed = true;
     if (f->slides && !near) {
         f_eip(f, RAX, eip);
@@ -120,7 +112,6 @@ static void branch_back(struct front *f, unsigned cc)
 {
     f_exact_esp(f);
     f_load(f);
-    if (!f->host_flags) f_save(f);
     f_xmm_again(f);
     uint8_t *from = x_jcc(f->e, cc);
     if (!f->e->full) x_aim(from, f->e->run, f->loop);
@@ -151,7 +142,6 @@ void f_branch(struct front *f, unsigned cc, uint32_t eip)
 
     f_exact_esp(f);
     f_load(f);
-    if (!f->host_flags) f_save(f);
     uint8_t *from = x_jcc(f->e, taken_follows ? cc ^ 1 : cc);
     part(f, from, link, taken_follows ? eip : f_next_eip(f));
 }
@@ -209,11 +199,11 @@ uint8_t *bt_emit_look_up(struct emit *e)
 /* All but the jump to what EAX says, which is kept. */
 static void end_by_eax(struct front *f)
 {
-    bool ready = f->flags & (f->host_flags ? IN_HOST : IN_RBX);
+    bool ready = f->flags & IN_HOST;
 
     f_exact_esp(f);
     if (!ready) x_mov(f->e, RCX, RAX);
-    f_end_flags(f);
+    f_load(f);
     if (!ready) x_mov(f->e, RAX, RCX);
     f->closed = true;
 }
@@ -222,7 +212,7 @@ static void emit_jump_eax(struct front *f)
 {
     uint8_t *miss = bt_emit_look_up(f->e);
 
-    if (!f->e->full) x_aim(miss, f->e->run, f->bt->second[f->host_flags]);
+    if (!f->e->full) x_aim(miss, f->e->run, f->bt->second);
     x_rm(f->e, 32, X_GROUP5, GROUP5_JMP, bt_looked_up(0));
 }
 
@@ -296,8 +286,8 @@ static void emit_return_site(struct front *f)
     compare_eax(f, eip);
     x_jrcxz(e, X_JMP_SIZE);
     uint8_t *other = x_jmp(e);
-    if (!e->full) x_aim(other, e->run, f->bt->look_up[f->host_flags]);
-    f->flags = f->host_flags ? IN_HOST : IN_RBX;
+    if (!e->full) x_aim(other, e->run, f->bt->look_up);
+    f->flags = IN_HOST;
     f_goto(f, eip);
 }
 
@@ -343,7 +333,7 @@ void f_emit_miss(struct front *f, const struct cold *c)
     x_land(f->e, c->from);
     push_behind(f->e, c->behind);
     uint8_t *jump = x_jmp(f->e);
-    if (!f->e->full) x_aim(jump, f->e->run, f->bt->second[f->host_flags]);
+    if (!f->e->full) x_aim(jump, f->e->run, f->bt->second);
 }
 
 /* The way of a jump that leads nowhere yet: that of a call has its return address on the stack, but for one that was
@@ -376,5 +366,5 @@ void f_emit_link(struct front *f, const struct cold *c)
     if (!link->guess) f_eip(f, RAX, link->eip);
     x_mov_imm64(e, RDX, (uintptr_t)link);
     uint8_t *jump = x_jmp(e);
-    if (!e->full) x_aim(jump, e->run, f->bt->exit_link[f->host_flags]);
+    if (!e->full) x_aim(jump, e->run, f->bt->exit_link);
 }

@@ -70,16 +70,16 @@ static void emit_return(struct emit *e)
 }
 
 /* EIP is in EAX; exit_link: RDX is the link that led here. */
-static void emit_exit(struct bt *bt, bool in_host)
+static void emit_exit(struct bt *bt)
 {
     struct emit *e = &bt->e;
 
-    bt->exit_link[in_host] = x_runs_at(e);
+    bt->exit_link = x_runs_at(e);
     x_mov_imm64(e, RCX, (uintptr_t)&bt->link);
     x_rm(e, 64, X_MOV_RM_R, RDX, (struct x_mem){RCX, X_NONE, 0, 0});
-    bt->exit[in_host] = x_runs_at(e);
+    bt->exit = x_runs_at(e);
     x_rm(e, 32, X_MOV_RM_R, RAX, vm_at(offsetof(struct vp_vm, cpu.eip)));
-    if (in_host) save_flags(e);
+    save_flags(e);
     store_guest(e);
     x_mov64(e, RAX, BUDGET);
     x_mov(e, RDX, FLAGS);
@@ -88,30 +88,30 @@ static void emit_exit(struct bt *bt, bool in_host)
 }
 
 /* EIP is in EAX, and RSI is what bt_emit_look_up() has made it. */
-static void emit_second(struct bt *bt, bool in_host)
+static void emit_second(struct bt *bt)
 {
     enum { GROUP5_JMP = 4 };
     struct emit *e = &bt->e;
 
-    bt->second[in_host] = x_runs_at(e);
-    x_aim(bt_emit_compare(e, 1), e->run, bt->exit[in_host]);
+    bt->second = x_runs_at(e);
+    x_aim(bt_emit_compare(e, 1), e->run, bt->exit);
     x_rm(e, 32, X_GROUP5, GROUP5_JMP, bt_looked_up(1));
 }
 
 /* EIP is in EAX, the calls are not to be trusted, or are. */
-static void emit_look_up(struct bt *bt, bool in_host)
+static void emit_look_up(struct bt *bt)
 {
     enum { GROUP5_JMP = 4 };
     struct emit *e = &bt->e;
 
-    bt->look_up[in_host] = x_runs_at(e);
+    bt->look_up = x_runs_at(e);
     x_rm(e, 64, X_MOV_R_RM, RSP, vm_at(offsetof(struct vp_vm, bt_calls_top)));
-    bt->go[in_host] = x_runs_at(e);
-    if (bt->touches && in_host) {
-        fault_map_add(&bt->faults, x_runs_at(e), bt->exit[in_host]);
+    bt->go = x_runs_at(e);
+    if (bt->touches) {
+        fault_map_add(&bt->faults, x_runs_at(e), bt->exit);
         x_rm(e, 32, X_MOV_R_RM, RCX, vm_at(offsetof(struct vp_vm, kick_page)));
     }
-    x_aim(bt_emit_look_up(e), e->run, bt->second[in_host]);
+    x_aim(bt_emit_look_up(e), e->run, bt->second);
     x_rm(e, 32, X_GROUP5, GROUP5_JMP, bt_looked_up(0));
 }
 
@@ -149,13 +149,10 @@ static void emit_slow(struct bt *bt)
 void bt_emit_stubs(struct bt *bt)
 {
     emit_enter(bt);
-    emit_exit(bt, false);
-    emit_exit(bt, true);
+    emit_exit(bt);
     emit_slow(bt);
-    emit_second(bt, false);
-    emit_second(bt, true);
-    emit_look_up(bt, false);
-    emit_look_up(bt, true);
+    emit_second(bt);
+    emit_look_up(bt);
     x_align(&bt->e, LINE);
     bt->start = bt->e.at;
     bt->first_fault = bt->faults.count;
