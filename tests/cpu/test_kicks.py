@@ -17,10 +17,10 @@ from box import Box as Processor
 from diff.blocks import WINDOW, WINDOW_SIZE, Writer
 from diff.compare import differences, listing, odd_modes, outcome
 from native import library
-from vpcore.engine._vp import ffi, lib
 
 from vpcore.engine import Exit
 from vpcore.engine.engine import probe
+from vpcore.engine.library import ffi, lib
 
 OSFXSR = 0x200
 MS = 1_000_000
