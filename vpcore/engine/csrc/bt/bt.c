@@ -82,12 +82,12 @@ static bool is_settled(const struct vp_vm *m, const struct bt *bt)
     return m->user && (bt->modes ? modes_lived(bt->modes) : m->insns) >= bt->settled;
 }
 
-/* Whether code in a window is to rely on kicks.  A paging system's own is not: as long as nothing else runs, it seldom
- * runs long, and the timer need not be set for it. */
+/* Whether code in a window is to rely on kicks.  A system's own is not: it seldom runs long, and setting the timer would
+ * be most of what an interrupt costs. */
 static bool wants_touches(struct vp_vm *m, struct bt *bt)
 {
     if (!bt->touches || m->interp->stop_at != UINT64_MAX) return false;
-    if (!m->user && (m->cpu.cr0 & CR0_PG) && !bt->all_touch) return false;
+    if (!m->user && !bt->all_touch) return false;
     if (!kick_when_due(m)) bt->touches = false;
     return bt->touches;
 }
