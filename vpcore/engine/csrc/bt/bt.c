@@ -1,23 +1,19 @@
-/* bt.c: the engine `bt`: life, which blocks are translated, entering host code, chaining.  See bt.h. */
+/* bt.c: the engine `bt`: life, which blocks are translated, entering host code.  See bt.h. */
 #define _GNU_SOURCE
 #include "bt.h"
 #include "../engine.h"
 #include "../interp/interp.h"
 #include "../mem.h"
-#include "../mmu.h"
 #include "../profile.h"
-#include "../seg.h"
-#include "../space.h"
+#include "chain.h"
+#include "view.h"
 #include <asm/hwcap2.h>
-#include <asm/prctl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 enum { CODE_LEAST = 1 << 20 };
 /* Of code memory, for what is executed often: so much of a Linux's code is. */
@@ -38,270 +34,12 @@ void *bt_allocate(struct bt *bt, size_t size)
 
 /* -- Entering host code ------------------------------------------------------------------------------------------- */
 
-/* But for VIEW_SEGMENTED, host code takes code, stack and data segments of base 0 and 4 GB for granted; FS and GS it
- * looks at. */
-static bool is_flat(const struct vp_vm *m)
-{
-    static const uint8_t segs[] = {VP_ES, VP_SS, VP_DS};
-
-    if (m->cpu.seg[VP_CS].base || m->cpu.seg[VP_CS].limit != UINT32_MAX) return false;
-    for (unsigned k = 0; k < sizeof segs; k++) {
-        const struct seg_access *s = &m->sacc[segs[k]];
-        if (s->base || s->rd_last != UINT32_MAX || s->wr_last != UINT32_MAX) return false;
-    }
-    return true;
-}
-
-static struct code_segment code_segment(const struct vp_vm *m)
-{
-    return (struct code_segment){m->cpu.seg[VP_CS].base, m->cpu.seg[VP_CS].limit};
-}
-
-static bool same_segment(struct code_segment a, struct code_segment b)
-{
-    return a.base == b.base && a.limit == b.limit;
-}
-
 /* -- Memory mode -------------------------------------------------------------------------------------------------- */
-
-/* GS base of this thread. */
-static _Thread_local uint8_t *gs_base;
-
-static void set_gs(const struct bt *bt, uint8_t *base)
-{
-    if (gs_base == base) return;
-    gs_base = base;
-    if (bt->fsgsbase)
-        __asm__ volatile("wrgsbase %0" : : "r"(base));
-    else
-        syscall(SYS_arch_prctl, ARCH_SET_GS, base);
-}
-
-static bool is_settled(const struct vp_vm *m, const struct bt *bt)
-{
-    return m->user && (bt->modes ? modes_lived(bt->modes) : m->insns) >= bt->settled;
-}
-
-/* Whether code in a window is to rely on kicks.  A system's own is not: it seldom runs long, and setting the timer would
- * be most of what an interrupt costs. */
-static bool wants_touches(struct vp_vm *m, struct bt *bt)
-{
-    if (!bt->touches || m->interp->stop_at != UINT64_MAX) return false;
-    if (!m->user && !bt->all_touch) return false;
-    if (!kick_when_due(m)) bt->touches = false;
-    return bt->touches;
-}
-
-/* Set vp_vm.view for the code that is to run now. */
-static void choose_view(struct vp_vm *m, struct bt *bt)
-{
-    bool wanted = bt->windows && (!bt->modes || modes_want_window(bt->modes, m));
-    uint8_t *base = wanted ? window_enter(m, bt->windows) : NULL;
-
-    m->view = m->user | (base ? VIEW_WINDOW : 0) | (is_flat(m) ? 0 : VIEW_SEGMENTED);
-    if (m->sp_mask != UINT32_MAX) m->view |= VIEW_SP16;
-    if (!m->code32) m->view |= VIEW_16;
-    if (!(m->cpu.cr0 & CR0_PE) || (m->cpu.eflags & EF_VM)) m->view |= VIEW_REAL;
-    if (is_settled(m, bt)) m->view |= VIEW_SETTLED;
-    if (!base) return;
-    if (wants_touches(m, bt)) m->view |= VIEW_TOUCHES;
-    set_gs(bt, base);
-}
 
 /* Host code may be entered or made: nothing wants to look between instructions. */
 static bool may_run(const struct vp_vm *m)
 {
     return (m->cpl == 0 || m->user) && !atomic_load_explicit(&((struct vp_vm *)m)->attn, memory_order_relaxed);
-}
-
-enum { KEY_ROUND_SHIFT = 32 - KEY_VIEW_BITS };
-
-static void drop_all(struct vp_vm *m)
-{
-    m->interp->drop = true;
-    m->budget = 0;
-}
-
-/* Of CS at this generation, one that no other pair has. */
-static uint32_t number_of(struct vp_vm *m, struct bt *bt, uint64_t generation)
-{
-    const struct code_segment cs = code_segment(m);
-    struct numbered *n = &bt->numbered[(cs.base >> 4 ^ cs.base >> 12 ^ generation) % NUMBERED];
-
-    if (n->number && n->generation == generation && same_segment(n->cs, cs)) return n->number;
-    if (bt->numbers + 1 == 1u << KEY_ROUND_SHIFT) {
-        memset(bt->numbered, 0, sizeof bt->numbered);
-        bt->numbers = 0;
-        drop_all(m);
-    }
-    *n = (struct numbered){generation, cs, ++bt->numbers};
-    return n->number;
-}
-
-/* vp_vm.bt_key as it is now.  It has room for so many generations: then everything starts anew. */
-static uint64_t present_key(struct vp_vm *m, struct bt *bt)
-{
-    enum { GENERATION_SHIFT = 34 };
-    uint64_t generation = jump_key(m, 0) >> GENERATION_SHIFT, round = generation >> KEY_ROUND_SHIFT;
-
-    if (round != bt->key_round) {
-        bt->key_round = round;
-        drop_all(m);
-    }
-    if (m->view & VIEW_SEGMENTED) generation = number_of(m, bt, generation);
-    return (generation << KEY_VIEW_BITS | KEY_ANY | m->view) << 32;
-}
-
-/* A jump between code that slides and code that does not goes by a piece of code that says where. */
-static const uint8_t *emit_between(struct bt *bt, const struct link *link, const struct translation *t)
-{
-    struct emit *e = &bt->cold;
-    const uint8_t *at = x_runs_at(e);
-
-    bt_emit_eip(e, RAX, link->eip, link->slides);
-    uint8_t *jump = x_jmp(e);
-    if (e->full) return NULL;
-    x_aim(jump, e->run, link->slides ? bt->go : t->entry);
-    return at;
-}
-
-static bool aim(struct bt *bt, struct link *link, const struct translation *t)
-{
-    const uint8_t *to = link->slides == t->slides ? t->body : emit_between(bt, link, t);
-
-    if (to) x_aim(link->field, bt->e.run, to);
-    return to;
-}
-
-void bt_lead(struct link *link, struct translation *t)
-{
-    link->to = t;
-    link->next = t->links;
-    t->links = link;
-}
-
-void bt_unaim(struct bt *bt, struct link *link)
-{
-    if (link->elided) x_put_jmp(link->field);
-    link->elided = false;
-    link->to = NULL;
-    if (link->guess)
-        memset(link->guess->check, 0, sizeof(uint64_t)); /* no key is 0 */
-    else
-        x_aim(link->field, bt->e.run, link->cold);
-}
-
-static void set_check(const struct vp_vm *m, struct link *link)
-{
-    if (link->guess) {
-        const uint64_t wanted = -(m->bt_key | link->eip);
-        memcpy(link->guess->check, &wanted, sizeof wanted);
-        return;
-    }
-    const uint32_t negated = -(uint32_t)(m->bt_key >> 32);
-
-    memcpy(link->check, &negated, sizeof negated);
-}
-
-static void lead_to(struct link *link, struct translation *t)
-{
-    for (struct link **at = link->to ? &link->to->links : NULL; at && *at; at = &(*at)->next)
-        if (*at == link) {
-            *at = link->next;
-            break;
-        }
-    bt_lead(link, t);
-}
-
-static void unlink_all(struct vp_vm *m, struct bt *bt, struct block *b);
-
-/* The indirect jump led elsewhere than guessed.  False where that is so often. */
-static bool may_guess(struct vp_vm *m, struct bt *bt, struct link *link)
-{
-    enum { MISSES = 16, APART = 1 << 14 };
-    struct guess *g = link->guess;
-
-    if (++g->misses < MISSES) return true;
-    if (m->insns - g->since < (uint64_t)MISSES * APART) {
-        g->block->varies = true;
-        g->block->heat = (uint16_t)bt->warm;
-        unlink_all(m, bt, g->block);
-        return false;
-    }
-    g->misses = 0;
-    g->since = m->insns;
-    return true;
-}
-
-/* Where the indirect jump has led is where it will lead. */
-static void guess(struct vp_vm *m, struct bt *bt, struct link *link, struct translation *t)
-{
-    if (link->to && link->eip != m->block_eip && !may_guess(m, bt, link)) return;
-    link->eip = m->block_eip;
-    set_check(m, link);
-    if (link->to == t) return;
-    x_aim(link->field, bt->e.run, t->entry);
-    lead_to(link, t);
-}
-
-/* Where host code left for this very block, under the same page tables, let the jump go there by itself. */
-static void chain(struct vp_vm *m, struct bt *bt, const struct block *b, struct translation *t)
-{
-    struct link *link = bt->link;
-
-    if (b->other && link && !link->check && !link->guess)
-        return; /* that the page is the right one says nothing of the next one */
-    if (!link || bt->link_key != m->bt_key) return;
-    if (link->guess) {
-        guess(m, bt, link, t);
-        return;
-    }
-    if (link->eip != (link->slides ? m->block_eip & ~PAGE_MASK : m->block_eip)) return;
-    if (link->check) set_check(m, link);
-    if (link->to == t || !aim(bt, link, t)) return;
-    lead_to(link, t);
-}
-
-static struct target *target_at(struct vp_vm *m, uint32_t eip) { return &m->targets[eip & ((1u << TARGET_BITS) - 1)]; }
-
-static void forget_targets(struct vp_vm *m, const struct translation *t)
-{
-    const uint32_t step = t->slides ? PAGE_SIZE : 1u << TARGET_BITS;
-
-    for (uint32_t eip = t->eip, k = 0; k < 1u << TARGET_BITS; k += step) {
-        struct target *target = target_at(m, eip + k);
-        for (unsigned second = 0; second < 2; second++)
-            if (target[second].entry == t->entry) target[second].negated = 0;
-    }
-}
-
-/* Nothing leads to it any more, but what executes it may go on. */
-static void retire(struct vp_vm *m, struct bt *bt, struct translation *t)
-{
-    for (struct link *link = t->links; link; link = link->next) bt_unaim(bt, link);
-    t->links = NULL;
-    forget_targets(m, t);
-}
-
-static void unlink_all(struct vp_vm *m, struct bt *bt, struct block *b)
-{
-    for (struct translation *t = b->translation; t; t = t->next) retire(m, bt, t);
-    b->translation = NULL;
-}
-
-/* Of a block that slides, the code for one address that is the oldest, if it is old.  Without that processes that take
- * turns would each drop the other's. */
-static bool retire_oldest(struct vp_vm *m, struct bt *bt, struct block *b)
-{
-    enum { OLD = 64 /* times what makes an address space settled */ };
-    struct translation **oldest = NULL;
-
-    for (struct translation **at = &b->translation; *at; at = &(*at)->next)
-        if (!(*at)->slides) oldest = at;
-    if (!b->slides || !oldest || m->insns - (*oldest)->made < OLD * bt->settled) return false;
-    retire(m, bt, *oldest);
-    *oldest = (*oldest)->next;
-    return true;
 }
 
 struct translation *bt_find(const struct vp_vm *m, const struct block *b, uint32_t eip, bool slides, unsigned *places)
@@ -311,7 +49,7 @@ struct translation *bt_find(const struct vp_vm *m, const struct block *b, uint32
     *places = 0;
     for (struct translation *t = b->translation; t; t = t->next, ++*places) {
         if (t->view != view || t->slides != slides) continue;
-        if (slides || (t->eip == eip && same_segment(t->cs, code_segment(m)))) return t;
+        if (slides || (t->eip == eip && same_segment(t->cs, view_cs(m)))) return t;
     }
     return NULL;
 }
@@ -338,95 +76,28 @@ static struct translation *translation_for(struct vp_vm *m, struct block *b)
     if (t) return t;
     if (++b->heat < bt->warm && !(b->translation && b->slides && !(m->view & VIEW_SEGMENTED))) return NULL;
     b->heat = 0;
-    if (places >= PLACES && !retire_oldest(m, bt, b)) {
+    if (places >= PLACES && !chain_drop_oldest(m, bt, b)) {
         if (b->slides && (m->view & VIEW_SETTLED) && (t = bt_find(m, b, m->block_eip, slides = true, &places)))
             return t;
-        if (!slides) unlink_all(m, bt, b);
+        if (!slides) chain_drop(m, bt, b);
     }
     mem_give(bt->e.at, &bt->code_given, bt->e.end);
     mem_give(bt->cold.at, &bt->cold_given, bt->cold.end);
     mem_give(bt->arena + bt->arena_used, &bt->arena_given, bt->arena + bt->arena_size);
     if (bt_translate(m, b, slides)) return b->translation;
-    drop_all(m); /* full: everything goes at the next look at the clock */
+    bt_drop_all(m); /* full: everything goes at the next look at the clock */
     return NULL;
 }
 
-static void forget_calls(struct vp_vm *m, struct bt *bt, struct calls *c)
-{
-    c->now = c->top;
-    if (c == &bt->calls[bt->calling]) m->bt_calls = c->top;
-}
-
-/* Host code is to run next: on the stack of returns that are good for it. */
-static void choose_calls(struct vp_vm *m, struct bt *bt)
-{
-    struct calls *c = &bt->calls[m->user];
-
-    bt->calls[bt->calling].now = m->bt_calls;
-    bt->calling = m->user;
-    /* an instruction makes one call at most */
-    const int64_t calls = m->view & VIEW_TOUCHES ? PAGE_SIZE : m->budget;
-    if (c->key != m->bt_key || c->now - c->base < CALLS_GUARD + CALLS_ROOM + calls * CALLS_EACH) {
-        c->key = m->bt_key;
-        c->now = c->top;
-        memcpy(c->top, &bt->look_up, sizeof(void *));
-    }
-    m->bt_calls = c->now;
-    m->bt_calls_top = c->top;
-}
-
-/* Where the host code for EIP is, if it may be entered and the table of targets has it: under this key, or under that
- * of other page tables that have the same page there.  The key may change. */
-static const uint8_t *find_target(struct vp_vm *m, struct bt *bt)
-{
-    const uint32_t eip = m->cpu.eip;
-    const uint64_t key = m->bt_key | eip, view = (UINT64_C(1) << (32 + KEY_VIEW_BITS)) - 1;
-    struct target *target = target_at(m, eip);
-
-    if ((-target->negated ^ key) & view) target++;
-    const uint64_t had = -target->negated;
-    if (had != key) {
-        if ((m->view & VIEW_SEGMENTED) || ((had ^ key) & view)) return NULL;
-        const uint32_t page = bt->target_pages[target - m->targets] - 1;
-        if (mmu_fetch_flat(m, eip) >> PAGE_SHIFT != (int64_t)page) return NULL;
-        space_code(m, eip, page);
-        m->bt_key = present_key(m, bt);
-        target->negated = -(m->bt_key | eip);
-    }
-    return m->budget < bt_reserve(m) || m->interp->drop ? NULL : target->entry;
-}
-
-static void note_target(struct vp_vm *m, struct bt *bt, const struct block *b, const struct translation *t)
-{
-    struct target *target = target_at(m, m->block_eip);
-    uint32_t *page = &bt->target_pages[target - m->targets];
-    const uint64_t had = -target->negated;
-
-    if ((uint32_t)had != m->block_eip && had >> 32 == m->bt_key >> 32) { /* both may be in use */
-        target[1] = target[0];
-        page[1] = page[0];
-    }
-    *target = (struct target){-(m->bt_key | m->block_eip), t->entry};
-    *page = b->other ? 0 : (b->phys >> PAGE_SHIFT) + 1;
-}
-
-/* Host code has left: where it goes on all the same, because nothing but the page tables has become other; or NULL. */
+/* Where host code that has left goes on without the run loop, or NULL. */
 static const uint8_t *go_on(struct vp_vm *m, struct bt *bt)
 {
-    struct link *link = bt->link;
-
-    if (!may_run(m) || kicked(m) || (link && !((link->check || link->guess) && link->to))) return NULL;
-    const uint8_t *entry = find_target(m, bt);
-    if (!entry || !link) return entry;
-    if (link->to->entry != entry || (link->guess && link->eip != m->cpu.eip)) return NULL;
-    set_check(m, link);
-    bt->link = NULL;
-    return entry;
+    return may_run(m) && !kicked(m) ? chain_go_on(m, bt) : NULL;
 }
 
 static struct leave enter(struct vp_vm *m, struct bt *bt, const uint8_t *entry, uint64_t flags)
 {
-    choose_calls(m, bt);
+    chain_choose_calls(m, bt);
     bt->base = m->insns + (uint64_t)m->budget;
     bt->key = jump_key(m, 0);
     bt_x87_live(m, false);
@@ -465,7 +136,7 @@ static void run_block(struct vp_vm *m, const struct insn *i)
 {
     struct block *b = (struct block *)((uint8_t *)i - offsetof(struct block, insns));
     struct bt *bt = bt_of(m);
-    const bool enters = !is_cold(m, bt, b) && may_run(m) && (choose_view(m, bt), true);
+    const bool enters = !is_cold(m, bt, b) && may_run(m) && (view_choose(m, bt), true);
     struct translation *t = enters ? translation_for(m, b) : NULL;
     const uint64_t insns = m->insns;
 
@@ -479,15 +150,15 @@ static void run_block(struct vp_vm *m, const struct insn *i)
         m->cur = i - 1;
         return;
     }
-    if (t) m->bt_key = present_key(m, bt);
+    if (t) m->bt_key = view_key(m, bt);
     if (!t || m->budget < bt_reserve(m) || m->interp->drop) {
         bt->link = NULL;
         b->first(m, i);
         return;
     }
-    chain(m, bt, b, t);
+    chain_arrive(m, bt, b, t);
     bt->link = NULL;
-    note_target(m, bt, b, t);
+    chain_note(m, bt, b, t);
     struct leave out = {.flags = flags_raw(fl_get(m))};
     for (const uint8_t *entry = t->entry; entry; entry = out.budget == ACCOUNTED ? NULL : go_on(m, bt))
         out = enter(m, bt, entry, out.flags);
@@ -504,7 +175,7 @@ static void run_block(struct vp_vm *m, const struct insn *i)
 static bool still_holds(struct vp_vm *m, unsigned assumes)
 {
     if ((assumes & ASSUMES_UP) && (m->cpu.eflags & EF_DF)) return false;
-    if ((assumes & ASSUMES_FLAT) && !is_flat(m)) return false;
+    if ((assumes & ASSUMES_FLAT) && !view_is_flat(m)) return false;
     return bt_x87_live(m, assumes & ASSUMES_FP) && bt_sse_live(m, assumes & ASSUMES_SSE);
 }
 
@@ -521,7 +192,7 @@ static void after_fault(struct vp_vm *m, struct bt *bt, struct site *s)
     m->stats.window_probes += window;
     *(window ? &s->block->probed : &s->block->crosses) |= UINT64_C(1) << s->index;
     s->block->heat = (uint16_t)bt->warm;
-    unlink_all(m, bt, s->block);
+    chain_drop(m, bt, s->block);
 }
 
 /* The block has ended, and its last instruction may have changed everything: on to the next one's host code, if the way
@@ -531,11 +202,11 @@ static struct leave next_block(struct vp_vm *m, struct bt *bt)
     const struct leave leaves = {.budget = ACCOUNTED};
 
     if (!may_run(m) || kicked(m)) return leaves;
-    choose_view(m, bt);
-    m->bt_key = present_key(m, bt);
-    m->bt_go_on = find_target(m, bt);
+    view_choose(m, bt);
+    m->bt_key = view_key(m, bt);
+    m->bt_go_on = chain_target(m, bt);
     if (!m->bt_go_on) return leaves;
-    choose_calls(m, bt);
+    chain_choose_calls(m, bt);
     bt->base = m->insns + (uint64_t)m->budget;
     bt->key = jump_key(m, 0);
     still_holds(m, 0);
@@ -593,9 +264,8 @@ static void on_died(struct vp_vm *m, struct block *b)
 {
     struct bt *bt = bt_of(m);
 
-    if (b->translated)
-        for (unsigned user = 0; user < 2; user++) forget_calls(m, bt, &bt->calls[user]);
-    unlink_all(m, bt, b);
+    if (b->translated) chain_forget_calls(m, bt);
+    chain_drop(m, bt, b);
 }
 
 static void on_dropped(struct vp_vm *m)
@@ -609,7 +279,7 @@ static void on_dropped(struct vp_vm *m)
     bt->arena_used = 0;
     bt->link = NULL;
     memset(m->targets, 0, sizeof m->targets);
-    for (unsigned user = 0; user < 2; user++) forget_calls(m, bt, &bt->calls[user]);
+    chain_forget_calls(m, bt);
 }
 
 /* -- Engine ------------------------------------------------------------------------------------------------------- */
@@ -762,12 +432,12 @@ static int bt_run(struct vp_vm *m, uint64_t max_insns)
     if (bt->windows || bt->quiet) signals_install(); /* someone else may have come since */
     if (bt->touches) kick_install();
     kick_enter(m);
-    uint8_t *outer_gs = gs_base;
+    uint8_t *outer_gs = view_gs();
     struct fault_map *outer = signals_enter(&bt->faults);
     int code = interp_run(m, max_insns);
     kick_leave(m);
     signals_enter(outer);
-    set_gs(bt, outer_gs);
+    view_set_gs(bt, outer_gs);
     return code;
 }
 

@@ -217,6 +217,12 @@ struct bt {
 
 static inline struct bt *bt_of(const struct vp_vm *m) { return (struct bt *)m->interp->tier; }
 void *bt_allocate(struct bt *bt, size_t size); /* NULL when full */
+/* Everything goes, at the next look at the clock. */
+static inline void bt_drop_all(struct vp_vm *m)
+{
+    m->interp->drop = true;
+    m->budget = 0;
+}
 
 /* Of the present view. */
 #define NO_END (INT64_C(1) << 48)
@@ -250,9 +256,6 @@ static inline bool bt_slides(const struct vp_vm *m, const struct block *b)
 {
     return b->slides && !(m->view & (VIEW_SEGMENTED | VIEW_SETTLED));
 }
-/* The jump is to go there, but that it does is the caller's business; nowhere. */
-void bt_lead(struct link *link, struct translation *t);
-void bt_unaim(struct bt *bt, struct link *link);
 /* The translation of the block at EIP for the present view, or NULL; `places` counts those there are. */
 struct translation *bt_find(const struct vp_vm *m, const struct block *b, uint32_t eip, bool slides, unsigned *places);
 /* Execute a site's instructions by the interpreter, from host code. */

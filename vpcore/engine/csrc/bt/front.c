@@ -1,6 +1,7 @@
 /* front.c: from a block of decoded instructions to host code: ends, cold code, and the walk. */
 #include "front.h"
 #include "../interp/interp.h"
+#include "chain.h"
 #include <string.h>
 
 enum { RUN = 16 /* blocks translated at once */ };
@@ -389,7 +390,7 @@ static bool translate(struct front *f, struct block *b, uint32_t eip, struct lin
     if (f->full || bt->e.full || bt->cold.full) return false;
     b->translation = t;
     b->translated = true;
-    if (from) bt_lead(from, t);
+    if (from) chain_lead(from, t);
     if (unlikely(bt->map)) {
         map_add(bt->map, f->m, b, eip, f->count, from ? t->body : t->entry, x_runs_at(f->e));
         map_add(bt->map, f->m, b, eip, 0, cold, x_runs_at(&bt->cold));
@@ -423,7 +424,7 @@ bool bt_translate(struct vp_vm *m, struct block *b, bool slides)
     uint32_t eip = f.slides ? m->block_eip & ~PAGE_MASK : m->block_eip;
     for (unsigned k = 0; b && k < RUN; k++) {
         if (!translate(&f, b, eip, from)) {
-            if (from) bt_unaim(bt, from);
+            if (from) chain_unaim(bt, from);
             return false;
         }
         b->heat = 0;

@@ -1,0 +1,228 @@
+/* chain.c: see chain.h. */
+#include "chain.h"
+#include "../mmu.h"
+#include "../space.h"
+#include "view.h"
+#include <string.h>
+
+/* -- Jumps --------------------------------------------------------------------------------------------------------- */
+
+/* A jump between code that slides and code that does not goes by a piece of code that says where. */
+static const uint8_t *emit_between(struct bt *bt, const struct link *link, const struct translation *t)
+{
+    struct emit *e = &bt->cold;
+    const uint8_t *at = x_runs_at(e);
+
+    bt_emit_eip(e, RAX, link->eip, link->slides);
+    uint8_t *jump = x_jmp(e);
+    if (e->full) return NULL;
+    x_aim(jump, e->run, link->slides ? bt->go : t->entry);
+    return at;
+}
+
+static bool aim(struct bt *bt, struct link *link, const struct translation *t)
+{
+    const uint8_t *to = link->slides == t->slides ? t->body : emit_between(bt, link, t);
+
+    if (to) x_aim(link->field, bt->e.run, to);
+    return to;
+}
+
+void chain_lead(struct link *link, struct translation *t)
+{
+    link->to = t;
+    link->next = t->links;
+    t->links = link;
+}
+
+void chain_unaim(struct bt *bt, struct link *link)
+{
+    if (link->elided) x_put_jmp(link->field);
+    link->elided = false;
+    link->to = NULL;
+    if (link->guess)
+        memset(link->guess->check, 0, sizeof(uint64_t)); /* no key is 0 */
+    else
+        x_aim(link->field, bt->e.run, link->cold);
+}
+
+static void set_check(const struct vp_vm *m, struct link *link)
+{
+    if (link->guess) {
+        const uint64_t wanted = -(m->bt_key | link->eip);
+        memcpy(link->guess->check, &wanted, sizeof wanted);
+        return;
+    }
+    const uint32_t negated = -(uint32_t)(m->bt_key >> 32);
+
+    memcpy(link->check, &negated, sizeof negated);
+}
+
+static void lead_to(struct link *link, struct translation *t)
+{
+    for (struct link **at = link->to ? &link->to->links : NULL; at && *at; at = &(*at)->next)
+        if (*at == link) {
+            *at = link->next;
+            break;
+        }
+    chain_lead(link, t);
+}
+
+/* The indirect jump led elsewhere than guessed.  False where that is so often. */
+static bool may_guess(struct vp_vm *m, struct bt *bt, struct link *link)
+{
+    enum { MISSES = 16, APART = 1 << 14 };
+    struct guess *g = link->guess;
+
+    if (++g->misses < MISSES) return true;
+    if (m->insns - g->since < (uint64_t)MISSES * APART) {
+        g->block->varies = true;
+        g->block->heat = (uint16_t)bt->warm;
+        chain_drop(m, bt, g->block);
+        return false;
+    }
+    g->misses = 0;
+    g->since = m->insns;
+    return true;
+}
+
+/* Where the indirect jump has led is where it will lead. */
+static void guess(struct vp_vm *m, struct bt *bt, struct link *link, struct translation *t)
+{
+    if (link->to && link->eip != m->block_eip && !may_guess(m, bt, link)) return;
+    link->eip = m->block_eip;
+    set_check(m, link);
+    if (link->to == t) return;
+    x_aim(link->field, bt->e.run, t->entry);
+    lead_to(link, t);
+}
+
+void chain_arrive(struct vp_vm *m, struct bt *bt, const struct block *b, struct translation *t)
+{
+    struct link *link = bt->link;
+
+    if (b->other && link && !link->check && !link->guess)
+        return; /* that the page is the right one says nothing of the next one */
+    if (!link || bt->link_key != m->bt_key) return;
+    if (link->guess) {
+        guess(m, bt, link, t);
+        return;
+    }
+    if (link->eip != (link->slides ? m->block_eip & ~PAGE_MASK : m->block_eip)) return;
+    if (link->check) set_check(m, link);
+    if (link->to == t || !aim(bt, link, t)) return;
+    lead_to(link, t);
+}
+
+const uint8_t *chain_go_on(struct vp_vm *m, struct bt *bt)
+{
+    struct link *link = bt->link;
+
+    if (link && !((link->check || link->guess) && link->to)) return NULL;
+    const uint8_t *entry = chain_target(m, bt);
+    if (!entry || !link) return entry;
+    if (link->to->entry != entry || (link->guess && link->eip != m->cpu.eip)) return NULL;
+    set_check(m, link);
+    bt->link = NULL;
+    return entry;
+}
+
+/* -- Targets of indirect jumps ------------------------------------------------------------------------------------- */
+
+static struct target *target_at(struct vp_vm *m, uint32_t eip) { return &m->targets[eip & ((1u << TARGET_BITS) - 1)]; }
+
+static void forget_targets(struct vp_vm *m, const struct translation *t)
+{
+    const uint32_t step = t->slides ? PAGE_SIZE : 1u << TARGET_BITS;
+
+    for (uint32_t eip = t->eip, k = 0; k < 1u << TARGET_BITS; k += step) {
+        struct target *target = target_at(m, eip + k);
+        for (unsigned second = 0; second < 2; second++)
+            if (target[second].entry == t->entry) target[second].negated = 0;
+    }
+}
+
+/* Nothing leads to it any more, but what executes it may go on. */
+static void retire(struct vp_vm *m, struct bt *bt, struct translation *t)
+{
+    for (struct link *link = t->links; link; link = link->next) chain_unaim(bt, link);
+    t->links = NULL;
+    forget_targets(m, t);
+}
+
+void chain_drop(struct vp_vm *m, struct bt *bt, struct block *b)
+{
+    for (struct translation *t = b->translation; t; t = t->next) retire(m, bt, t);
+    b->translation = NULL;
+}
+
+bool chain_drop_oldest(struct vp_vm *m, struct bt *bt, struct block *b)
+{
+    enum { OLD = 64 /* times what makes an address space settled */ };
+    struct translation **oldest = NULL;
+
+    for (struct translation **at = &b->translation; *at; at = &(*at)->next)
+        if (!(*at)->slides) oldest = at;
+    if (!b->slides || !oldest || m->insns - (*oldest)->made < OLD * bt->settled) return false;
+    retire(m, bt, *oldest);
+    *oldest = (*oldest)->next;
+    return true;
+}
+
+const uint8_t *chain_target(struct vp_vm *m, struct bt *bt)
+{
+    const uint32_t eip = m->cpu.eip;
+    const uint64_t key = m->bt_key | eip, view = (UINT64_C(1) << (32 + KEY_VIEW_BITS)) - 1;
+    struct target *target = target_at(m, eip);
+
+    if ((-target->negated ^ key) & view) target++;
+    const uint64_t had = -target->negated;
+    if (had != key) {
+        if ((m->view & VIEW_SEGMENTED) || ((had ^ key) & view)) return NULL;
+        const uint32_t page = bt->target_pages[target - m->targets] - 1;
+        if (mmu_fetch_flat(m, eip) >> PAGE_SHIFT != (int64_t)page) return NULL;
+        space_code(m, eip, page);
+        m->bt_key = view_key(m, bt);
+        target->negated = -(m->bt_key | eip);
+    }
+    return m->budget < bt_reserve(m) || m->interp->drop ? NULL : target->entry;
+}
+
+void chain_note(struct vp_vm *m, struct bt *bt, const struct block *b, const struct translation *t)
+{
+    struct target *target = target_at(m, m->block_eip);
+    uint32_t *page = &bt->target_pages[target - m->targets];
+    const uint64_t had = -target->negated;
+
+    if ((uint32_t)had != m->block_eip && had >> 32 == m->bt_key >> 32) { /* both may be in use */
+        target[1] = target[0];
+        page[1] = page[0];
+    }
+    *target = (struct target){-(m->bt_key | m->block_eip), t->entry};
+    *page = b->other ? 0 : (b->phys >> PAGE_SHIFT) + 1;
+}
+
+/* -- Calls --------------------------------------------------------------------------------------------------------- */
+
+void chain_forget_calls(struct vp_vm *m, struct bt *bt)
+{
+    for (unsigned user = 0; user < 2; user++) bt->calls[user].now = bt->calls[user].top;
+    m->bt_calls = bt->calls[bt->calling].top;
+}
+
+void chain_choose_calls(struct vp_vm *m, struct bt *bt)
+{
+    struct calls *c = &bt->calls[m->user];
+
+    bt->calls[bt->calling].now = m->bt_calls;
+    bt->calling = m->user;
+    /* an instruction makes one call at most */
+    const int64_t calls = m->view & VIEW_TOUCHES ? PAGE_SIZE : m->budget;
+    if (c->key != m->bt_key || c->now - c->base < CALLS_GUARD + CALLS_ROOM + calls * CALLS_EACH) {
+        c->key = m->bt_key;
+        c->now = c->top;
+        memcpy(c->top, &bt->look_up, sizeof(void *));
+    }
+    m->bt_calls = c->now;
+    m->bt_calls_top = c->top;
+}

@@ -1,0 +1,33 @@
+/* chain.h: how host code gets to host code without the run loop: jumps that are patched once it is known where they
+ * lead, guesses, the table of targets of indirect jumps, and the stack of calls; and what undoes that when code dies.
+ */
+#ifndef VP_BT_CHAIN_H
+#define VP_BT_CHAIN_H
+#include "bt.h"
+
+/* The jump is to go there, but that it does is the caller's business; nowhere. */
+void chain_lead(struct link *link, struct translation *t);
+void chain_unaim(struct bt *bt, struct link *link);
+/* Where host code left for this very block, under the same page tables, let the jump go there by itself. */
+void chain_arrive(struct vp_vm *m, struct bt *bt, const struct block *b, struct translation *t);
+/* Host code has left: where it goes on all the same, because nothing but the page tables has become other; or NULL. */
+const uint8_t *chain_go_on(struct vp_vm *m, struct bt *bt);
+
+/* Where the host code for EIP is, if it may be entered and the table of targets has it: under this key, or under that
+ * of other page tables that have the same page there.  The key may change. */
+const uint8_t *chain_target(struct vp_vm *m, struct bt *bt);
+/* The table is to have it. */
+void chain_note(struct vp_vm *m, struct bt *bt, const struct block *b, const struct translation *t);
+
+/* The block has no host code any more; what executes it may go on. */
+void chain_drop(struct vp_vm *m, struct bt *bt, struct block *b);
+/* Of a block that slides, the code for one address that is the oldest, if it is old.  Without that processes that take
+ * turns would each drop the other's. */
+bool chain_drop_oldest(struct vp_vm *m, struct bt *bt, struct block *b);
+
+/* Host code is to run next: on the stack of returns that are good for it. */
+void chain_choose_calls(struct vp_vm *m, struct bt *bt);
+/* All returns are to be looked up. */
+void chain_forget_calls(struct vp_vm *m, struct bt *bt);
+
+#endif
