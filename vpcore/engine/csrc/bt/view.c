@@ -50,10 +50,10 @@ static bool is_settled(const struct vp_vm *m, const struct bt *bt)
 }
 
 /* Whether code in a window is to rely on kicks.  A system's own is not: it seldom runs long, and setting the timer
- * would be most of what an interrupt costs. */
+ * would be most of what an interrupt costs.  A profile is made of looks. */
 static bool wants_touches(struct vp_vm *m, struct bt *bt)
 {
-    if (!bt->touches || m->interp->stop_at != UINT64_MAX) return false;
+    if (!bt->touches || m->interp->stop_at != UINT64_MAX || m->profile) return false;
     if (!m->user && !bt->all_touch) return false;
     if (!kick_when_due(m)) bt->touches = false;
     return bt->touches;
