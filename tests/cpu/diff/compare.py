@@ -47,6 +47,38 @@ def differences(one, other):
     return found
 
 
+def check_ends(boxes, prepare, result, seeds, budget):
+    """That programs end the same: `prepare(box, seed, state)` loads one, and gives its code; `result(box, end, began)` is
+    the outcome of a run that began after so many instructions.
+    """
+    states = [box.engine.get_state() for box in boxes]
+    for seed in seeds:
+        results = []
+        for box, state in zip(boxes, states, strict=True):
+            code = prepare(box, seed, state)
+            began = box.engine.insns
+            results.append(result(box, box.engine.run(budget), began))
+
+        assert {} == differences(*results), f"seed {seed}\n{listing(code)}"
+
+
+def check_slices(boxes, prepare, result, seeds, *, slices, longest, rng):
+    """The same for runs that end after any number of instructions, the second of *boxes* on any engine."""
+    state = boxes[0].engine.get_state()
+    for seed in seeds:
+        for box in boxes:
+            code = prepare(box, seed, state)
+
+        for _ in range(slices):
+            boxes[1].engine.select(rng.choice(("interp", "bt", "bt")))
+            count = rng.randrange(1, longest)
+            results = []
+            for box in boxes:
+                began = box.engine.insns
+                results.append(result(box, box.engine.run(count), began))
+            assert {} == differences(*results), f"seed {seed}\n{listing(code)}"
+
+
 def listing(code, eip=CODE, bits=32):
     lines, at = [], 0
     while at < len(code):

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 from box import CODE, ECX, PAGE, WP, P, U, W
 from box import Box as Processor
-from compare import differences, listing, outcome
+from compare import check_ends, check_slices, outcome
 
 from vpcore.engine.engine import probe
 
@@ -112,34 +112,15 @@ def result(box, end, began):
 @pytest.mark.parametrize("user", [False, True], ids=["kernel", "user"])
 def test_random_strings_end_the_same(user):
     boxes = [make(name, user=user) for name in ("interp", "bt")]
-    states = [box.engine.get_state() for box in boxes]
-    for number in range(ROUNDS):
-        results = []
-        for box, state in zip(boxes, states, strict=True):
-            code = prepare(box, SEED + number, state)
-            began = box.engine.insns
-            results.append(result(box, box.engine.run(BUDGET), began))
 
-        assert {} == differences(*results), f"seed {SEED + number}\n{listing(code)}"
+    check_ends(boxes, prepare, result, range(SEED, SEED + ROUNDS), BUDGET)
 
 
 def test_slices_of_any_length_leave_no_trace():
     """Runs end within repeated instructions too, between any two of the parts of them that count."""
-    rng = Random(SEED)
-    steady, changing = (make("interp", user=False) for _ in range(2))
-    state = steady.engine.get_state()
-    for number in range(ROUNDS):
-        for box in (steady, changing):
-            code = prepare(box, number, state)
+    boxes = [make("interp", user=False) for _ in range(2)]
 
-        for _ in range(12):
-            changing.engine.select(rng.choice(("interp", "bt", "bt")))
-            count = rng.randrange(1, 20)
-            began = [box.engine.insns for box in (steady, changing)]
-            results = [
-                result(box, box.engine.run(count), at) for box, at in zip((steady, changing), began, strict=True)
-            ]
-            assert {} == differences(*results), f"seed {number}\n{listing(code)}"
+    check_slices(boxes, prepare, result, range(ROUNDS), slices=12, longest=20, rng=Random(SEED))
 
 
 def test_a_run_ends_in_the_middle_of_a_long_move():

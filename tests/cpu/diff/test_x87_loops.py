@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from box import CODE, ECX, ESI, ESP, PAGE, P, U, W
 from box import Box as Processor
-from compare import differences, listing, outcome
+from compare import check_ends, check_slices, outcome
 
 from vpcore.engine.engine import probe
 
@@ -65,31 +65,12 @@ def result(box, end, began):
 
 def test_loops_end_the_same():
     boxes = [make(name) for name in ("interp", "bt")]
-    states = [box.engine.get_state() for box in boxes]
-    for number in range(ROUNDS):
-        results = []
-        for box, state in zip(boxes, states, strict=True):
-            code = prepare(box, SEED + number, state)
-            began = box.engine.insns
-            results.append(result(box, box.engine.run(BUDGET), began))
 
-        assert {} == differences(*results), f"seed {SEED + number}\n{listing(code)}"
+    check_ends(boxes, prepare, result, range(SEED, SEED + ROUNDS), BUDGET)
 
 
 def test_loops_may_be_left_anywhere():
     """Runs end after any number of instructions, on any engine; what is left behind is as if nothing had happened."""
-    rng = Random(SEED)
-    steady, changing = (make("interp") for _ in range(2))
-    state = steady.engine.get_state()
-    for number in range(ROUNDS):
-        for box in (steady, changing):
-            code = prepare(box, number, state)
+    boxes = [make("interp") for _ in range(2)]
 
-        for _ in range(10):
-            changing.engine.select(rng.choice(("interp", "bt", "bt")))
-            count = rng.randrange(1, 60)
-            results = []
-            for box in (steady, changing):
-                began = box.engine.insns
-                results.append(result(box, box.engine.run(count), began))
-            assert {} == differences(*results), f"seed {number}\n{listing(code)}"
+    check_slices(boxes, prepare, result, range(ROUNDS), slices=10, longest=60, rng=Random(SEED))

@@ -25,7 +25,7 @@ enum {
     BREATH = 1 << 20,   /* instructions between two times that the host gets, under icount */
 };
 /* The same under other clocks, in ns; and the least that the guest gets between two looks at the clock. */
-enum { BREATH_NS = 2000000, PROFILED_NS = 200000, SPELL_NS = 20000 };
+enum { BREATH_NS = 2000000, SPELL_NS = 20000 };
 /* attention that is needed again after each single instruction */
 enum { ATTN_EACH = ATTN_SHADOW | ATTN_TRAP | ATTN_BREAK | ATTN_DR };
 
@@ -155,13 +155,13 @@ static void breathe(struct vp_vm *m)
 static void plan(struct vp_vm *m, int64_t now)
 {
     struct interp *it = m->interp;
-    const int64_t host = clock_host(m, now), most = unlikely(m->profile) ? PROFILED_NS : BREATH_NS;
+    const int64_t host = clock_host(m, now);
 
     if (host >= it->breath) {
         breathe(m);
         it->breath = host + BREATH_NS;
     }
-    const int64_t time = least(least(m->deadline, m->alarm), now + most) - now;
+    const int64_t time = least(least(m->deadline, m->alarm), now + BREATH_NS) - now;
     m->due = host + (time < SPELL_NS ? SPELL_NS : time);
 }
 
