@@ -12,9 +12,9 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from box import CODE, EAX, EBX, EDI, ESI, ESP, PAGE, STACK0, WP, P, U, W
+from box import CODE, EAX, EBX, ESP, PAGE, STACK0, WP, P, U, W
 from box import Box as Processor
-from diff.blocks import WINDOW, WINDOW_SIZE, Writer
+from diff.blocks import WINDOW, WINDOW_SIZE, Writer, lay_out, loop
 from diff.compare import differences, listing, odd_modes, outcome
 from native import library
 
@@ -178,31 +178,18 @@ def test_calls_deeper_than_the_stack_of_host_code_return_all_the_same(call):
 
 # -- comparisons --
 
-COUNTER = 0xF000
 COMPARED = ((0x7000, 0x2000), (CODE, 0x1000), (WINDOW, WINDOW_SIZE))
 REPEATS, LENGTH, BUDGET = 400, 12, 60_000
 
 
-def loop(rng):
+def program(rng):
     """A random body, in up to three blocks, repeated."""
-    body = b"".join(Writer(rng).block(LENGTH // 3) + b"\x72\x00" for _ in range(3))  # jc on
-    end = b"\x83\x2d" + COUNTER.to_bytes(4, "little") + b"\x01\x0f\x85"
-    return body + end + (-len(body) - len(end) - 4).to_bytes(4, "little", signed=True) + b"\xf4"
+    return loop(b"".join(Writer(rng).block(LENGTH // 3) + b"\x72\x00" for _ in range(3)))  # jc on
 
 
 def prepare(box, code, rng, state):
     box.engine.set_state(odd_modes(rng, state))
-    box.ram[CODE : CODE + PAGE] = bytes(PAGE)
-    box.load(code)
-    box.ram[WINDOW : WINDOW + WINDOW_SIZE] = rng.randbytes(WINDOW_SIZE)
-    box.ram[0x7000:0x9000] = bytes(0x2000)
-    box.put(COUNTER, REPEATS)
-    gpr = [rng.choice((0, 1, 0xFFFFFFFF, rng.getrandbits(32))) for _ in range(8)]
-    for reg in (EBX, ESI, EDI):
-        gpr[reg] = WINDOW + rng.randrange(WINDOW_SIZE - PAGE)
-    gpr[1] &= 0xF
-    gpr[ESP] = state["gpr"][ESP]
-    box.cpu.gpr[0:8] = gpr
+    lay_out(box, code, rng, state, REPEATS)
     box.set(eip=CODE, halted=0)
 
 
@@ -228,7 +215,7 @@ def test_stops_and_deadlines_at_any_time_change_nothing(part, user, storms):
     with storms(box, 1_000_000, 100):
         for number in range(100):
             seed = part * 1000 + number
-            code = loop(Random(seed))
+            code = program(Random(seed))
             prepare(judge, code, Random(seed), state)
             began = judge.engine.insns
             end = judge.engine.run(BUDGET)

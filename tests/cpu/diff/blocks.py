@@ -2,7 +2,7 @@
 
 from random import Random
 
-from box import EBP, EBX, EDI, ESI, ESP
+from box import CODE, EBP, EBX, EDI, ESI, ESP, PAGE
 
 from vpcore.engine.isa import rows
 
@@ -10,6 +10,9 @@ WINDOW, WINDOW_SIZE = 0x40000, 0x4000
 """What memory operands lie in, or around; where segments are flat, else at another offset."""
 POINTERS = (EBX, ESI, EDI)
 """Registers that the code seldom changes, so that they keep pointing into the window."""
+COUNTER = 0xF000
+"""Where loop() counts."""
+LOOP_END = b"\x83\x2d" + COUNTER.to_bytes(4, "little") + b"\x01\x0f\x85"
 ALU_FORMS = tuple(op << 3 | form for op in range(8) for form in range(6))
 FLAG_BYTES = (0xF5, 0xF8, 0xF9, 0xFC, 0xFD, 0x9E, 0x9F, 0x98, 0x99, 0x90, 0x27, 0x37)
 SYSTEM = (b"\x9c", b"\x06", b"\x0e", b"\x16", b"\x1e", b"\xf3\x90", b"\x0f\xa0", b"\x06\x07", b"\x16\x1f", b"\x8e\xd9")
@@ -43,6 +46,27 @@ X87_IMAGES = ((0xD9, 4), (0xD9, 5), (0xD9, 6), (0xDD, 4), (0xDD, 6))
 """FLDENV, FLDCW, FNSTENV, FRSTOR, FNSAVE."""
 X87_RESETS = (b"\xdb\xe3", b"\xdb\xe2")
 MOD_REG, SIB, NO_INDEX = 3, 4, 4
+
+
+def loop(body):
+    """The body, repeated; then HLT, which at level 3 is a fault."""
+    end = len(body) + len(LOOP_END) + 4
+    return body + LOOP_END + (-end).to_bytes(4, "little", signed=True) + b"\xf4"
+
+
+def lay_out(box, code, rng, state, repeats):
+    """The loop, memory and registers, as random as they may be; ESP is the state's."""
+    box.ram[CODE : CODE + PAGE] = bytes(PAGE)
+    box.load(code)
+    box.ram[WINDOW : WINDOW + WINDOW_SIZE] = rng.randbytes(WINDOW_SIZE)
+    box.ram[0x7000:0x9000] = bytes(0x2000)
+    box.put(COUNTER, repeats)
+    gpr = [rng.choice((0, 1, 0xFFFFFFFF, rng.getrandbits(32))) for _ in range(8)]
+    for reg in POINTERS:
+        gpr[reg] = WINDOW + rng.randrange(WINDOW_SIZE - PAGE)
+    gpr[1] &= 0xF
+    gpr[ESP] = state["gpr"][ESP]
+    box.cpu.gpr[0:8] = gpr
 
 
 class Writer:

@@ -7,8 +7,8 @@ absent and supervisor's, so faults come at any access; their frame, EIP, flags a
 from random import Random
 
 import pytest
-from blocks import WINDOW, WINDOW_SIZE, Writer
-from box import CODE, CS, EBX, EDI, ESI, ESP, FS, GS, PAGE, WP, P, U, W
+from blocks import WINDOW, WINDOW_SIZE, Writer, lay_out, loop
+from box import CODE, CS, ESP, FS, GS, PAGE, WP, P, U, W
 from box import Box as Processor
 from compare import differences, listing, odd_modes, outcome
 
@@ -16,10 +16,8 @@ from vpcore.engine.engine import probe
 
 SEED = 19991
 ROUNDS, LENGTH, REPEATS, BUDGET = 250, 14, 3, 5000
-COUNTER = 0xF000
 STATUS = 0x8D5
 NE = 0x20
-LOOP_END = b"\x83\x2d" + COUNTER.to_bytes(4, "little") + b"\x01\x0f\x85"
 COMPARED = ((0x7000, 0x2000), (CODE, 0x1000), (WINDOW, WINDOW_SIZE))
 
 pytestmark = pytest.mark.skipif(bool(probe()["bt"]), reason=probe()["bt"])
@@ -43,28 +41,12 @@ def make(engine, *, user):
     return box
 
 
-def loop(body):
-    """The body, repeated; then HLT, which at level 3 is a fault."""
-    end = len(body) + len(LOOP_END) + 4
-    return body + LOOP_END + (-end).to_bytes(4, "little", signed=True) + b"\xf4"
-
-
 def prepare(box, code, seed, state, **fields):
     rng = Random(seed)
     box.engine.set_state(odd_modes(rng, state))
-    box.ram[CODE : CODE + PAGE] = bytes(PAGE)
-    box.load(code)
-    box.ram[WINDOW : WINDOW + WINDOW_SIZE] = rng.randbytes(WINDOW_SIZE)
-    box.ram[0x7000:0x9000] = bytes(0x2000)
-    box.put(COUNTER, REPEATS)
-    gpr = [rng.choice((0, 1, 0xFFFFFFFF, rng.getrandbits(32))) for _ in range(8)]
-    for reg in (EBX, ESI, EDI):
-        gpr[reg] = WINDOW + rng.randrange(WINDOW_SIZE - PAGE)
-    gpr[1] &= 0xF
-    gpr[ESP] = state["gpr"][ESP]
+    lay_out(box, code, rng, state, REPEATS)
     if state["seg"][CS]["sel"] & 3 and rng.random() < 0.5:  # faults have another stack: this one may be anywhere
-        gpr[ESP] = WINDOW + rng.choice((0, WINDOW_SIZE)) + rng.randrange(-24, 24)
-    box.cpu.gpr[0:8] = gpr
+        box.cpu.gpr[ESP] = WINDOW + rng.choice((0, WINDOW_SIZE)) + rng.randrange(-24, 24)
     box.set(eip=CODE, halted=0, eflags=2 | rng.getrandbits(12) & STATUS, **fields)
 
 

@@ -2,6 +2,7 @@
 #include "front.h"
 #include "../interp/interp.h"
 #include "chain.h"
+#include "view.h"
 #include <string.h>
 
 enum { RUN = 16 /* blocks translated at once */ };
@@ -417,7 +418,7 @@ bool bt_translate(struct vp_vm *m, struct block *b, bool slides)
 
     f.m = m, f.bt = bt, f.e = &bt->e, f.full = false;
     f.slides = slides;
-    f.cs = (struct code_segment){m->cpu.seg[VP_CS].base, m->cpu.seg[VP_CS].limit};
+    f.cs = view_cs(m);
     f.segmented = m->view & VIEW_SEGMENTED, f.sp16 = m->view & VIEW_SP16, f.real = m->view & VIEW_REAL;
     f.touches = m->view & VIEW_TOUCHES;
     bt->e.state = &f.flags;

@@ -36,8 +36,7 @@ bool f_leads_on(const struct front *f)
 
     if (f->segmented || (f->m->view & VIEW_16) || f->b->other || !last->len || !is_ahead(f, next)) return false;
     if (!(op_info[last->op].traits & TRAIT_END)) return true;
-    bool jumps = last->op == OP_JMP_Jb || last->op == OP_JMP_Jz || (last->op >= OP_JO_Jb && last->op <= OP_JG_Jb) ||
-                 (last->op >= OP_JO_Jz && last->op <= OP_JG_Jz);
+    bool jumps = last->op == OP_JMP_Jb || last->op == OP_JMP_Jz || front_condition(last) >= 0;
     return jumps && (last->form & FORM_OS32) && target >= next && is_ahead(f, target);
 }
 
