@@ -94,8 +94,9 @@ struct x_mem f_operand_aligned(struct front *f, bool write);
 struct x_mem f_linear(struct front *f, unsigned bits, bool write);
 /* The same for the offset in ESI. */
 struct x_mem f_offset(struct front *f, unsigned seg, unsigned bits, bool write);
-/* The present privilege's flat table, at the page whose number is in the register. */
-struct x_mem f_flat_entry(const struct front *f, int page, bool write);
+/* What is to be added to the linear address that a register has, to a register other than that one: by the present
+ * privilege's flat table; from where it has none to the site.  The guest's flags are in RBX; RCX is lost. */
+void f_ask_flat(struct front *f, int to, int lin, bool write);
 /* As f_operand(), at reg + disp in the stack segment; f_stack_clobbers(): are flags lost? */
 struct x_mem f_stack(struct front *f, unsigned reg, int32_t disp, unsigned bits, bool write);
 static inline bool f_stack_clobbers(const struct front *f) { return !f->quiet || f->segmented || f->sp16; }

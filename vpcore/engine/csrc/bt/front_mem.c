@@ -26,7 +26,7 @@ static void to_site(struct front *f, uint8_t *from)
     if (s) f_cold(f, from, s);
 }
 
-struct x_mem f_flat_entry(const struct front *f, int page, bool write)
+static struct x_mem flat_entry(const struct front *f, int page, bool write)
 {
     enum { ENTRY_SHIFT = 3 };
     struct x_mem at = vm_at(offsetof(struct vp_vm, flat) + (f->m->user * 2u + write) * sizeof f->m->flat[0]);
@@ -62,9 +62,21 @@ static struct x_mem probe_quietly(struct front *f, int lin, int anchor, unsigned
         if (aligned) f->aligned |= (uint8_t)(1u << anchor);
     }
     x_shrx(e, RCX, lin, VM);
-    x_rm(e, 64, X_MOV_R_RM, RCX, f_flat_entry(f, RCX, write));
+    x_rm(e, 64, X_MOV_R_RM, RCX, flat_entry(f, RCX, write));
     to_site_quietly(f, x_jrcxz_far(e), over_end);
     return (struct x_mem){RCX, lin, 0, 0};
+}
+
+void f_ask_flat(struct front *f, int to, int lin, bool write)
+{
+    struct emit *e = f->e;
+
+    x_mov(e, RCX, lin);
+    x_rr(e, 32, X_SHIFT_IMM, 5, RCX);
+    x_byte(e, PAGE_SHIFT);
+    x_rm(e, 64, X_MOV_R_RM, to, flat_entry(f, RCX, write));
+    x_rr(e, 64, X_TEST_RM_R, to, to);
+    to_site(f, x_jcc(e, X_CC_E));
 }
 
 /* By the flat table; see mmu_at(). */
@@ -73,12 +85,7 @@ static struct x_mem probe(struct front *f, int lin, int anchor, unsigned bits, b
     struct emit *e = f->e;
 
     if (f->flags & IN_HOST) return probe_quietly(f, lin, anchor, bits, write);
-    x_mov(e, RCX, lin);
-    x_rr(e, 32, X_SHIFT_IMM, 5, RCX);
-    x_byte(e, PAGE_SHIFT);
-    x_rm(e, 64, X_MOV_R_RM, RDX, f_flat_entry(f, RCX, write));
-    x_rr(e, 64, X_TEST_RM_R, RDX, RDX);
-    to_site(f, x_jcc(e, X_CC_E));
+    f_ask_flat(f, RDX, lin, write);
     if (bits > 8) { /* the last byte on another page? */
         x_rm(e, 32, X_LEA, RCX, (struct x_mem){lin, X_NONE, 0, (int32_t)bits / 8 - 1});
         x_rr(e, 32, X_XOR << 3 | X_ALU_R_RM, RCX, lin);

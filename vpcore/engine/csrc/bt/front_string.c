@@ -112,16 +112,8 @@ static void emit_elements(struct front *f, const struct string_row *row)
 /* To the host address of the element at [reg], if the page is plain memory. */
 static void emit_plain(struct front *f, int to, unsigned reg, bool write)
 {
-    enum { SHR = 5 };
-    struct emit *e = f->e;
-
-    x_mov(e, RCX, guest(reg));
-    x_rr(e, 32, X_SHIFT_IMM, SHR, RCX);
-    x_byte(e, PAGE_SHIFT);
-    x_rm(e, 64, X_MOV_R_RM, to, f_flat_entry(f, RCX, write));
-    x_rr(e, 64, X_TEST_RM_R, to, to);
-    f_site_if(f, X_CC_E);
-    x_rr(e, 64, X_ADD << 3 | X_ALU_R_RM, to, guest(reg));
+    f_ask_flat(f, to, guest(reg), write);
+    x_rr(f->e, 64, X_ADD << 3 | X_ALU_R_RM, to, guest(reg));
 }
 
 static void emit_least(struct emit *e, int to, int other)
