@@ -89,6 +89,29 @@ def test_each_address_space_sees_its_own_page(box):
     assert box.cpu.gpr[EDX] == 12 * sum(range(1, 21))
 
 
+@pytest.mark.parametrize("distance", [8, 0x40, 0x7FFF, 0x8000, 0x8001, 0x7FFFFFFF])
+@pytest.mark.parametrize(("sign", "lin"), [(1, 4), (-1, 2**32 - 4)], ids=["over 4 GB", "below 0"])
+def test_addresses_wrap_around(box, distance, sign, lin):
+    """SDM 1, 3.3.7: an effective address is the sum's lower 32 bits; a host's has more."""
+    box.map_32(0, DATA)
+    box.map_32(2**32 - PAGE, DATA)
+    code = loop(f"inc dword [ebx {sign * distance:+}]")
+
+    assert box.run(code, budget=0, ebx=(lin - sign * distance) % 2**32) == Exit.HALT
+
+    assert box.get(DATA + lin % PAGE) == ROUNDS
+
+
+def test_what_runs_over_the_end_of_all_addresses_goes_on_at_0(box):
+    """SDM 1, 3.3.7.1, as processors without a limit in the way do it."""
+    box.map_32(0, DATA)
+    box.map_32(2**32 - PAGE, OTHER)
+
+    assert box.run(loop("add dword [ebx + 2], 0x10001"), budget=0, ebx=2**32 - 4) == Exit.HALT
+
+    assert (box.get(OTHER + PAGE - 4) >> 16, box.get(DATA) & 0xFFFF) == (ROUNDS, ROUNDS)
+
+
 def test_a_store_through_the_window_into_code_takes_effect(box):
     """SDM 3A 11.6: the page was data, written through the window, before its code was made."""
     # mov eax, imm32; ret

@@ -94,6 +94,27 @@ struct vp_vm {
     /* lazy status flags, see flags.h; cpu.eflags has all other flags while the engine runs */
     uint32_t fl_res, fl_aux;
 
+    uint8_t kick_page[PAGE_SIZE] __attribute__((aligned(PAGE_SIZE))); /* see kick.h */
+
+    /* What translated code asks most lies together, at the end of that page and right behind it (bt/bt.h, VM_BIAS). */
+    uint64_t bt_key;    /* of `view` and the generation of its code, in bits 32 and up; never 0 */
+    /* while translated code runs: its stack of returns, the upper end of that, and the stack of C */
+    uint8_t *bt_calls, *bt_calls_top, *bt_c_stack;
+    const uint8_t *bt_go_on; /* and where it goes on after the interpreter had its turn */
+    uint32_t bt_slide;       /* what sliding code adds to the addresses that it was made for, see bt/bt.h */
+    uint32_t bt_in_page;     /* PEXT's mask: of an address, where on its page it is */
+    uint32_t bt_in_word;     /* and how far from a multiple of 4 */
+    /* x87 in host code, see bt/front_x87.c */
+    struct fp_pending {
+        uint32_t mem;   /* where in the translator's records FOP, FIP and FDS are, 0: in cpu.fx */
+        uint32_t plain; /* the same for FOP and FIP of later ones without an operand */
+    } fp_pending __attribute__((aligned(8)));
+    uint8_t fp_off;      /* it may not run there at present */
+    uint8_t sse_off;     /* nor SSE (bt/front_sse.c) */
+    uint8_t fp_state;    /* where the x87 state lives, see x87.h */
+    uint8_t sse_state;   /* whose MXCSR the host has, see sse.h */
+    _Atomic uint32_t attn;
+
     /* derived from the segment registers, CR0, CR4, EFLAGS.VM */
     struct seg_access sacc[6];
     uint32_t sp_mask;   /* 0xffff or 0xffffffff by SS.B */
@@ -101,18 +122,8 @@ struct vp_vm {
     uint8_t user;       /* cpl == 3: which part of vp_vm.flat */
     uint8_t code32;     /* CS.D */
     uint8_t view;       /* what translated code takes for granted, see bt/bt.h */
-    uint64_t bt_key;    /* that and the generation of its code, in bits 32 and up; never 0 */
-    /* while translated code runs: its stack of returns, the upper end of that, and the stack of C */
-    uint8_t *bt_calls, *bt_calls_top, *bt_c_stack;
-    const uint8_t *bt_go_on; /* and where it goes on after the interpreter had its turn */
-    uint32_t bt_slide;       /* what sliding code adds to the addresses that it was made for, see bt/bt.h */
-    uint32_t bt_in_page;     /* PEXT's mask: of an address, where on its page it is */
-    uint32_t bt_in_word;     /* and how far from a multiple of 4 */
-    uint8_t fp_state;   /* where the x87 state lives, see x87.h */
-    uint8_t sse_state;  /* whose MXCSR the host has, see sse.h */
     uint32_t features;  /* FEAT_ bits of the CPU model */
 
-    _Atomic uint32_t attn;
     /* host code is to leave, and can be told so, see kick.h; when it is, by the host's clock, at the latest; who tells
      * it the time; what the same thread was running before */
     _Atomic bool kicked, kicks;
@@ -132,14 +143,6 @@ struct vp_vm {
     uint32_t host_mxcsr; /* the host's own, while sse_state has the guest's loaded */
     uint16_t host_cw;    /* the host's own, while fp_state has the guest's loaded */
     uint8_t fp_masks;    /* the guest's exception masks while FP_HIDDEN */
-
-    /* x87 in host code, see bt/front_x87.c */
-    uint8_t sse_off;     /* nor SSE (bt/front_sse.c) */
-    uint8_t fp_off;      /* it may not run there at present */
-    struct fp_pending {
-        uint32_t mem;   /* where in the translator's records FOP, FIP and FDS are, 0: in cpu.fx */
-        uint32_t plain; /* the same for FOP and FIP of later ones without an operand */
-    } fp_pending __attribute__((aligned(8)));
 
     /* the fault that raise_* keeps over its longjmp, and the delivery it interrupted; event.c */
     uint64_t fault_mark; /* insns + 1 at the last fault */
@@ -182,7 +185,6 @@ struct vp_vm {
     struct seg_load seg_loads[SEG_LOADS]; /* in protected mode, by selector */
 
     struct target targets[TARGETS] __attribute__((aligned(64))); /* by low bits of EIP */
-    uint8_t kick_page[PAGE_SIZE] __attribute__((aligned(PAGE_SIZE))); /* see kick.h */
     /* a page that may be read and one that may not, as an access over a page's end would find out */
     uint8_t page_end[2][PAGE_SIZE] __attribute__((aligned(PAGE_SIZE)));
     uintptr_t flat[FLATS][LIN_PAGES];

@@ -228,10 +228,14 @@ static inline void bt_drop_all(struct vp_vm *m)
 #define NO_END (INT64_C(1) << 48)
 static inline int64_t bt_reserve(const struct vp_vm *m) { return m->view & VIEW_TOUCHES ? -NO_END : bt_of(m)->reserve; }
 
-/* RBP points into struct vp_vm: near what host code asks often, and so that it can be a shift count, which takes its
- * lowest bits: that of a linear address to its page. */
-enum { VM_BIAS = (offsetof(struct vp_vm, bt_key) / 32 + 4) * 32 + PAGE_SHIFT };
+/* RBP points into struct vp_vm: so that what host code asks most is within a byte's reach on either side, and so that
+ * it can be a shift count, which takes its lowest bits: that of a linear address to its page. */
+enum { VM_BIAS = offsetof(struct vp_vm, bt_key) + 3 * 32 + PAGE_SHIFT };
+_Static_assert(offsetof(struct vp_vm, bt_key) % PAGE_SIZE == 0, "it is behind the kick page");
+_Static_assert(offsetof(struct vp_vm, sp_mask) - VM_BIAS <= INT8_MAX, "sacc is near too");
 static inline struct x_mem vm_at(size_t offset) { return (struct x_mem){VM, X_NONE, 0, (int32_t)offset - VM_BIAS}; }
+/* Of the kick page, what lies nearest. */
+static inline struct x_mem vm_kick(void) { return vm_at(offsetof(struct vp_vm, bt_key) - sizeof(uint32_t)); }
 
 /* host.c: for struct bt.own_flags */
 bool bt_host_flags(void);

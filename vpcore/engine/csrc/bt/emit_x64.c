@@ -49,12 +49,17 @@ static void touch(struct emit *e)
         e->touches[e->touch_count++] = (struct touch){e->at, *e->state};
 }
 
-static void address_prefixes(struct emit *e)
+static bool is_near(struct x_mem at)
+{
+    return at.base >= R8 && at.index == X_NONE && at.disp >= -X_REACH && at.disp <= X_REACH;
+}
+
+static void address_prefixes(struct emit *e, struct x_mem at)
 {
     enum { GS = 0x65, ADDRESS_SIZE = 0x67 };
 
     x_byte(e, GS);
-    x_byte(e, ADDRESS_SIZE);
+    if (!is_near(at)) x_byte(e, ADDRESS_SIZE);
 }
 
 /* ModRM and what belongs to it. */
@@ -80,7 +85,7 @@ static void memory(struct emit *e, int reg, struct x_mem at)
 void x_rm(struct emit *e, unsigned size, unsigned opcode, int reg, struct x_mem at)
 {
     if (at.scale & (X_GUEST | X_TOUCH)) touch(e);
-    if (at.scale & X_GUEST) address_prefixes(e);
+    if (at.scale & X_GUEST) address_prefixes(e, at);
     head(e, size, opcode, reg, at.index, at.base);
     memory(e, reg, at);
 }

@@ -34,6 +34,9 @@ struct x_mem {
     int32_t disp;
 };
 enum { X_GUEST = 4 /* GS base plus the address cut to 32 bits: the access may fault */, X_TOUCH = 8 /* it may */ };
+/* How far from a register of the guest, whose upper half is 0, an address is taken as it is: it faults below and above
+ * the 4 GB, in place of wrapping around. */
+enum { X_REACH = 1 << 15 };
 
 /* Opcodes, SDM 2 appendix A.  The ALU's eight are multiples of 8 with these forms added. */
 enum {

@@ -109,7 +109,7 @@ static void emit_look_up(struct bt *bt)
     bt->go = x_runs_at(e);
     if (bt->touches) {
         fault_map_add(&bt->faults, x_runs_at(e), bt->exit);
-        x_rm(e, 32, X_MOV_R_RM, RCX, vm_at(offsetof(struct vp_vm, kick_page)));
+        x_rm(e, 32, X_MOV_R_RM, RCX, vm_kick());
     }
     x_aim(bt_emit_look_up(e), e->run, bt->second);
     x_rm(e, 32, X_GROUP5, GROUP5_JMP, bt_looked_up(0));

@@ -17,7 +17,7 @@ enum {
     MAPPINGS_PER_PAGE = 2,
     MAPPINGS_OTHERS = 8192, /* of vm.max_map_count, left to the rest of the process */
     RUN = 16,               /* pages that one fault may map */
-    GUARD = 1 << 16,        /* behind the window: accesses that run over its end */
+    GUARD = 1 << 16,        /* before and behind the window: accesses that run over its ends, emit_x64.h */
 };
 #define WINDOW_SIZE (UINT64_C(1) << 32)
 #define LINEAR_PAGES (1u << 20)
@@ -81,12 +81,13 @@ uint32_t window_space(const struct vp_vm *m)
 
 bool window_told_to_fail(const char *step) { return told_to_fail(FAIL_ENV, step, ENOMEM); }
 
-static void *reserve(uint64_t size)
+static uint8_t *reserve(void)
 {
     if (window_told_to_fail("reserve")) return NULL;
-    void *at = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint8_t *at =
+        mmap(NULL, GUARD + WINDOW_SIZE + GUARD, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-    return at == MAP_FAILED ? NULL : at;
+    return at == MAP_FAILED ? NULL : at + GUARD;
 }
 
 static void *at_page(const struct window *v, uint32_t lin) { return v->base + ((uint64_t)lin << PAGE_SHIFT); }
@@ -157,7 +158,7 @@ static unsigned pages_most(void)
 
 static void window_release(struct window *v, unsigned most)
 {
-    if (v->base) munmap(v->base, WINDOW_SIZE + GUARD);
+    if (v->base) munmap(v->base - GUARD, GUARD + WINDOW_SIZE + GUARD);
     mem_release(v->slot, LINEAR_PAGES * sizeof *v->slot);
     mem_release(v->pages, most * sizeof *v->pages);
     *v = (struct window){0};
@@ -167,7 +168,7 @@ static void window_release(struct window *v, unsigned most)
 static bool window_prepare(struct window *v, unsigned most)
 {
     if (v->base) return true;
-    v->base = reserve(WINDOW_SIZE + GUARD);
+    v->base = reserve();
     v->slot = mem_reserve(LINEAR_PAGES * sizeof *v->slot);
     v->pages = mem_reserve(most * sizeof *v->pages);
     if (v->base && v->slot && v->pages) return true;
