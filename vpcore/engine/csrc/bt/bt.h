@@ -6,7 +6,7 @@
  * executes it (bt_interpret): faults, devices, code pages, page crossings and all rare forms are the interpreter's own.
  *
  * Register use of host code:
- *   R8-R15  EAX ECX EDX EBX ESP EBP ESI EDI          RBP  struct vp_vm
+ *   R8-R15  EAX ESP EDX EBX ECX EBP ESI EDI          RBP  struct vp_vm
  *   RBX     the status flags, where the host's flags do not have them: LAHF's AH in bits 8-15, OF in bit 0
  *   RDI     budget: instructions until the clock is to be looked at, less struct bt.reserve   RAX RCX RDX RSI  free
  *   GS base the window (window.h)
@@ -32,6 +32,8 @@
 #include "window.h"
 
 enum { GUEST = R8, FLAGS = RBX, BUDGET = RDI, VM = RBP };
+/* The host's register for one of the guest's.  R12 as a base takes a byte more: not ESP, the most frequent one. */
+static inline int guest(unsigned n) { return (int)(GUEST + (n == ESP ? ECX : n == ECX ? ESP : n)); }
 enum { AHEAD = 16 };
 enum { LINE = 64, HALF_LINE = 32 }; /* of the host's, to which code is aligned */
 enum { PLACES = 6 /* of a block that are kept */ };

@@ -137,7 +137,7 @@ static uint8_t *field(struct emit *e)
     return e->at - 4;
 }
 
-void x_bswap64(struct emit *e, int reg) { head(e, 64, 0xfc8 | (unsigned)reg, 0, 0, 0); }
+void x_bswap(struct emit *e, unsigned size, int reg) { head(e, size, 0xfc8 | (reg & 7), 0, 0, reg); }
 
 uint8_t *x_lea_disp32(struct emit *e, int to, int base)
 {

@@ -108,7 +108,7 @@ void x_push(struct emit *e, int reg);
 void x_pop(struct emit *e, int reg);
 void x_jmp_reg(struct emit *e, int reg);
 
-void x_bswap64(struct emit *e, int reg); /* one without REX.B */
+void x_bswap(struct emit *e, unsigned size, int reg);
 /* lea to, [base + disp] in 32 bits; where the displacement is written comes back. */
 uint8_t *x_lea_disp32(struct emit *e, int to, int base);
 void x_jrcxz(struct emit *e, unsigned distance);

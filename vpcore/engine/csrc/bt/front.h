@@ -55,7 +55,6 @@ struct front {
     struct cold cold[COLD_MOST];
 };
 
-static inline int guest(unsigned n) { return (int)(GUEST + n); }
 static inline bool is_mem(const struct front *f) { return f->i->form & FORM_MEM; }
 static inline unsigned op_bits(const struct insn *i) { return i->form & FORM_OS32 ? 32 : 16; }
 /* Word opcodes are odd, byte opcodes the even ones before. */

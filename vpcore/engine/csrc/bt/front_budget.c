@@ -79,7 +79,7 @@ static uint8_t *look_beside_flags(struct front *f)
 
     pay(f, (int32_t)f->count);
     x_rr(e, 64, X_MOV_RM_R, BUDGET, RCX);
-    x_bswap64(e, RCX);
+    x_bswap(e, 64, RCX);
     x_jecxz(e, X_JMP_SIZE);
     return x_jmp(e);
 }

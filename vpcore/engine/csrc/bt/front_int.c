@@ -405,7 +405,7 @@ static void look_up(struct front *f)
     x_rm(e, 8, sized(X_MOV_R_RM, 8), guest(EAX), f_offset(f, f->i->seg, 8, false));
 }
 
-static void swap_bytes(struct front *f) { x_byte(f->e, 0x41), x_byte(f->e, 0x0f), x_byte(f->e, 0xc8 | f->i->reg); }
+static void swap_bytes(struct front *f) { x_bswap(f->e, 32, guest(f->i->reg)); }
 
 static bool move_more(struct front *f)
 {

@@ -20,7 +20,10 @@ static void choose_registers(const struct insn *i, int *reg, int *rm)
     *reg = op_info[i->op].imm == IMM_IB && op_info[i->op].digit ? op_info[i->op].digit : i->reg;
     *rm = i->rm;
     for (unsigned k = 0; k < 2; k++)
-        if (is_general(i, op_info[i->op].operand[k], &in_reg)) *(in_reg ? reg : rm) += GUEST;
+        if (is_general(i, op_info[i->op].operand[k], &in_reg)) {
+            int *field = in_reg ? reg : rm;
+            *field = guest((unsigned)*field);
+        }
 }
 
 static unsigned memory_bits(const struct insn *i)

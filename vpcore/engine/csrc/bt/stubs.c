@@ -7,13 +7,13 @@ enum { SAVED = sizeof saved / sizeof *saved, FRAME = 8 /* keeps RSP a multiple o
 static void store_guest(struct emit *e)
 {
     for (unsigned n = EAX; n <= EDI; n++)
-        x_rm(e, 32, X_MOV_RM_R, (int)(GUEST + n), vm_at(offsetof(struct vp_vm, cpu.gpr) + 4 * n));
+        x_rm(e, 32, X_MOV_RM_R, guest(n), vm_at(offsetof(struct vp_vm, cpu.gpr) + 4 * n));
 }
 
 static void load_guest(struct emit *e)
 {
     for (unsigned n = EAX; n <= EDI; n++)
-        x_rm(e, 32, X_MOV_R_RM, (int)(GUEST + n), vm_at(offsetof(struct vp_vm, cpu.gpr) + 4 * n));
+        x_rm(e, 32, X_MOV_R_RM, guest(n), vm_at(offsetof(struct vp_vm, cpu.gpr) + 4 * n));
 }
 
 static void x_mov64(struct emit *e, int to, int from) { x_rr(e, 64, X_MOV_RM_R, from, to); }
