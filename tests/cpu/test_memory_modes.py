@@ -7,7 +7,7 @@ import sys
 import textwrap
 
 import pytest
-from box import CODE, EBX, EDX, PAGE, WP, P, U, W
+from box import CODE, EBX, EDX, PAGE, WP, A, D, P, U, W
 from box import Box as Processor
 
 from vpcore.engine import Exit
@@ -110,6 +110,46 @@ def test_what_runs_over_the_end_of_all_addresses_goes_on_at_0(box):
     assert box.run(loop("add dword [ebx + 2], 0x10001"), budget=0, ebx=2**32 - 4) == Exit.HALT
 
     assert (box.get(OTHER + PAGE - 4) >> 16, box.get(DATA) & 0xFFFF) == (ROUNDS, ROUNDS)
+
+
+MANY = 96
+CHANGES = {
+    "all": range(MANY),
+    "none": (),
+    "one": (40,),
+    "every second": range(0, MANY, 2),
+    "a stretch": range(30, 60),
+    "the ends": (*range(20), *range(MANY - 20, MANY)),
+    "all but one": tuple(k for k in range(MANY) if k != 50),
+}
+
+
+@pytest.mark.parametrize("changed", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("gone", [False, True], ids=["remapped", "unmapped"])
+def test_of_pages_changed_while_their_space_was_away_none_is_seen_as_it_was(box, changed, gone):
+    """SDM 3A 4.10.4.1: each page that has not changed stays as it is mapped, whatever goes beside it."""
+    away = box.table()
+    box.ram[away : away + PAGE] = box.ram[box.directory : box.directory + PAGE]
+    for k in range(MANY):
+        box.map_32(LIN + k * PAGE, DATA + k * PAGE)
+    new = {k: 0 if gone else DATA + (MANY + k) * PAGE + P + W for k in changed}
+    touch = f"mov ebx, {LIN}\n{{0}}: inc dword [ebx]\nadd ebx, {PAGE}\ncmp ebx, {LIN + MANY * PAGE}\njb {{0}}\n"
+    remap = "\n".join(f"mov dword [{box.pte(LIN + k * PAGE)}], {entry}" for k, entry in new.items())
+    box.run(f"{touch.format('a')}mov eax, {away}\nmov cr3, eax\n{remap}\nhlt", budget=0)
+    fills = box.engine.stats().window_fills
+
+    box.run(f"mov eax, {box.directory}\nmov cr3, eax\n{touch.format('b')}hlt", budget=0)
+
+    first = min(changed, default=MANY) if gone else MANY
+    assert (box.fault is None, box.cpu.cr2 if box.fault else None) == (
+        first == MANY,
+        LIN + first * PAGE if first < MANY else None,
+    )
+    once = {DATA + k * PAGE for k in range(MANY) if k in new or k > first}
+    assert [box.get(DATA + k * PAGE) for k in range(MANY)] == [1 if DATA + k * PAGE in once else 2 for k in range(MANY)]
+    if not gone:
+        assert [box.get(DATA + (MANY + k) * PAGE) for k in changed] == [1] * len(changed)
+        assert box.engine.stats().window_fills - fills <= len(changed) + MANY // 16
 
 
 def test_a_store_through_the_window_into_code_takes_effect(box):
@@ -273,6 +313,36 @@ def test_few_mappings_are_shared_out_among_many_pages(monkeypatch):
 
     assert [box.get(DATA + page * PAGE) for page in range(256)] == [10] * 256
     assert 0 < box.engine.stats().window_pages <= 20
+
+
+def mappings():
+    with open("/proc/self/maps", encoding="ascii") as lines:
+        return len(lines.readlines())
+
+
+def test_windows_have_no_more_mappings_than_they_may_however_they_are_torn(monkeypatch):
+    """vm.max_map_count: pages next to each other are one mapping, until others between them go."""
+    monkeypatch.setenv("VPCORE_BT_MODE", "window")
+    monkeypatch.setenv("VPCORE_MAX_MAP_COUNT", str(8192 + 100))
+    box = Processor(engine="bt")
+    box.page_32()
+    pages = 512
+    for page in range(pages):
+        box.map_32(LIN + page * PAGE, DATA + page * PAGE, P | W | A | D)
+    end = LIN + pages * PAGE
+    box.run("hlt", budget=0)
+    before = mappings()
+
+    touch = f"mov ebx, {LIN}\n{{0}}: inc dword [ebx]\nadd ebx, {{1}}\ncmp ebx, {end}\njb {{0}}\n"
+    tear = f"mov ebx, {LIN}\ntear: invlpg [ebx]\nadd ebx, {2 * PAGE}\ncmp ebx, {end}\njb tear\n"
+    box.run(f"{touch.format('all', PAGE)}hlt", budget=0)
+    whole, many = mappings(), box.engine.stats().window_pages
+    box.run(f"{tear}{touch.format('some', 2 * PAGE)}hlt", budget=0)
+
+    assert many >= pages
+    assert whole - before < pages // 16
+    assert mappings() - before <= 100
+    assert [box.get(DATA + page * PAGE) for page in range(pages)] == [2, 1] * (pages // 2)
 
 
 def test_a_host_without_mappings_to_spare_has_no_windows(monkeypatch):

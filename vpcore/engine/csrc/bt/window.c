@@ -12,12 +12,16 @@
 #include <sys/mman.h>
 
 enum {
-    SPACES = 8,                /* address spaces kept */
-    PAGES_DEFAULT = 24 * 1024, /* of all windows: two mappings each at worst, vm.max_map_count is 65530 by default */
-    MAPPINGS_PER_PAGE = 2,
-    MAPPINGS_OTHERS = 8192, /* of vm.max_map_count, left to the rest of the process */
-    RUN = 16,               /* pages that one fault may map */
-    GUARD = 1 << 16,        /* before and behind the window: accesses that run over its ends, emit_x64.h */
+    SPACES = 8, /* address spaces kept */
+    WINDOWS = 2 * SPACES + 1,
+    MAPPINGS_DEFAULT = 48 * 1024, /* of all windows; vm.max_map_count is 65530 by default */
+    MAPPINGS_PER_CALL = 2,        /* at worst: what was one is three */
+    MAPPINGS_OTHERS = 8192,       /* of vm.max_map_count, left to the rest of the process */
+    MAPPINGS_LEAST = 32,          /* with fewer there are no windows */
+    PAGES = 1 << 18,              /* of all windows, for the host has tables for them */
+    RUN = 16,                     /* pages that one fault may map */
+    GAP = 16,                     /* pages with nothing mapped that do not end a run of those to drop */
+    GUARD = 1 << 16,              /* before and behind the window: accesses that run over its ends, emit_x64.h */
 };
 #define WINDOW_SIZE (UINT64_C(1) << 32)
 #define LINEAR_PAGES (1u << 20)
@@ -30,6 +34,7 @@ enum {
 struct mapped {
     uint32_t lin, phys; /* page numbers */
     bool write;
+    bool wrong; /* look_through() says */
 };
 
 struct window {
@@ -37,7 +42,8 @@ struct window {
     uint32_t *slot; /* by linear page: its place in `pages` plus 1, or 0 */
     struct mapped *pages;
     unsigned count;
-    bool stale; /* page tables have been loaded, or may have changed, since it was looked through */
+    unsigned calls; /* that changed mappings, since there were none */
+    bool stale;     /* page tables have been loaded, or may have changed, since it was looked through */
 };
 
 /* The windows of an address space. */
@@ -57,8 +63,8 @@ struct windows {
     struct pair space[SPACES];
     struct pair *now; /* NULL before the first one, and after a flush until it is known again */
     uint64_t clock;
-    uint64_t *total; /* pages */
-    unsigned most;
+    uint64_t *total;  /* pages */
+    unsigned most;    /* mappings */
     uint8_t *entered; /* base that window_enter() gave last */
     bool stale;       /* since then */
     /* a page whose translation has just gone: likely it gets another one and is accessed again */
@@ -92,19 +98,39 @@ static uint8_t *reserve(void)
 
 static void *at_page(const struct window *v, uint32_t lin) { return v->base + ((uint64_t)lin << PAGE_SHIFT); }
 
-static bool unmap(const struct window *v, uint32_t lin, uint64_t count)
+static bool unmap(struct window *v, uint32_t lin, uint64_t count)
 {
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
 
+    v->calls++;
     return mmap(at_page(v, lin), count << PAGE_SHIFT, PROT_NONE, flags, -1, 0) != MAP_FAILED;
 }
 
-static bool map(const struct windows *w, const struct window *v, const struct mapped *p, unsigned count)
+static bool map(const struct windows *w, struct window *v, const struct mapped *p, unsigned count)
 {
     const int prot = PROT_READ | (p->write ? PROT_WRITE : 0), flags = MAP_SHARED | MAP_FIXED | MAP_POPULATE;
 
+    v->calls++;
     return !w->maps_fail && mmap(at_page(v, p->lin), (size_t)count << PAGE_SHIFT, prot, flags, w->ram_fd,
                                  (off_t)p->phys << PAGE_SHIFT) != MAP_FAILED;
+}
+
+/* A window of the address spaces, or the system's. */
+static struct window *nth(struct windows *w, unsigned k)
+{
+    return k < 2 * SPACES ? &w->space[k / 2].window[k & 1] : &w->system;
+}
+
+/* Mappings there are at most: each page, and each call, has made no more. */
+static unsigned mappings(struct windows *w)
+{
+    unsigned count = 0;
+
+    for (unsigned k = 0; k < WINDOWS; k++) {
+        const struct window *v = nth(w, k);
+        count += v->calls < v->count ? v->calls : v->count;
+    }
+    return count * MAPPINGS_PER_CALL;
 }
 
 static void drop_all(struct windows *w, struct window *v)
@@ -117,7 +143,7 @@ static void drop_all(struct windows *w, struct window *v)
         w->written[v->pages[k].phys].count -= v->pages[k].write;
     }
     *w->total -= v->count;
-    v->count = 0;
+    v->count = v->calls = 0;
 }
 
 static void forget(struct windows *w, struct window *v, unsigned place)
@@ -131,18 +157,22 @@ static void forget(struct windows *w, struct window *v, unsigned place)
     --*w->total;
 }
 
-/* One page; where the host has no mapping left for the hole, all of them. */
-static void drop(struct windows *w, struct window *v, unsigned place)
+/* Pages next to each other; where the host has no mapping left for the hole, all of them. */
+static void drop_run(struct windows *w, struct window *v, uint32_t lin, uint32_t count)
 {
-    if (unmap(v, v->pages[place].lin, 1))
-        forget(w, v, place);
-    else
+    if (!unmap(v, lin, count)) {
         drop_all(w, v);
+        return;
+    }
+    for (uint32_t k = 0; k < count; k++)
+        if (v->slot[lin + k]) forget(w, v, v->slot[lin + k] - 1);
 }
+
+static void drop(struct windows *w, struct window *v, unsigned place) { drop_run(w, v, v->pages[place].lin, 1); }
 
 /* -- Life --------------------------------------------------------------------------------------------------------- */
 
-static unsigned pages_most(void)
+static unsigned mappings_most(void)
 {
     const char *set = getenv(MAX_MAP_COUNT_ENV);
     long mappings = set ? strtol(set, NULL, 10) : 0;
@@ -152,27 +182,27 @@ static unsigned pages_most(void)
         if (fscanf(f, "%ld", &mappings) != 1) mappings = 0;
         fclose(f);
     }
-    long most = mappings ? (mappings - MAPPINGS_OTHERS) / MAPPINGS_PER_PAGE : PAGES_DEFAULT;
-    return most < 0 ? 0 : most > PAGES_DEFAULT ? PAGES_DEFAULT : (unsigned)most;
+    long most = mappings ? mappings - MAPPINGS_OTHERS : MAPPINGS_DEFAULT;
+    return most < 0 ? 0 : most > MAPPINGS_DEFAULT ? MAPPINGS_DEFAULT : (unsigned)most;
 }
 
-static void window_release(struct window *v, unsigned most)
+static void window_release(struct window *v)
 {
     if (v->base) munmap(v->base - GUARD, GUARD + WINDOW_SIZE + GUARD);
     mem_release(v->slot, LINEAR_PAGES * sizeof *v->slot);
-    mem_release(v->pages, most * sizeof *v->pages);
+    mem_release(v->pages, PAGES * sizeof *v->pages);
     *v = (struct window){0};
 }
 
 /* Addresses for a window that has none yet. */
-static bool window_prepare(struct window *v, unsigned most)
+static bool window_prepare(struct window *v)
 {
     if (v->base) return true;
     v->base = reserve();
     v->slot = mem_reserve(LINEAR_PAGES * sizeof *v->slot);
-    v->pages = mem_reserve(most * sizeof *v->pages);
+    v->pages = mem_reserve(PAGES * sizeof *v->pages);
     if (v->base && v->slot && v->pages) return true;
-    window_release(v, most);
+    window_release(v);
     return false;
 }
 
@@ -184,9 +214,9 @@ static struct windows *refuse(char *why, size_t room, const char *reason)
 
 struct windows *windows_create(struct vp_vm *m, char *why, size_t room)
 {
-    unsigned most = pages_most();
+    unsigned most = mappings_most();
 
-    if (most < RUN) return refuse(why, room, MAX_MAP_COUNT " is too small");
+    if (most < MAPPINGS_LEAST) return refuse(why, room, MAX_MAP_COUNT " is too small");
     if (m->ram_fd < 0 || window_told_to_fail("memfd")) return refuse(why, room, "guest memory is no file");
     struct windows *w = calloc(1, sizeof *w);
     if (!w) return refuse(why, room, "no memory");
@@ -196,7 +226,7 @@ struct windows *windows_create(struct vp_vm *m, char *why, size_t room)
     w->total = &m->stats.window_pages;
     w->ram_pages = (uint32_t)(m->ram_size >> PAGE_SHIFT);
     w->written = mem_reserve(w->ram_pages * sizeof *w->written);
-    if (w->written && window_prepare(&w->space[0].window[0], most)) return w;
+    if (w->written && window_prepare(&w->space[0].window[0])) return w;
     windows_destroy(w);
     return refuse(why, room, "the host gives no 4 GB of addresses");
 }
@@ -204,8 +234,7 @@ struct windows *windows_create(struct vp_vm *m, char *why, size_t room)
 void windows_destroy(struct windows *w)
 {
     if (!w) return;
-    window_release(&w->system, w->most);
-    for (unsigned k = 0; k < 2 * SPACES; k++) window_release(&w->space[k / 2].window[k & 1], w->most);
+    for (unsigned k = 0; k < WINDOWS; k++) window_release(nth(w, k));
     *w->total = 0;
     mem_release(w->written, w->ram_pages * sizeof *w->written);
     free(w);
@@ -251,14 +280,35 @@ static bool still_right(struct vp_vm *m, const struct mapped *p, bool user)
     return (rights & PLAIN_READ) && phys == p->phys && (!p->write || (rights & PLAIN_WRITE));
 }
 
+/* The farthest page to drop in that direction, with none on the way that is to stay. */
+static uint32_t last_wrong(const struct window *v, uint32_t lin, uint32_t step)
+{
+    uint32_t last = lin;
+
+    while (lin += step, lin < LINEAR_PAGES && lin - last + GAP <= 2 * GAP) {
+        const uint32_t place = v->slot[lin];
+        if (place && !v->pages[place - 1].wrong) break;
+        if (place) last = lin;
+    }
+    return last;
+}
+
+/* What is wrong goes, many pages by one call; another process's window as a whole. */
 static void look_through(struct vp_vm *m, struct windows *w, struct window *v, bool user)
 {
-    unsigned wrong = 0;
+    enum { FEW = 8 /* one of so many need not be kept */ };
+    unsigned right = 0;
 
-    for (unsigned k = 0; k < v->count; k++) wrong += !still_right(m, &v->pages[k], user);
-    if (wrong > v->count / 2) drop_all(w, v); /* another process's: half the price */
-    for (unsigned k = v->count; k-- && k < v->count;)
-        if (!still_right(m, &v->pages[k], user)) drop(w, v, k);
+    for (unsigned k = 0; k < v->count; k++) right += !(v->pages[k].wrong = !still_right(m, &v->pages[k], user));
+    if (right * FEW < v->count) drop_all(w, v);
+    for (unsigned k = 0; k < v->count && v->count != right;) {
+        if (!v->pages[k].wrong) {
+            k++;
+            continue;
+        }
+        const uint32_t first = last_wrong(v, v->pages[k].lin, -1u), last = last_wrong(v, v->pages[k].lin, 1);
+        drop_run(w, v, first, last - first + 1); /* another page has this place now */
+    }
     v->stale = false;
 }
 
@@ -268,8 +318,7 @@ bool window_is_stale(const struct windows *w) { return w->stale; }
 
 static void make_room(struct windows *w)
 {
-    drop_all(w, &w->system);
-    for (unsigned k = 0; k < 2 * SPACES; k++) drop_all(w, &w->space[k / 2].window[k & 1]);
+    for (unsigned k = 0; k < WINDOWS; k++) drop_all(w, nth(w, k));
 }
 
 /* Pages from p->lin on that may be mapped together with it: not yet mapped, behind one another in RAM, and of the same
@@ -290,7 +339,7 @@ static unsigned run_of(struct vp_vm *m, const struct window *v, const struct map
 static void enter_run(struct windows *w, struct window *v, const struct mapped *p, unsigned count)
 {
     for (unsigned k = 0; k < count; k++) {
-        v->pages[v->count] = (struct mapped){p->lin + k, p->phys + k, p->write};
+        v->pages[v->count] = (struct mapped){.lin = p->lin + k, .phys = p->phys + k, .write = p->write};
         v->slot[p->lin + k] = ++v->count;
         if (p->write) w->written[p->phys + k] = (struct written){w->written[p->phys + k].count + 1, p->lin + k};
     }
@@ -310,7 +359,7 @@ static bool fill(struct vp_vm *m, struct windows *w, struct window *v, uint32_t 
         const struct mapped *had = &v->pages[place - 1];
         if (had->write == p.write && had->phys == p.phys) return false; /* it was a write to what stays read-only */
     }
-    if (*w->total + RUN > w->most) make_room(w);
+    if (mappings(w) + MAPPINGS_PER_CALL > w->most || *w->total + RUN > PAGES) make_room(w);
     unsigned count = run_of(m, v, &p, m->user);
     if (!map(w, v, &p, count)) {
         make_room(w);
@@ -337,7 +386,7 @@ uint8_t *window_enter(struct vp_vm *m, struct windows *w)
         w->now->used = ++w->clock;
     }
     struct window *v = common(m) ? &w->system : &w->now->window[m->user];
-    if (!window_prepare(v, w->most)) return NULL;
+    if (!window_prepare(v)) return NULL;
     if (v->stale) look_through(m, w, v, m->user);
     w->stale = false;
     w->entered = v->base;
