@@ -315,7 +315,11 @@ class Engine:
 
     @property
     def insns(self) -> int:
-        """Instructions retired since the engine was made."""
+        """Instructions retired since the engine was made.
+
+        Under the realtime clock `bt` takes users' code in windows to be as many as the host's time-stamp counter has ticks
+        (docs/engines.md, kicks); under icount, and where `run` is told how many, the count is exact.
+        """
         return int(lib.vp_insns(self._vm))
 
     # -- pins --

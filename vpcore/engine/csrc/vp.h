@@ -152,7 +152,7 @@ int64_t vp_soonest(vp_vm *vm); /* the earliest of these since it was asked last,
 int64_t vp_now(vp_vm *vm);                     /* virtual ns */
 void vp_set_now(vp_vm *vm, int64_t virtual_ns); /* restore, or leave a pause */
 void vp_pause(vp_vm *vm, int paused);           /* realtime: virtual time stands still while paused */
-uint64_t vp_insns(const vp_vm *vm);             /* retired since creation */
+uint64_t vp_insns(const vp_vm *vm);             /* retired since creation; an estimate where code does not count (bt) */
 void vp_set_intr(vp_vm *vm, int level);         /* the INTR pin */
 void vp_set_ignne(vp_vm *vm, int level);        /* the IGNNE# pin; falls by itself when FERR does */
 void vp_nmi(vp_vm *vm);                         /* an edge on NMI */

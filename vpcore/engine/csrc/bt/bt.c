@@ -95,18 +95,40 @@ static const uint8_t *go_on(struct vp_vm *m, struct bt *bt)
     return may_run(m) && !kicked(m) ? chain_go_on(m, bt) : NULL;
 }
 
+/* Host code is about to run: what it wants in RDI. */
+static int64_t begin(struct vp_vm *m, struct bt *bt)
+{
+    bt->base = m->insns + (uint64_t)m->budget;
+    if (bt_counts(m)) return m->budget - bt->reserve;
+    bt->since = __builtin_ia32_rdtsc();
+    return (int64_t)(uintptr_t)view_gs();
+}
+
+/* It has run, and left that in RDI. */
+static void account(struct vp_vm *m, const struct bt *bt, int64_t rdi, int owed)
+{
+    if (!bt_counts(m)) {
+        m->insns += __builtin_ia32_rdtsc() - bt->since;
+        return;
+    }
+    m->budget = rdi + owed + bt->reserve;
+    m->insns = bt->base - (uint64_t)m->budget;
+}
+
 static struct leave enter(struct vp_vm *m, struct bt *bt, const uint8_t *entry, uint64_t flags)
 {
     chain_choose_calls(m, bt);
-    bt->base = m->insns + (uint64_t)m->budget;
     bt->key = jump_key(m, 0);
     bt_x87_live(m, false);
     bt_sse_live(m, false);
-    struct leave out = bt->enter(m, entry, m->budget - bt_reserve(m), flags);
+    const int64_t rdi = begin(m, bt);
+    const uint64_t since = bt->since;
+    const uint32_t eip = m->cpu.eip;
+    struct leave out = bt->enter(m, entry, rdi, flags);
     bt_x87_notes(m, NULL);
-    if (out.budget == ACCOUNTED) return out;
-    m->budget = out.budget + bt_reserve(m);
-    m->insns = bt->base - (uint64_t)m->budget;
+    if (out.rdi == ACCOUNTED) return out;
+    const bool nothing = !bt_counts(m) && bt->since == since && m->cpu.eip == eip; /* or a loop of host code alone */
+    if (!nothing) account(m, bt, out.rdi, 0);
     bt->link_key = m->bt_key; /* of the block that left, which need not be that of t */
     return out;
 }
@@ -144,14 +166,14 @@ static void run_block(struct vp_vm *m, const struct insn *i)
         take_kick(m, bt);
         t = NULL;
     }
-    if (t && m->budget < bt_reserve(m) && m->interp->loose) { /* the clock may as well be looked at now */
+    if (t && bt_is_poor(m) && m->interp->loose) { /* the clock may as well be looked at now */
         bt->link = NULL;
         m->budget = 0;
         m->cur = i - 1;
         return;
     }
     if (t) m->bt_key = view_key(m, bt);
-    if (!t || m->budget < bt_reserve(m) || m->interp->drop) {
+    if (!t || bt_is_poor(m) || m->interp->drop) {
         bt->link = NULL;
         b->first(m, i);
         return;
@@ -160,9 +182,9 @@ static void run_block(struct vp_vm *m, const struct insn *i)
     bt->link = NULL;
     chain_note(m, bt, b, t);
     struct leave out = {.flags = flags_raw(fl_get(m))};
-    for (const uint8_t *entry = t->entry; entry; entry = out.budget == ACCOUNTED ? NULL : go_on(m, bt))
+    for (const uint8_t *entry = t->entry; entry; entry = out.rdi == ACCOUNTED ? NULL : go_on(m, bt))
         out = enter(m, bt, entry, out.flags);
-    if (out.budget != ACCOUNTED) fl_put(m, flags_eflags(out.flags));
+    if (out.rdi != ACCOUNTED) fl_put(m, flags_eflags(out.flags));
     m->cur = i - 1; /* all is accounted for */
     if (likely(!bt->faults.faulted && !kicked(m))) return;
     take_kick(m, bt);
@@ -199,7 +221,7 @@ static void after_fault(struct vp_vm *m, struct bt *bt, struct site *s)
  * there is known. */
 static struct leave next_block(struct vp_vm *m, struct bt *bt)
 {
-    const struct leave leaves = {.budget = ACCOUNTED};
+    const struct leave leaves = {.rdi = ACCOUNTED};
 
     if (!may_run(m) || kicked(m)) return leaves;
     view_choose(m, bt);
@@ -207,22 +229,20 @@ static struct leave next_block(struct vp_vm *m, struct bt *bt)
     m->bt_go_on = chain_target(m, bt);
     if (!m->bt_go_on) return leaves;
     chain_choose_calls(m, bt);
-    bt->base = m->insns + (uint64_t)m->budget;
     bt->key = jump_key(m, 0);
     still_holds(m, 0);
-    return (struct leave){m->budget - bt_reserve(m), flags_raw(fl_get(m))};
+    return (struct leave){begin(m, bt), flags_raw(fl_get(m))};
 }
 
-struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t budget, uint64_t flags)
+struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t rdi, uint64_t flags)
 {
-    const struct leave leaves = {.budget = ACCOUNTED};
+    const struct leave leaves = {.rdi = ACCOUNTED};
     struct bt *bt = bt_of(m);
     const bool faulted = bt->faults.faulted;
     const uint32_t slide = s->slides ? m->bt_slide : 0;
 
     bt->faults.faulted = false;
-    m->budget = budget + s->owed + bt_reserve(m);
-    m->insns = bt->base - (uint64_t)m->budget;
+    account(m, bt, rdi, s->owed);
     m->block_eip = s->block_eip + slide;
     m->interp->running = s->block;
     fl_put(m, flags_eflags(flags));
@@ -238,14 +258,15 @@ struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t budget, uint6
     m->budget -= retired;
     if (unlikely(faulted)) after_fault(m, bt, s);
     if (asked) return leaves;
-    budget = m->budget - (s->owed - s->count) - bt_reserve(m);
     if (s->last && retired == s->count) return next_block(m, bt);
-    if (retired != s->count || m->cpu.eip != s->next_eip + slide || budget < 0) return leaves;
+    const int64_t left = m->budget - (s->owed - s->count);
+    if (retired != s->count || m->cpu.eip != s->next_eip + slide) return leaves;
+    if (bt_counts(m) && left < bt->reserve) return leaves;
     if (atomic_load_explicit(&m->attn, memory_order_relaxed) || jump_key(m, 0) != bt->key) return leaves;
     if (m->view & VIEW_WINDOW ? window_is_stale(bt->windows) : faulted) return leaves; /* front_align.c */
     if (!still_holds(m, s->assumes)) return leaves;
-    bt->base = m->insns + (uint64_t)m->budget;
-    return (struct leave){budget, flags_raw(fl_get(m))};
+    begin(m, bt);
+    return (struct leave){bt_counts(m) ? left - bt->reserve : rdi, flags_raw(fl_get(m))};
 }
 
 /* -- What becomes of blocks --------------------------------------------------------------------------------------- */

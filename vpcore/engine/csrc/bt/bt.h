@@ -9,6 +9,7 @@
  *   R8-R15  EAX ESP EDX EBX ECX EBP ESI EDI          RBP  struct vp_vm
  *   RBX     the status flags, where the host's flags do not have them: LAHF's AH in bits 8-15, OF in bit 0
  *   RDI     budget: instructions until the clock is to be looked at, less struct bt.reserve   RAX RCX RDX RSI  free
+ *           or the window's base, in code that does not count
  *   GS base the window (window.h)
  *
  * Between blocks the host's flags are the guest's.  Each block looks at the budget once, where that costs no flags, but
@@ -17,7 +18,8 @@
  * reserve.
  *
  * Under such a clock code for windows does not look at all, unless it is a paging system's own: it touches a page
- * (kick.h), where it may have gone round.  Such code counts down a budget that it cannot use up.
+ * (kick.h), where it may have gone round.  Such code does not count either: its instructions are taken to be as many as
+ * the ticks of the host's time-stamp counter.
  */
 #ifndef VP_BT_H
 #define VP_BT_H
@@ -31,7 +33,7 @@
 #include "signals.h"
 #include "window.h"
 
-enum { GUEST = R8, FLAGS = RBX, BUDGET = RDI, VM = RBP };
+enum { GUEST = R8, FLAGS = RBX, BUDGET = RDI, WINDOW = RDI, VM = RBP };
 /* The host's register for one of the guest's.  R12 as a base takes a byte more: not ESP, the most frequent one. */
 static inline int guest(unsigned n) { return (int)(GUEST + (n == ESP ? ECX : n == ECX ? ESP : n)); }
 enum { AHEAD = 16 };
@@ -58,7 +60,7 @@ enum { ASSUMES_FP = 1, ASSUMES_UP = 2, ASSUMES_FLAT = 4, ASSUMES_SSE = 8 };
 struct site {
     struct block *block;
     uint32_t block_eip, next_eip;
-    int16_t owed; /* what the budget really is when the first of these begins, less what BUDGET says and bt_reserve() */
+    int16_t owed; /* what the budget really is when the first of these begins, less what BUDGET says and bt.reserve */
     uint8_t count;
     bool last;                  /* the block ends with them */
     bool slides;                /* the addresses are short of vp_vm.bt_slide */
@@ -166,14 +168,14 @@ enum {
     CALLS_TOUCH = CALLS_ROOM + 68
 };
 
-/* What host code comes back with: guest registers are in vp_cpu; the budget is ACCOUNTED where flags and counts are up
- * to date. */
+/* What host code comes back with, or is gone back to with: guest registers are in vp_cpu; RDI, which is ACCOUNTED where
+ * flags and counts are up to date. */
 #define ACCOUNTED INT64_MIN
 struct leave {
-    int64_t budget;
+    int64_t rdi;
     uint64_t flags;
 };
-typedef struct leave (*enter_fn)(struct vp_vm *m, const uint8_t *host, int64_t budget, uint64_t flags);
+typedef struct leave (*enter_fn)(struct vp_vm *m, const uint8_t *host, int64_t rdi, uint64_t flags);
 
 struct bt {
     struct tier tier; /* first: vp_vm.interp->tier */
@@ -202,7 +204,8 @@ struct bt {
     uint8_t *arena;                         /* sites, links, translations */
     uint64_t arena_used, arena_size;
     uint8_t *code_given, *cold_given, *arena_given; /* mem_give() */
-    uint64_t base; /* instructions retired when host code was entered, plus the budget then */
+    uint64_t base;  /* instructions retired when host code was entered, plus the budget then */
+    uint64_t since; /* when code that does not count was */
     uint64_t key;
     bool counts_keep;   /* the host's LZCNT leaves OF alone and clears SF, AF and PF, as in interp/count.c */
     bool fcomi_clears;  /* the host's FCOMI clears OF, SF and AF, as SDM 2 has it */
@@ -226,9 +229,9 @@ static inline void bt_drop_all(struct vp_vm *m)
     m->budget = 0;
 }
 
-/* Of the present view. */
-#define NO_END (INT64_C(1) << 48)
-static inline int64_t bt_reserve(const struct vp_vm *m) { return m->view & VIEW_TOUCHES ? -NO_END : bt_of(m)->reserve; }
+static inline bool bt_counts(const struct vp_vm *m) { return !(m->view & VIEW_TOUCHES); }
+/* The budget is less than host code of the present view wants to begin. */
+static inline bool bt_is_poor(const struct vp_vm *m) { return bt_counts(m) && m->budget < bt_of(m)->reserve; }
 
 /* RBP points into struct vp_vm: so that what host code asks most is within a byte's reach on either side, and so that
  * it can be a shift count, which takes its lowest bits: that of a linear address to its page. */
@@ -265,7 +268,7 @@ static inline bool bt_slides(const struct vp_vm *m, const struct block *b)
 /* The translation of the block at EIP for the present view, or NULL; `places` counts those there are. */
 struct translation *bt_find(const struct vp_vm *m, const struct block *b, uint32_t eip, bool slides, unsigned *places);
 /* Execute a site's instructions by the interpreter, from host code. */
-struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t budget, uint64_t flags);
+struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t rdi, uint64_t flags);
 
 /* front_x87.c: bring FOP, FIP, FCS, FDP, FDS up to date; `last`, if any, was just before. */
 void bt_x87_notes(struct vp_vm *m, const struct fp_note *last);

@@ -185,7 +185,7 @@ const uint8_t *chain_target(struct vp_vm *m, struct bt *bt)
         m->bt_key = view_key(m, bt);
         target->negated = -(m->bt_key | eip);
     }
-    return m->budget < bt_reserve(m) || m->interp->drop ? NULL : target->entry;
+    return bt_is_poor(m) || m->interp->drop ? NULL : target->entry;
 }
 
 void chain_note(struct vp_vm *m, struct bt *bt, const struct block *b, const struct translation *t)

@@ -49,17 +49,12 @@ static void touch(struct emit *e)
         e->touches[e->touch_count++] = (struct touch){e->at, *e->state};
 }
 
-static bool is_near(struct x_mem at)
-{
-    return at.base >= R8 && at.index == X_NONE && at.disp >= -X_REACH && at.disp <= X_REACH;
-}
-
 static void address_prefixes(struct emit *e, struct x_mem at)
 {
     enum { GS = 0x65, ADDRESS_SIZE = 0x67 };
 
     x_byte(e, GS);
-    if (!is_near(at)) x_byte(e, ADDRESS_SIZE);
+    if (!x_is_near(at)) x_byte(e, ADDRESS_SIZE);
 }
 
 /* ModRM and what belongs to it. */

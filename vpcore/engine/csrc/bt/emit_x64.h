@@ -37,6 +37,10 @@ enum { X_GUEST = 4 /* GS base plus the address cut to 32 bits: the access may fa
 /* How far from a register of the guest, whose upper half is 0, an address is taken as it is: it faults below and above
  * the 4 GB, in place of wrapping around. */
 enum { X_REACH = 1 << 15 };
+static inline bool x_is_near(struct x_mem at)
+{
+    return at.base >= R8 && at.index == X_NONE && at.disp >= -X_REACH && at.disp <= X_REACH;
+}
 
 /* Opcodes, SDM 2 appendix A.  The ALU's eight are multiples of 8 with these forms added. */
 enum {

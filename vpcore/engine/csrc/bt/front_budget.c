@@ -112,7 +112,6 @@ void f_look(struct front *f, bool foreign)
     if (f->looked) return;
     if (f->touches) {
         touch_what_is_needed(f);
-        pay(f, (int32_t)f->count);
         f->looked = true;
         return;
     }

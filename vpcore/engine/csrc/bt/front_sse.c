@@ -165,7 +165,7 @@ static void emit_text(struct front *f)
     guard(f);
     struct x_mem at = {0};
     if (has_mem(i)) at = operand(f);
-    if (has_mem(i) && !(at.scale & X_GUEST)) { /* RDX is wanted */
+    if (has_mem(i) && at.base == RDX) { /* which is wanted */
         x_rm(f->e, 64, X_LEA, RSI, at);
         at = (struct x_mem){RSI, X_NONE, 0, 0};
     }

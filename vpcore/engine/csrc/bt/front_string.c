@@ -159,11 +159,11 @@ static void emit_rep(struct front *f, const struct string_row *row, unsigned bit
     if (row->source) x_rm(e, 32, X_LEA, guest(ESI), (struct x_mem){guest(ESI), RCX, shift, 0});
     x_rm(e, 32, X_LEA, guest(EDI), (struct x_mem){guest(EDI), RCX, shift, 0});
     if (!row->source) x_mov(e, RAX, guest(EAX));
-    x_rr(e, 64, X_XCHG, RDX, BUDGET);
+    x_rr(e, 64, X_XCHG, RDX, RDI); /* which is BUDGET or WINDOW */
     if (bits == 16) x_byte(e, OPERAND_SIZE);
     x_byte(e, until_equal ? REPNE : REP);
     x_byte(e, (row->source ? MOVS + COMPARES * compares(row) : compares(row) ? SCAS : STOS) | (bits > 8));
-    x_rr(e, 64, X_MOV_RM_R, RDX, BUDGET);
+    x_rr(e, 64, X_MOV_RM_R, RDX, RDI);
 }
 
 /* Behind a comparison: the registers as they are, flags in RBX; the jump where they end the instruction comes back. */
@@ -189,11 +189,15 @@ static void emit_retire(struct front *f)
     enum { PRICE = 1024 };
     struct emit *e = f->e;
 
+    if (f->touches) {
+        x_alu_mem_imm(e, 8, X_CMP, vm_at(offsetof(struct vp_vm, kicked)), 0);
+        f_site_if(f, X_CC_NE);
+        return;
+    }
     x_mov_imm64(e, RCX, (uintptr_t)&f->bt->base); /* what is given up of the budget is not counted */
     x_alu_mem_imm(e, 64, X_SUB, (struct x_mem){RCX, X_NONE, 0, 0}, PRICE);
     x_alu_imm(e, 64, X_SUB, BUDGET, PRICE + 1);
-    if (f->touches) x_alu_mem_imm(e, 8, X_CMP, vm_at(offsetof(struct vp_vm, kicked)), 0);
-    f_site_if(f, f->touches ? X_CC_NE : X_CC_S);
+    f_site_if(f, X_CC_S);
 }
 
 static void jump_to(struct emit *e, uint8_t *field, const uint8_t *target)

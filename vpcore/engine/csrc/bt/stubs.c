@@ -36,7 +36,7 @@ static void save_flags(struct emit *e)
 /* Where sliding code wants it at its entry. */
 static void load_eip(struct emit *e) { x_rm(e, 32, X_MOV_R_RM, RAX, vm_at(offsetof(struct vp_vm, cpu.eip))); }
 
-/* struct leave enter(m, host, budget, flags) */
+/* struct leave enter(m, host, rdi, flags) */
 static void emit_enter(struct bt *bt)
 {
     struct emit *e = &bt->e;
@@ -47,7 +47,7 @@ static void emit_enter(struct bt *bt)
     x_rm(e, 64, X_LEA, VM, (struct x_mem){RDI, X_NONE, 0, VM_BIAS});
     x_rm(e, 64, X_MOV_RM_R, RSP, vm_at(offsetof(struct vp_vm, bt_c_stack)));
     x_rm(e, 64, X_MOV_R_RM, RSP, vm_at(offsetof(struct vp_vm, bt_calls)));
-    x_mov64(e, BUDGET, RDX);
+    x_mov64(e, RDI, RDX);
     x_mov(e, FLAGS, RCX);
     load_guest(e);
     load_flags(e);
@@ -81,7 +81,7 @@ static void emit_exit(struct bt *bt)
     x_rm(e, 32, X_MOV_RM_R, RAX, vm_at(offsetof(struct vp_vm, cpu.eip)));
     save_flags(e);
     store_guest(e);
-    x_mov64(e, RAX, BUDGET);
+    x_mov64(e, RAX, RDI);
     x_mov(e, RDX, FLAGS);
     to_c_stack(e);
     emit_return(e);
@@ -126,7 +126,7 @@ static void emit_slow(struct bt *bt)
     x_pop(e, RAX); /* the return address */
     x_rm(e, 64, X_MOV_RM_R, RAX, vm_at(offsetof(struct vp_vm, bt_go_on)));
     to_c_stack(e);
-    x_mov64(e, RDX, BUDGET);
+    x_mov64(e, RDX, RDI);
     x_mov(e, RCX, FLAGS);
     x_rm(e, 64, X_LEA, RDI, vm_at(0));
     x_mov_imm64(e, RAX, (uintptr_t)bt_interpret);
@@ -136,7 +136,7 @@ static void emit_slow(struct bt *bt)
     x_rm(e, 64, X_MOV_R_RM, RSP, vm_at(offsetof(struct vp_vm, bt_calls)));
     x_rm(e, 64, X_MOV_R_RM, RCX, vm_at(offsetof(struct vp_vm, bt_go_on)));
     x_push(e, RCX);
-    x_mov64(e, BUDGET, RAX);
+    x_mov64(e, RDI, RAX);
     x_mov(e, FLAGS, RDX);
     load_guest(e);
     load_flags(e);
