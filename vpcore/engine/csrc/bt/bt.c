@@ -144,6 +144,27 @@ static bool is_cold(const struct vp_vm *m, const struct bt *bt, struct block *b)
     return true;
 }
 
+/* Where the block's host code is entered, which is made if it is warm; NULL where it is to be interpreted.  What has
+ * led here will find it the next time. */
+static const uint8_t *entry_of(struct vp_vm *m, struct bt *bt, struct block *b)
+{
+    view_choose(m, bt);
+    const uint64_t key = view_key(m, bt) | m->block_eip;
+    if (b->entry_key == key && !bt->left && !bt->link) {
+        m->bt_key = key & ~(uint64_t)UINT32_MAX;
+        return b->entry;
+    }
+    struct translation *t = translation_for(m, b);
+    if (!t) return NULL;
+    const bool direct = bt->link && !bt->link->guess && !bt->link->to;
+    m->bt_key = key & ~(uint64_t)UINT32_MAX;
+    b->entry_key = key;
+    b->entry = t->entry;
+    chain_arrive(m, bt, b, t);
+    if (bt->left && !direct) chain_note(m, bt, b, t);
+    return t->entry;
+}
+
 /* Back in the run loop attn and the clock are looked at; but no kick may keep the guest from going on. */
 static void take_kick(struct vp_vm *m, struct bt *bt)
 {
@@ -158,32 +179,27 @@ static void run_block(struct vp_vm *m, const struct insn *i)
 {
     struct block *b = (struct block *)((uint8_t *)i - offsetof(struct block, insns));
     struct bt *bt = bt_of(m);
-    const bool enters = !is_cold(m, bt, b) && may_run(m) && (view_choose(m, bt), true);
-    struct translation *t = enters ? translation_for(m, b) : NULL;
+    const uint8_t *entry = is_cold(m, bt, b) || !may_run(m) ? NULL : entry_of(m, bt, b);
     const uint64_t insns = m->insns;
 
+    bt->left = false;
+    bt->link = NULL;
     if (unlikely(kicked(m))) {
         take_kick(m, bt);
-        t = NULL;
+        entry = NULL;
     }
-    if (t && bt_is_poor(m) && m->interp->loose) { /* the clock may as well be looked at now */
-        bt->link = NULL;
+    if (entry && bt_is_poor(m) && m->interp->loose) { /* the clock may as well be looked at now */
         m->budget = 0;
         m->cur = i - 1;
         return;
     }
-    if (t) m->bt_key = view_key(m, bt);
-    if (!t || bt_is_poor(m) || m->interp->drop) {
-        bt->link = NULL;
+    if (!entry || bt_is_poor(m) || m->interp->drop) {
         b->first(m, i);
         return;
     }
-    chain_arrive(m, bt, b, t);
-    bt->link = NULL;
-    chain_note(m, bt, b, t);
+    bt->left = true;
     struct leave out = {.flags = flags_raw(fl_get(m))};
-    for (const uint8_t *entry = t->entry; entry; entry = out.rdi == ACCOUNTED ? NULL : go_on(m, bt))
-        out = enter(m, bt, entry, out.flags);
+    for (; entry; entry = out.rdi == ACCOUNTED ? NULL : go_on(m, bt)) out = enter(m, bt, entry, out.flags);
     if (out.rdi != ACCOUNTED) fl_put(m, flags_eflags(out.flags));
     m->cur = i - 1; /* all is accounted for */
     if (likely(!bt->faults.faulted && !kicked(m))) return;
@@ -275,6 +291,7 @@ static void on_built(struct vp_vm *m, struct block *b)
 {
     (void)m;
     b->translation = NULL;
+    b->entry_key = 0;
     b->probed = b->crosses = 0;
     b->slides = b->varies = b->translated = false;
     b->insns[0].fn = run_block;
@@ -453,7 +470,7 @@ static int bt_run(struct vp_vm *m, uint64_t max_insns)
     if (bt->windows || bt->quiet) signals_install(); /* someone else may have come since */
     if (bt->touches) kick_install();
     kick_enter(m);
-    uint8_t *outer_gs = view_gs();
+    uint8_t *outer_gs = bt->gs = view_gs();
     struct fault_map *outer = signals_enter(&bt->faults);
     int code = interp_run(m, max_insns);
     kick_leave(m);

@@ -209,6 +209,8 @@ struct bt {
     uint64_t key;
     bool counts_keep;   /* the host's LZCNT leaves OF alone and clears SF, AF and PF, as in interp/count.c */
     bool fcomi_clears;  /* the host's FCOMI clears OF, SF and AF, as SDM 2 has it */
+    uint8_t *gs;        /* GS base, while the vm runs */
+    bool left;          /* host code has run since a block was entered */
     struct link *link;  /* the jump by which host code left, or NULL */
     uint64_t link_key;  /* vp_vm.bt_key then */
     uint64_t key_round; /* how often vp_vm.bt_key has begun anew */

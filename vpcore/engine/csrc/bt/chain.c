@@ -154,6 +154,7 @@ void chain_drop(struct vp_vm *m, struct bt *bt, struct block *b)
 {
     for (struct translation *t = b->translation; t; t = t->next) retire(m, bt, t);
     b->translation = NULL;
+    b->entry_key = 0;
 }
 
 bool chain_drop_oldest(struct vp_vm *m, struct bt *bt, struct block *b)
@@ -166,6 +167,7 @@ bool chain_drop_oldest(struct vp_vm *m, struct bt *bt, struct block *b)
     if (!b->slides || !oldest || m->insns - (*oldest)->made < OLD * bt->settled) return false;
     retire(m, bt, *oldest);
     *oldest = (*oldest)->next;
+    b->entry_key = 0;
     return true;
 }
 

@@ -44,12 +44,11 @@ struct block *f_follower(struct front *f, uint32_t eip)
 {
     enum { FOLLOWS = 2 }; /* a block that is this fraction of warm is worth translating behind one that leads to it */
     const uint32_t at = f->slides ? (f->m->block_eip & PAGE_MASK) | eip : eip;
-    const struct jump *j = &f->m->interp->jumps[jump_slot(at)];
-    struct block *b = j->block;
+    struct block *b = f->b->next[(uint32_t)f->b->key + f->b->bytes != at];
     unsigned places;
 
-    if (f->segmented || !same_page(f, eip) || eip == f->eip) return NULL;
-    if (j->key != jump_key(f->m, at) || b->other || block_is_dead(b)) return NULL;
+    if (f->segmented || !b || !same_page(f, eip) || eip == f->eip) return NULL;
+    if (b->key != jump_key(f->m, at) || b->other) return NULL;
     if (b->heat_eip != at || b->heat < f->bt->warm / FOLLOWS || bt_slides(f->m, b) != f->slides) return NULL;
     return !bt_find(f->m, b, at, f->slides, &places) && places < PLACES ? b : NULL;
 }

@@ -32,10 +32,10 @@ static _Thread_local uint8_t *gs_base;
 
 uint8_t *view_gs(void) { return gs_base; }
 
-void view_set_gs(const struct bt *bt, uint8_t *base)
+void view_set_gs(struct bt *bt, uint8_t *base)
 {
-    if (gs_base == base) return;
-    gs_base = base;
+    if (bt->gs == base) return;
+    bt->gs = gs_base = base;
     if (bt->fsgsbase)
         __asm__ volatile("wrgsbase %0" : : "r"(base));
     else

@@ -18,6 +18,6 @@ void view_choose(struct vp_vm *m, struct bt *bt);
 uint64_t view_key(struct vp_vm *m, struct bt *bt);
 /* GS base of this thread, to which window accesses add. */
 uint8_t *view_gs(void);
-void view_set_gs(const struct bt *bt, uint8_t *base);
+void view_set_gs(struct bt *bt, uint8_t *base);
 
 #endif

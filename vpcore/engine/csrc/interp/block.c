@@ -176,6 +176,8 @@ static struct block *complete(struct vp_vm *m, uint32_t phys, unsigned count, un
     b->code32 = m->code32;
     b->other = NULL;
     b->heat = 0;
+    b->key = JUMP_NONE;
+    b->next[0] = b->next[1] = NULL;
     memcpy(b->insns, m->interp->scratch, (count + 1) * sizeof(struct insn));
     b->first = b->insns[0].fn;
     if (m->interp->tier) m->interp->tier->built(m, b);
@@ -295,6 +297,7 @@ static void kill(struct vp_vm *m, struct block *b)
     unindex_block(m->interp, b);
     if (b == m->interp->running) block_cut(m);
     b->insns[0].fn = b->first = stale;
+    b->key = JUMP_NONE;
     if (m->interp->tier) m->interp->tier->died(m, b);
 }
 
@@ -352,6 +355,7 @@ void block_drop_all(struct vp_vm *m)
         memset(it->jumps, 0, sizeof it->jumps);
     }
     it->indexed = 0;
+    it->running = NULL;
     m->stats.cache_bytes = it->used = 0;
     it->drop = false;
     if (it->tier) it->tier->dropped(m);

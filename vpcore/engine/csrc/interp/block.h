@@ -13,21 +13,27 @@ enum {
  * last instruction stands a sentinel.  An instruction that goes on on another page is a block of its own, and what it
  * has there is another one, without instructions, that stands for it in that page's list. */
 struct block {
-    struct block *page_next; /* of the same page */
-    struct block *other;     /* of an instruction on two pages, its part on the other one; else NULL */
+    /* A host's cache line: all that is looked at when it is entered. */
+    uint64_t key;          /* jump_key() under which it was found last, or JUMP_NONE */
+    struct block *next[2]; /* found after it last, behind it and elsewhere, or NULL: their keys say if again */
+    insn_fn first;         /* the interpreter's handler of insns[0], which a tier may have exchanged */
+    struct translation *translation; /* a tier's code for it */
     uint32_t phys;
-    uint32_t size; /* of it in the arena */
+    uint32_t heat_eip; /* where it was entered */
+    uint16_t heat;     /* times it was entered there in a row, for a tier */
     uint16_t bytes;
     uint8_t count, code32;
-    uint32_t heat_eip;               /* where it was entered */
-    uint16_t heat;                   /* times it was entered there in a row, for a tier */
-    insn_fn first;                   /* the interpreter's handler of insns[0], which a tier may have exchanged */
-    uint64_t probed;                 /* a bit for each instruction whose operands a tier is not to reach by faults */
-    uint64_t crosses;                /* and for each one that has run over the end of a page now and then */
-    bool slides;                     /* entered at several addresses, see bt/bt.h */
-    bool translated;                 /* it has had a tier's code, some of which may be under execution */
-    bool varies;                     /* ends with an indirect jump that leads to many places */
-    struct translation *translation; /* a tier's code for it */
+    bool slides;     /* entered at several addresses, see bt/bt.h */
+    bool translated; /* it has had a tier's code, some of which may be under execution */
+    bool varies;     /* ends with an indirect jump that leads to many places */
+
+    uint32_t size;           /* of it in the arena */
+    uint64_t entry_key;      /* vp_vm.bt_key and EIP under which a tier's code was entered last, or 0: no such key */
+    const uint8_t *entry;    /* where that was */
+    struct block *page_next; /* of the same page */
+    struct block *other;     /* of an instruction on two pages, its part on the other one; else NULL */
+    uint64_t probed;         /* a bit for each instruction whose operands a tier is not to reach by faults */
+    uint64_t crosses;        /* and for each one that has run over the end of a page now and then */
     struct insn insns[];
 };
 
@@ -50,18 +56,18 @@ struct indexed {
     uint32_t phys;
     uint32_t where; /* in the arena, in units, times 2, plus 1 for 32-bit code; or INDEX_ */
 };
-enum { ARENA_UNIT = 16, INDEX_FREE = 0, INDEX_GONE = 1 };
+enum { ARENA_UNIT = 64 /* a cache line of most hosts */, INDEX_FREE = 0, INDEX_GONE = 1 };
 
 struct interp {
-    uint64_t stop_at; /* vp_insns() at which run() ends */
-    uint64_t began;   /* vp_insns() at which it began */
-    uint32_t looks;   /* at the clock, under icount */
-    int64_t breath;   /* when the host is to get its time, by its clock; under other clocks */
-    bool fresh;       /* run() has not executed anything yet */
-    bool loose;       /* a budget may be given up before it is used up */
-    bool drop;        /* all blocks are to go as soon as none runs */
-    struct block *running;
-    struct insn *cut_at; /* its handler was exchanged to leave the block there */
+    uint64_t stop_at;      /* vp_insns() at which run() ends */
+    uint64_t began;        /* vp_insns() at which it began */
+    uint32_t looks;        /* at the clock, under icount */
+    int64_t breath;        /* when the host is to get its time, by its clock; under other clocks */
+    bool fresh;            /* run() has not executed anything yet */
+    bool loose;            /* a budget may be given up before it is used up */
+    bool drop;             /* all blocks are to go as soon as none runs */
+    struct block *running; /* or that ran last; NULL where none did */
+    struct insn *cut_at;   /* its handler was exchanged to leave the block there */
     insn_fn cut_fn;
     struct tier *tier;    /* NULL where there is none */
     struct block **pages; /* lists of blocks by physical page */

@@ -68,6 +68,35 @@ static __attribute__((noinline)) struct block *find(struct vp_vm *m, uint32_t li
     return b;
 }
 
+/* The block at `lin`: as a rule one of the two that were found there after the last one before, in reach of which it is
+ * likely to be. */
+static inline struct block *find_next(struct vp_vm *m, uint32_t lin)
+{
+    struct interp *it = m->interp;
+    const uint64_t key = jump_key(m, lin);
+    struct block *from = it->running;
+    const bool elsewhere = from && (uint32_t)from->key + from->bytes != lin;
+
+    if (likely(from && from->next[elsewhere] && from->next[elsewhere]->key == key)) return from->next[elsewhere];
+    const struct jump *j = &it->jumps[jump_slot(lin)];
+    struct block *b = likely(j->key == key) ? j->block : find(m, lin);
+    if (!b || block_is_dead(b)) return b;
+    b->key = key;
+    if (from && it->running == from) from->next[elsewhere] = b; /* else all blocks have gone */
+    return b;
+}
+
+/* The host's memory takes as long as a block does: those that may come are fetched meanwhile. */
+static inline void fetch_ahead(const struct block *b)
+{
+    enum { LINE = ARENA_UNIT };
+
+    for (unsigned k = 0; k < 2; k++) {
+        __builtin_prefetch(b->next[k]);
+        __builtin_prefetch((const uint8_t *)b->next[k] + LINE);
+    }
+}
+
 /* The first `count` instructions of a block. */
 static const struct insn *part_of(struct vp_vm *m, const struct block *b, unsigned count)
 {
@@ -234,14 +263,14 @@ static __attribute__((noinline)) int loop(struct vp_vm *m)
         }
         int64_t room = each ? 1 : m->budget;
         uint32_t lin = linear_eip(m);
-        const struct jump *j = &it->jumps[jump_slot(lin)];
-        struct block *b = likely(j->key == jump_key(m, lin)) ? j->block : find(m, lin);
+        struct block *b = find_next(m, lin);
         m->stats.blocks_run++;
         if (unlikely(!b || b->count > room || (uint64_t)m->cpu.eip + b->bytes - 1 > m->cpu.seg[VP_CS].limit)) {
             execute_some(m, b, room);
             continue;
         }
         it->running = b;
+        fetch_ahead(b);
         execute(m, b->insns);
     }
 }
