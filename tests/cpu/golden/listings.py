@@ -26,6 +26,7 @@ BLOCKS: Final = {
     "loop": "again: mov edx, [esi]\nadd ebx, edx\nadd esi, 4\ndec ecx\njnz again\nhlt",
     "memory compare": "cmp dword [ebx], 5\nje over\ninc eax\nover: hlt",
     "call": "call there\nhlt\nthere: hlt",
+    "call of a thunk": "mov edx, thunk\ncall edx\ncall thunk\nadd ebx, 5\nhlt\nthunk: mov ebx, [esp]\nret",
     "prologue": "push ebp\nmov ebp, esp\npush edi\npush esi\nsub esp, 16\nmov eax, [ebp+8]\nmov [esp+4], eax\njmp over\nover: hlt",
     "return": "pop esi\npop edi\npop ebp\nret",
     "indirect": "mov eax, [ebx]\njmp eax",

@@ -292,6 +292,7 @@ static void on_built(struct vp_vm *m, struct block *b)
     (void)m;
     b->translation = NULL;
     b->entry_key = 0;
+    b->inlined = NULL;
     b->probed = b->crosses = 0;
     b->slides = b->varies = b->translated = false;
     b->insns[0].fn = run_block;
@@ -304,6 +305,7 @@ static void on_died(struct vp_vm *m, struct block *b)
 
     if (b->translated) chain_forget_calls(m, bt);
     chain_drop(m, bt, b);
+    chain_leave_out(bt, b);
 }
 
 static void on_dropped(struct vp_vm *m)
@@ -428,7 +430,7 @@ static bool bt_create(struct vp_vm *m)
     const char *looks = getenv(LOOKS_ENV);
     const char *settle = getenv(SETTLE_ENV);
     bt->sparing = looks ? !strcmp(looks, "few") : m->config.clock != VP_CLOCK_ICOUNT;
-    bt->reserve = bt->sparing ? AHEAD + PAGE_SIZE : AHEAD;
+    bt->reserve = AHEAD + THUNK + (bt->sparing ? PAGE_SIZE : 0);
     bt->warm = warm ? (unsigned)strtoul(warm, NULL, 10) : WARM;
     bt->slides = getenv(SLIDE_ENV);
     bt->settled = settle ? strtoull(settle, NULL, 10) : SETTLED;

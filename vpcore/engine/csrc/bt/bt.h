@@ -37,6 +37,7 @@ enum { GUEST = R8, FLAGS = RBX, BUDGET = RDI, WINDOW = RDI, VM = RBP };
 /* The host's register for one of the guest's.  R12 as a base takes a byte more: not ESP, the most frequent one. */
 static inline int guest(unsigned n) { return (int)(GUEST + (n == ESP ? ECX : n == ECX ? ESP : n)); }
 enum { AHEAD = 16 };
+enum { THUNK = 2 /* instructions of a callee that stands in place of its call, which the caller does not count */ };
 enum { LINE = 64, HALF_LINE = 32 }; /* of the host's, to which code is aligned */
 enum { PLACES = 6 /* of a block that are kept */ };
 enum { SETTLED = 1 << 25 /* instructions of an address space that make code worth translating for it alone */ };
@@ -90,17 +91,26 @@ struct guess {
     unsigned misses;
 };
 
+/* Where a call would be, and a callee's few instructions are (front_thunk.c). */
+struct inlined {
+    struct inlined *next; /* of those with the same callee */
+    struct link *link;
+    struct block *caller, *callee; /* NULL once that is dead */
+    const uint8_t *again;          /* where the host code goes on that asks for the key, with the call undone */
+};
+
 /* A jump out of host code, patched to where it leads once that is known, until that dies.  A jump to another
  * page is good under one vp_vm.bt_key only, which `check` compares.  Sliding code has none of these, nor indirect ones.
  */
 struct link {
     struct link *next; /* of those to the same translation */
     struct translation *to;
-    uint8_t *field;        /* the jump's displacement, where it is written */
-    uint8_t *check;        /* upper half of the key, negated; NULL where none is looked at */
-    struct guess *guess;   /* of an indirect one, or NULL */
-    const uint8_t *cold;   /* where an unpatched one leads */
-    const uint8_t *behind; /* where a call returns to */
+    uint8_t *field;          /* the jump's displacement, where it is written */
+    uint8_t *check;          /* upper half of the key, negated; NULL where none is looked at */
+    struct guess *guess;     /* of an indirect one, or NULL */
+    struct inlined *inlined; /* of the way to a callee that is called after all, or NULL */
+    const uint8_t *cold;     /* where an unpatched one leads */
+    const uint8_t *behind;   /* where a call returns to */
     bool calls, slides;
     bool elided;  /* `to` lies where the jump would be */
     uint32_t eip; /* which it leads to */

@@ -103,7 +103,7 @@ void chain_arrive(struct vp_vm *m, struct bt *bt, const struct block *b, struct 
 
     if (b->other && link && !link->check && !link->guess)
         return; /* that the page is the right one says nothing of the next one */
-    if (!link || bt->link_key != m->bt_key) return;
+    if (!link || link->inlined || bt->link_key != m->bt_key) return;
     if (link->guess) {
         guess(m, bt, link, t);
         return;
@@ -114,10 +114,56 @@ void chain_arrive(struct vp_vm *m, struct bt *bt, const struct block *b, struct 
     lead_to(link, t);
 }
 
+/* -- Callees that stand in place of their calls -------------------------------------------------------------------- */
+
+void chain_take_in(struct inlined *in)
+{
+    in->next = in->callee->inlined;
+    in->callee->inlined = in;
+}
+
+void chain_leave_out(struct bt *bt, struct block *b)
+{
+    for (struct inlined *in = b->inlined; in; in = in->next) {
+        struct link *link = in->link;
+        in->callee = NULL;
+        if (link->check) {
+            memset(link->check, 0, sizeof(uint32_t)); /* no key is 0 */
+        } else {
+            x_put_jmp(link->field);
+            x_aim(link->field, bt->e.run, link->cold);
+        }
+    }
+    b->inlined = NULL;
+}
+
+/* The callee was to be called after all, and has been reached: if the page tables have it where it was, the call is
+ * undone, and its instructions are executed where they stand.  Else the caller is to call from now on. */
+static const uint8_t *call_again(struct vp_vm *m, struct bt *bt, const struct inlined *in)
+{
+    const int64_t at = mmu_fetch_flat(m, m->cpu.eip);
+
+    if (at < 0) return NULL;
+    if (!in->callee || at != in->callee->phys) {
+        in->caller->varies = true;
+        in->caller->heat = (uint16_t)bt->warm;
+        chain_drop(m, bt, in->caller);
+        return NULL;
+    }
+    if (bt_is_poor(m) || m->interp->drop) return NULL;
+    space_code(m, m->cpu.eip, (uint32_t)(at >> PAGE_SHIFT));
+    m->bt_key = view_key(m, bt);
+    set_check(m, in->link);
+    bt->link = NULL;
+    m->cpu.gpr[ESP] += sizeof(uint32_t);
+    return in->again;
+}
+
 const uint8_t *chain_go_on(struct vp_vm *m, struct bt *bt)
 {
     struct link *link = bt->link;
 
+    if (link && link->inlined) return call_again(m, bt, link->inlined);
     if (link && !((link->check || link->guess) && link->to)) return NULL;
     const uint8_t *entry = chain_target(m, bt);
     if (!entry || !link) return entry;

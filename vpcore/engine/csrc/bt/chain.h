@@ -19,6 +19,11 @@ const uint8_t *chain_target(struct vp_vm *m, struct bt *bt);
 /* The table is to have it. */
 void chain_note(struct vp_vm *m, struct bt *bt, const struct block *b, const struct translation *t);
 
+/* The callee's instructions stand there as long as it lives. */
+void chain_take_in(struct inlined *in);
+/* Host code that has the block's instructions calls it from now on. */
+void chain_leave_out(struct bt *bt, struct block *b);
+
 /* The block has no host code any more; what executes it may go on. */
 void chain_drop(struct vp_vm *m, struct bt *bt, struct block *b);
 /* Of a block that slides, the code for one address that is the oldest, if it is old.  Without that processes that take

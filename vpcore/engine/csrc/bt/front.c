@@ -337,6 +337,7 @@ static void begin(struct front *f, struct block *b, uint32_t eip)
     f->b = b, f->eip = eip;
     f->flags = IN_HOST;
     f->index = 0, f->count = extent(b), f->cold_count = 0, f->assumes = 0, f->note = NULL, f->tail = NULL;
+    f->inlined = NULL, f->callee = f_callee(f);
     f->closed = f->looked = false, f->xmm_loaded = f->xmm_dirty = f->aligned = 0, f->esp = 0;
 }
 
@@ -392,6 +393,7 @@ static bool translate(struct front *f, struct block *b, uint32_t eip, struct lin
     b->translation = t;
     b->translated = true;
     if (from) chain_lead(from, t);
+    if (f->inlined) chain_take_in(f->inlined);
     if (unlikely(bt->map)) {
         map_add(bt->map, f->m, b, eip, f->count, from ? t->body : t->entry, x_runs_at(f->e));
         map_add(bt->map, f->m, b, eip, 0, cold, x_runs_at(&bt->cold));

@@ -34,6 +34,8 @@ struct front {
     uint32_t eip;         /* of the block; where it slides, less that of its page */
     bool slides;
     unsigned index, count;
+    struct inlined *inlined;           /* what the block ends with has the callee's instructions; or NULL */
+    struct block *callee;              /* whose instructions are to stand in place of the call of it; or NULL */
     struct link *tail;                 /* the jump that the host code ends with, to the same page, or NULL */
     unsigned flags;                    /* IN_ bits */
     unsigned cold_count, cold_mark;    /* entries from cold_mark on belong to i and have no `back` yet */
@@ -141,6 +143,21 @@ void f_return_eax(struct front *f);
 void f_goto_eax(struct front *f); /* indirect */
 /* The block at EIP, on the same page, where that has no host code yet and is about to get it; else NULL. */
 struct block *f_follower(struct front *f, uint32_t eip);
+/* On the same page as the block, wholly. */
+bool f_is_near(const struct front *f, uint32_t eip);
+/* A link to EIP; NULL (and f->full) where there is no room. */
+struct link *f_link(struct front *f, uint32_t eip);
+/* Out of host code, with EIP in EAX. */
+void f_exit_by(struct front *f, const struct link *link);
+/* Is the key the link's?  The jump for any other one comes back. */
+uint8_t *f_check_key(struct front *f, struct link *link);
+
+/* front_thunk.c: the callee of the block's call, if its instructions can stand in place of that; or NULL. */
+struct block *f_callee(struct front *f);
+/* The return address has been stored, which changes ESP but not f->esp: its instructions, and on behind the call. */
+void f_call_inline(struct front *f);
+/* The call after all. */
+void f_emit_call_after_all(struct front *f, const struct cold *c);
 
 /* front.c for front_link.c */
 void f_add_cold(struct front *f, struct cold c);
@@ -148,6 +165,8 @@ void f_emit_link(struct front *f, const struct cold *c);
 void f_emit_miss(struct front *f, const struct cold *c);
 /* front_budget.c: look at the budget, if it is to be done before the instruction under translation. */
 void f_look(struct front *f, bool foreign);
+/* For more instructions than the block has. */
+void f_pay_more(struct front *f, unsigned count);
 /* front_link.c: the block only leads to higher addresses of its page. */
 bool f_leads_on(const struct front *f);
 

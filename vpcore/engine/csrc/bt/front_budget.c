@@ -57,6 +57,11 @@ static void pay(struct front *f, int32_t count)
     if (count) x_rm(f->e, 64, X_LEA, BUDGET, (struct x_mem){BUDGET, X_NONE, 0, -count});
 }
 
+void f_pay_more(struct front *f, unsigned count)
+{
+    if (!f->touches) pay(f, (int32_t)count);
+}
+
 /* Each gives the jump to be taken where the budget is used up. */
 static uint8_t *look_plainly(struct front *f)
 {

@@ -221,7 +221,12 @@ static bool direct(struct front *f)
     switch (f->i->op) {
     case OP_CALL_Jz:
         push_return(f);
-        f_call(f, target(f));
+        if (f->callee) {
+            f_add_esp(f, size(f));
+            f_call_inline(f);
+        } else {
+            f_call(f, target(f));
+        }
         return true;
     case OP_JMP_Jb:
     case OP_JMP_Jz: f_goto(f, target(f)); return true;

@@ -19,7 +19,7 @@ void f_eip(struct front *f, int to, uint32_t eip) { bt_emit_eip(f->e, to, eip, f
 /* -- Direct ------------------------------------------------------------------------------------------------------- */
 
 /* What lies on another page, wholly or with its end, is the page tables' business each time. */
-static bool same_page(const struct front *f, uint32_t eip)
+bool f_is_near(const struct front *f, uint32_t eip)
 {
     enum { LONGEST = 15 };
     uint32_t from = f->cs.base + f->eip, to = f->cs.base + eip;
@@ -27,7 +27,7 @@ static bool same_page(const struct front *f, uint32_t eip)
     return !((to ^ from) & PAGE_MASK) && (to & ~PAGE_MASK) <= PAGE_SIZE - LONGEST;
 }
 
-static bool is_ahead(const struct front *f, uint32_t eip) { return eip > f->eip && same_page(f, eip); }
+static bool is_ahead(const struct front *f, uint32_t eip) { return eip > f->eip && f_is_near(f, eip); }
 
 bool f_leads_on(const struct front *f)
 {
@@ -35,7 +35,7 @@ bool f_leads_on(const struct front *f)
     const uint32_t next = f->eip + last->off + last->len, target = next + last->imm;
 
     if (f->segmented || (f->m->view & VIEW_16) || f->b->other || !last->len || !is_ahead(f, next)) return false;
-    if (!(op_info[last->op].traits & TRAIT_END)) return true;
+    if (f->callee || !(op_info[last->op].traits & TRAIT_END)) return true;
     bool jumps = last->op == OP_JMP_Jb || last->op == OP_JMP_Jz || front_condition(last) >= 0;
     return jumps && (last->form & FORM_OS32) && target >= next && is_ahead(f, target);
 }
@@ -47,13 +47,13 @@ struct block *f_follower(struct front *f, uint32_t eip)
     struct block *b = f->b->next[(uint32_t)f->b->key + f->b->bytes != at];
     unsigned places;
 
-    if (f->segmented || !b || !same_page(f, eip) || eip == f->eip) return NULL;
+    if (f->segmented || !b || !f_is_near(f, eip) || eip == f->eip) return NULL;
     if (b->key != jump_key(f->m, at) || b->other) return NULL;
     if (b->heat_eip != at || b->heat < f->bt->warm / FOLLOWS || bt_slides(f->m, b) != f->slides) return NULL;
     return !bt_find(f->m, b, at, f->slides, &places) && places < PLACES ? b : NULL;
 }
 
-static struct link *make_link(struct front *f, uint32_t eip)
+struct link *f_link(struct front *f, uint32_t eip)
 {
     struct link *link = bt_allocate(f->bt, sizeof *link);
 
@@ -64,16 +64,22 @@ static struct link *make_link(struct front *f, uint32_t eip)
     return link;
 }
 
-/* A jump under the key that is to be patched in; the jump for any other one comes back. */
-static uint8_t *far_jump(struct front *f, struct link *link)
+uint8_t *f_check_key(struct front *f, struct link *link)
 {
     struct emit *e = f->e;
 
     x_rm(e, 32, X_MOV_R_RM, RCX, vm_at(offsetof(struct vp_vm, bt_key) + 4));
     link->check = x_lea_disp32(e, RCX, RCX);
     x_jrcxz(e, X_JMP_SIZE);
-    uint8_t *other = x_jmp(e);
-    link->field = link->calls ? x_call(e) : x_jmp(e);
+    return x_jmp(e);
+}
+
+/* A jump under the key that is to be patched in; the jump for any other one comes back. */
+static uint8_t *far_jump(struct front *f, struct link *link)
+{
+    uint8_t *other = f_check_key(f, link);
+
+    link->field = link->calls ? x_call(f->e) : x_jmp(f->e);
     return other;
 }
 
@@ -82,7 +88,7 @@ static void push_slide(struct front *f);
 
 static void transfer(struct front *f, uint32_t eip, bool calls)
 {
-    bool near = same_page(f, eip);
+    bool near = f_is_near(f, eip);
 
     f_exact_esp(f);
     f_load(f);
@@ -93,7 +99,7 @@ static void transfer(struct front *f, uint32_t eip, bool calls)
         return;
     }
     if (f->slides && calls) push_slide(f);
-    struct link *link = make_link(f, eip);
+    struct link *link = f_link(f, eip);
     if (!link) return;
     link->calls = calls;
     uint8_t *from = !near ? far_jump(f, link) : calls ? x_call(f->e) : x_jmp(f->e);
@@ -123,7 +129,7 @@ static void branch_back(struct front *f, unsigned cc)
 static void part(struct front *f, uint8_t *from, struct link *link, uint32_t eip)
 {
     if (!link) return;
-    if (same_page(f, link->eip)) link->field = from;
+    if (f_is_near(f, link->eip)) link->field = from;
     f_add_cold(f, (struct cold){.from = from, .link = link});
     f_goto(f, eip);
 }
@@ -136,7 +142,7 @@ void f_branch(struct front *f, unsigned cc, uint32_t eip)
     }
     const struct block *taken = f_follower(f, eip), *other = f_follower(f, f_next_eip(f));
     const bool taken_follows = taken && (!other || taken->heat > other->heat);
-    struct link *link = make_link(f, taken_follows ? f_next_eip(f) : eip);
+    struct link *link = f_link(f, taken_follows ? f_next_eip(f) : eip);
 
     f_exact_esp(f);
     f_load(f);
@@ -146,7 +152,7 @@ void f_branch(struct front *f, unsigned cc, uint32_t eip)
 
 void f_branch_rcx(struct front *f, uint32_t zero, uint32_t other)
 {
-    struct link *link = make_link(f, other);
+    struct link *link = f_link(f, other);
 
     f_exact_esp(f);
     x_jrcxz(f->e, X_JMP_SIZE);
@@ -221,7 +227,7 @@ static bool guesses(const struct front *f) { return is_mem(f) && !f->slides && !
 static void emit_guess(struct front *f, bool calls)
 {
     struct emit *e = f->e;
-    struct link *link = make_link(f, 0);
+    struct link *link = f_link(f, 0);
     struct guess *g = bt_allocate(f->bt, sizeof *g);
 
     if (!link || !g) {
@@ -334,6 +340,13 @@ void f_emit_miss(struct front *f, const struct cold *c)
     if (!f->e->full) x_aim(jump, f->e->run, f->bt->second);
 }
 
+void f_exit_by(struct front *f, const struct link *link)
+{
+    x_mov_imm64(f->e, RDX, (uintptr_t)link);
+    uint8_t *jump = x_jmp(f->e);
+    if (!f->e->full) x_aim(jump, f->e->run, f->bt->exit_link);
+}
+
 /* The way of a jump that leads nowhere yet: that of a call has its return address on the stack, but for one that was
  * not made because the key is another one. */
 void f_emit_link(struct front *f, const struct cold *c)
@@ -341,6 +354,10 @@ void f_emit_link(struct front *f, const struct cold *c)
     struct link *link = c->link;
     struct emit *e = f->e;
 
+    if (link->inlined) {
+        f_emit_call_after_all(f, c);
+        return;
+    }
     if (!link->field && f->slides) {
         x_land(e, c->from);
         f_eip(f, RAX, link->eip);
@@ -362,7 +379,5 @@ void f_emit_link(struct front *f, const struct cold *c)
         x_land(e, link->field);
     }
     if (!link->guess) f_eip(f, RAX, link->eip);
-    x_mov_imm64(e, RDX, (uintptr_t)link);
-    uint8_t *jump = x_jmp(e);
-    if (!e->full) x_aim(jump, e->run, f->bt->exit_link);
+    f_exit_by(f, link);
 }

@@ -25,7 +25,7 @@ struct block {
     uint8_t count, code32;
     bool slides;     /* entered at several addresses, see bt/bt.h */
     bool translated; /* it has had a tier's code, some of which may be under execution */
-    bool varies;     /* ends with an indirect jump that leads to many places */
+    bool varies;     /* ends with a jump that leads to many places, or to code that changes */
 
     uint32_t size;           /* of it in the arena */
     uint64_t entry_key;      /* vp_vm.bt_key and EIP under which a tier's code was entered last, or 0: no such key */
@@ -34,6 +34,7 @@ struct block {
     struct block *other;     /* of an instruction on two pages, its part on the other one; else NULL */
     uint64_t probed;         /* a bit for each instruction whose operands a tier is not to reach by faults */
     uint64_t crosses;        /* and for each one that has run over the end of a page now and then */
+    struct inlined *inlined; /* where a tier's code has this block's instructions in place of a call of it */
     struct insn insns[];
 };
 
