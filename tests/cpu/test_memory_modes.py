@@ -206,6 +206,21 @@ def test_a_devices_memory_is_accessed_each_time_without_faults(box):
     assert box.engine.stats().window_faults < 20
 
 
+def test_a_block_that_dies_while_its_first_instruction_is_under_way_goes_on(monkeypatch):
+    """Memory that no window has turns out as such in the block behind a branch, which is in the place of a jump to it."""
+    monkeypatch.setenv("VPCORE_BT_MODE", "window")
+    monkeypatch.setenv("VPCORE_BT_WARM", "10")
+    box = Processor(engine="bt")
+    box.page_32()
+    frame = bytearray((5).to_bytes(4, "little")) + bytearray(PAGE - 4)
+    box.engine.map(DATA, PAGE, memoryview(frame), memoryview(frame))
+
+    end = box.run(loop("test cl, 7\njz most\nmov eax, [ebx]\nadd edx, eax\nmost:", 80), budget=0, ebx=DATA, edx=0)
+
+    assert end == Exit.HALT
+    assert box.cpu.gpr[EDX] == 5 * 70
+
+
 def test_memory_that_is_not_the_guests_ram_is_reached_without_faults(box):
     """A frame buffer is memory of its own."""
     frame = bytearray(PAGE)

@@ -176,6 +176,14 @@ static bool is_repeated(const struct insn *i)
     return (i->prefix & (PFX_REP | PFX_REPNE)) && (op_info[i->op].traits & (TRAIT_REP | TRAIT_REPZ));
 }
 
+/* The instruction may be under way in the interpreter when its block dies: no jump may come to lie where it goes on. */
+static void leave_room(struct front *f)
+{
+    enum { NOP = 0x90 };
+
+    while (f->room && x_runs_at(f->e) < f->room && !f->e->full) x_byte(f->e, NOP);
+}
+
 /* Emit one instruction; false, and nothing emitted, where it is the interpreter's.  What is no instruction has no
  * length. */
 static bool emit_insn(struct front *f)
@@ -193,6 +201,7 @@ static bool emit_insn(struct front *f)
     if (!plain || !(front_insn(f) || front_flow(f))) return false;
     cold_touches(f);
     f_follow_alignment(f);
+    if (f->cold_count != f->cold_mark) leave_room(f);
     for (unsigned k = f->cold_mark; k < f->cold_count; k++) {
         f->cold[k].back = x_runs_at(f->e);
         f->cold[k].reload = f->xmm_loaded;
@@ -373,6 +382,7 @@ static bool translate(struct front *f, struct block *b, uint32_t eip, struct lin
         from->elided = true;
         f->e->at = from->field - 1;
     }
+    f->room = from ? x_runs_at(f->e) + X_JMP_SIZE : NULL;
     if (is_loop(b, f->count))
         x_align(f->e, LINE);
     else if (!from)

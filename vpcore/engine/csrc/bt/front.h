@@ -32,6 +32,7 @@ struct front {
     const struct insn *i; /* under translation */
     struct site *site;    /* of i; made when first needed */
     uint32_t eip;         /* of the block; where it slides, less that of its page */
+    const uint8_t *room;  /* end of that for a jump to it, which is written when it dies, or NULL */
     bool slides;
     unsigned index, count;
     struct inlined *inlined;           /* what the block ends with has the callee's instructions; or NULL */
