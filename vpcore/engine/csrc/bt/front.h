@@ -168,7 +168,7 @@ void f_emit_miss(struct front *f, const struct cold *c);
 void f_look(struct front *f, bool foreign);
 /* For more instructions than the block has. */
 void f_pay_more(struct front *f, unsigned count);
-/* front_link.c: the block only leads to higher addresses of its page. */
+/* front_link.c: the block only leads to higher addresses, where that matters of its page. */
 bool f_leads_on(const struct front *f);
 
 /* front_int.c: emit f->i, false where that is the interpreter's business. */

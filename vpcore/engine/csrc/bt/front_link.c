@@ -27,7 +27,11 @@ bool f_is_near(const struct front *f, uint32_t eip)
     return !((to ^ from) & PAGE_MASK) && (to & ~PAGE_MASK) <= PAGE_SIZE - LONGEST;
 }
 
-static bool is_ahead(const struct front *f, uint32_t eip) { return eip > f->eip && f_is_near(f, eip); }
+/* Code that counts is to look once a page; of a page that slides, others may lie anywhere. */
+static bool is_ahead(const struct front *f, uint32_t eip)
+{
+    return eip > f->eip && ((f->touches && !f->slides) || f_is_near(f, eip));
+}
 
 bool f_leads_on(const struct front *f)
 {
