@@ -250,25 +250,37 @@ static struct leave next_block(struct vp_vm *m, struct bt *bt)
     return (struct leave){begin(m, bt), flags_raw(fl_get(m))};
 }
 
+/* The site's instructions by themselves. */
+static const struct insn *part_of(struct bt *bt, const struct site *s)
+{
+    const struct insn *from = &s->block->insns[s->index], *last = from + s->count - 1;
+
+    memcpy(bt->part, from, s->count * sizeof *from);
+    if (!s->index) bt->part[0].fn = s->block->first;
+    block_sentinel(&bt->part[s->count], last->off + last->len);
+    return bt->part;
+}
+
 struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t rdi, uint64_t flags)
 {
     const struct leave leaves = {.rdi = ACCOUNTED};
     struct bt *bt = bt_of(m);
     const bool faulted = bt->faults.faulted;
     const uint32_t slide = s->slides ? m->bt_slide : 0;
+    const struct insn *first = part_of(bt, s);
 
     bt->faults.faulted = false;
     account(m, bt, rdi, s->owed);
     m->block_eip = s->block_eip + slide;
     m->interp->running = s->block;
     fl_put(m, flags_eflags(flags));
-    if (unlikely(m->profile)) profile_exit(m, s->insns, faulted);
+    if (unlikely(m->profile)) profile_exit(m, first, faulted);
     bt_x87_notes(m, s->note);
-    m->first = m->cur = s->insns;
+    m->first = m->cur = first;
     const int64_t before = m->budget;
-    s->insns[0].fn(m, s->insns);
+    first->fn(m, first);
     const bool asked = m->budget != before || !before; /* to look at the clock */
-    int64_t retired = m->cur - s->insns + 1;
+    int64_t retired = m->cur - first + 1;
     m->cur = NULL;
     m->insns += (uint64_t)retired;
     m->budget -= retired;

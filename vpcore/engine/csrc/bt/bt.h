@@ -56,8 +56,8 @@ enum { WARM = 10 /* executions that make a block worth translating */ };
  * and that segments are flat still where one was loaded. */
 enum { ASSUMES_FP = 1, ASSUMES_UP = 2, ASSUMES_FLAT = 4, ASSUMES_SSE = 8 };
 
-/* Instructions that host code leaves to the interpreter, with the sentinel behind them: one that host code may not be
- * able to complete, or some of which it has no translation. */
+/* Instructions of a block that host code leaves to the interpreter: one that it may not be able to complete, or some of
+ * which it has no translation. */
 struct site {
     struct block *block;
     uint32_t block_eip, next_eip;
@@ -69,7 +69,6 @@ struct site {
     uint8_t index;              /* of the first in the block */
     uint8_t missed;             /* faults of it that were to no avail */
     const struct fp_note *note; /* of the last x87 instruction before, if it has not been stored; or NULL */
-    struct insn insns[];
 };
 
 /* FOP, FIP and FCS of an x87 instruction that host code has executed; FDS of the last one with an operand; and FDP
@@ -225,10 +224,11 @@ struct bt {
     uint64_t link_key;  /* vp_vm.bt_key then */
     uint64_t key_round; /* how often vp_vm.bt_key has begun anew */
     struct numbered numbered[NUMBERED];
-    uint32_t numbers;       /* that are taken */
-    struct calls calls[2];  /* by vp_vm.user */
-    unsigned calling;       /* the one in use */
-    FILE *map;              /* for profilers, or NULL */
+    uint32_t numbers;                /* that are taken */
+    struct calls calls[2];           /* by vp_vm.user */
+    struct insn part[BLOCK_MAX + 1]; /* of a site, under execution, with a sentinel */
+    unsigned calling;                /* the one in use */
+    FILE *map;                       /* for profilers, or NULL */
     uint32_t *target_pages; /* physical pages that vp_vm.targets lie on, plus 1; 0 where that does not tell all */
 };
 

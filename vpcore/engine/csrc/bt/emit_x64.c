@@ -4,41 +4,56 @@
 
 enum { X_JMP = 0xe9 };
 
-void x_byte(struct emit *e, unsigned value)
+/* Up to 8 bytes, the first one lowest: written at once, with what lies behind them free to change. */
+struct piece {
+    uint64_t bytes;
+    unsigned count;
+};
+
+static inline void add(struct piece *p, unsigned byte) { p->bytes |= (uint64_t)(uint8_t)byte << 8 * p->count++; }
+
+static inline void put(struct emit *e, struct piece p)
 {
-    if (e->at < e->end)
-        *e->at++ = (uint8_t)value;
-    else
+    uint8_t *at = e->at;
+
+    if (e->end - at < (ptrdiff_t)sizeof p.bytes) {
         e->full = true;
+        return;
+    }
+    memcpy(at, &p.bytes, sizeof p.bytes);
+    e->at = at + p.count;
 }
 
-static void bytes(struct emit *e, const void *from, size_t count)
-{
-    for (size_t k = 0; k < count; k++) x_byte(e, ((const uint8_t *)from)[k]);
-}
+void x_byte(struct emit *e, unsigned value) { put(e, (struct piece){(uint8_t)value, 1}); }
+void x_u32(struct emit *e, uint32_t value) { put(e, (struct piece){value, sizeof value}); }
+void x_u64(struct emit *e, uint64_t value) { put(e, (struct piece){value, sizeof value}); }
 
-void x_u32(struct emit *e, uint32_t value) { bytes(e, &value, sizeof value); }
-void x_u64(struct emit *e, uint64_t value) { bytes(e, &value, sizeof value); }
-
-/* Prefixes and opcode. */
-static void head(struct emit *e, unsigned size, unsigned opcode, int reg, int index, int base)
+/* Prefixes and opcode: 6 bytes at most. */
+static inline struct piece head(unsigned size, unsigned opcode, int reg, int index, int base)
 {
     unsigned rex = 0x40 | (size == 64) << 3 | (reg >= 8) << 2 | (index >= 8) << 1 | (base >= 8);
+    struct piece p = {0};
 
-    if (size == 16) x_byte(e, 0x66);
-    if (opcode >> 12 & 0xff) x_byte(e, opcode >> 12 & 0xff);
-    if (rex != 0x40) x_byte(e, rex);
-    if (opcode > 0xff) x_byte(e, 0x0f);
-    if (opcode >> 20) x_byte(e, opcode >> 20);
-    x_byte(e, opcode & 0xff);
+    if (size == 16) add(&p, 0x66);
+    if (opcode >> 12 & 0xff) add(&p, opcode >> 12 & 0xff);
+    if (rex != 0x40) add(&p, rex);
+    if (opcode > 0xff) add(&p, 0x0f);
+    if (opcode >> 20) add(&p, opcode >> 20);
+    add(&p, opcode & 0xff);
+    return p;
 }
 
-static void modrm(struct emit *e, unsigned mod, int reg, int rm) { x_byte(e, mod << 6 | (reg & 7) << 3 | (rm & 7)); }
+static inline void modrm(struct piece *p, unsigned mod, int reg, int rm)
+{
+    add(p, mod << 6 | (reg & 7) << 3 | (rm & 7));
+}
 
 void x_rr(struct emit *e, unsigned size, unsigned opcode, int reg, int rm)
 {
-    head(e, size, opcode, reg, 0, rm);
-    modrm(e, 3, reg, rm);
+    struct piece p = head(size, opcode, reg, 0, rm);
+
+    modrm(&p, 3, reg, rm);
+    put(e, p);
 }
 
 static void touch(struct emit *e)
@@ -57,8 +72,8 @@ static void address_prefixes(struct emit *e, struct x_mem at)
     if (!x_is_near(at)) x_byte(e, ADDRESS_SIZE);
 }
 
-/* ModRM and what belongs to it. */
-static void memory(struct emit *e, int reg, struct x_mem at)
+/* With ModRM and what belongs to it. */
+static void memory(struct emit *e, struct piece p, int reg, struct x_mem at)
 {
     enum { SIB = 4, NO_INDEX = 4, NO_BASE = 5 };
     bool small = at.disp == (int8_t)at.disp, none = at.base == X_NONE;
@@ -66,11 +81,12 @@ static void memory(struct emit *e, int reg, struct x_mem at)
     int base = none ? NO_BASE : at.base;
 
     if (none || at.index != X_NONE || (base & 7) == SIB) {
-        modrm(e, mod, reg, SIB);
-        x_byte(e, (at.scale & 3) << 6 | (at.index == X_NONE ? NO_INDEX : at.index & 7) << 3 | (base & 7));
+        modrm(&p, mod, reg, SIB);
+        add(&p, (at.scale & 3) << 6 | (at.index == X_NONE ? NO_INDEX : at.index & 7) << 3 | (base & 7));
     } else {
-        modrm(e, mod, reg, base);
+        modrm(&p, mod, reg, base);
     }
+    put(e, p);
     if (none || mod == 2)
         x_u32(e, (uint32_t)at.disp);
     else if (mod == 1)
@@ -81,23 +97,25 @@ void x_rm(struct emit *e, unsigned size, unsigned opcode, int reg, struct x_mem 
 {
     if (at.scale & (X_GUEST | X_TOUCH)) touch(e);
     if (at.scale & X_GUEST) address_prefixes(e, at);
-    head(e, size, opcode, reg, at.index, at.base);
-    memory(e, reg, at);
+    memory(e, head(size, opcode, reg, at.index, at.base), reg, at);
 }
 
-void x_imm(struct emit *e, unsigned size, uint32_t value) { bytes(e, &value, size == 8 ? 1 : size == 16 ? 2 : 4); }
+void x_imm(struct emit *e, unsigned size, uint32_t value)
+{
+    put(e, (struct piece){value, size == 8 ? 1 : size == 16 ? 2 : 4});
+}
 
 void x_mov(struct emit *e, int to, int from) { x_rr(e, 32, X_MOV_RM_R, from, to); }
 
 void x_mov_imm32(struct emit *e, int to, uint32_t value)
 {
-    head(e, 32, 0xb8 | (to & 7), 0, 0, to);
+    put(e, head(32, 0xb8 | (to & 7), 0, 0, to));
     x_u32(e, value);
 }
 
 void x_mov_imm64(struct emit *e, int to, uint64_t value)
 {
-    head(e, 64, 0xb8 | (to & 7), 0, 0, to);
+    put(e, head(64, 0xb8 | (to & 7), 0, 0, to));
     x_u64(e, value);
 }
 
@@ -122,8 +140,8 @@ void x_alu_mem_imm(struct emit *e, unsigned size, unsigned op, struct x_mem at, 
     x_imm(e, opcode == 0x81 ? size : 8, value);
 }
 
-void x_push(struct emit *e, int reg) { head(e, 32, 0x50 | (reg & 7), 0, 0, reg); }
-void x_pop(struct emit *e, int reg) { head(e, 32, 0x58 | (reg & 7), 0, 0, reg); }
+void x_push(struct emit *e, int reg) { put(e, head(32, 0x50 | (reg & 7), 0, 0, reg)); }
+void x_pop(struct emit *e, int reg) { put(e, head(32, 0x58 | (reg & 7), 0, 0, reg)); }
 void x_jmp_reg(struct emit *e, int reg) { x_rr(e, 32, X_GROUP5, 4, reg); }
 
 static uint8_t *field(struct emit *e)
@@ -132,19 +150,22 @@ static uint8_t *field(struct emit *e)
     return e->at - 4;
 }
 
-void x_bswap(struct emit *e, unsigned size, int reg) { head(e, size, 0xfc8 | (reg & 7), 0, 0, reg); }
+void x_bswap(struct emit *e, unsigned size, int reg) { put(e, head(size, 0xfc8 | (reg & 7), 0, 0, reg)); }
 
 uint8_t *x_lea_disp32(struct emit *e, int to, int base)
 {
-    head(e, 32, X_LEA, to, 0, base);
-    modrm(e, 2, to, base);
+    struct piece p = head(32, X_LEA, to, 0, base);
+
+    modrm(&p, 2, to, base);
+    put(e, p);
     return field(e);
 }
 
 void x_jrcxz(struct emit *e, unsigned distance)
 {
-    x_byte(e, 0xe3);
-    x_byte(e, distance);
+    enum { JRCXZ = 0xe3 };
+
+    put(e, (struct piece){JRCXZ | (uint64_t)distance << 8, 2});
 }
 
 void x_jecxz(struct emit *e, unsigned distance)
@@ -155,36 +176,38 @@ void x_jecxz(struct emit *e, unsigned distance)
 
 uint8_t *x_jrcxz_far(struct emit *e)
 {
-    static const uint8_t nop[] = {0x0f, 0x1f, 0x84, X_JMP}; /* [rcx+rbp*8+disp32] */
+    enum { NOP = 0x841f0f /* [rcx+rbp*8+disp32] */, NOP_SIZE = 3, JMP_SHIFT = 24 };
 
-    x_jrcxz(e, sizeof nop - 1);
-    bytes(e, nop, sizeof nop);
+    x_jrcxz(e, NOP_SIZE);
+    x_u32(e, NOP | (uint32_t)X_JMP << JMP_SHIFT);
     return field(e);
 }
 
 /* Prefix and opcode of a row in the map 0F38; `beside` is the register in VEX.vvvv. */
-static void vex(struct emit *e, unsigned prefix, unsigned opcode, int reg, int beside, int index, int base)
+static struct piece vex(unsigned prefix, unsigned opcode, int reg, int beside, int index, int base)
 {
     enum { VEX = 0xc4, MAP_0F38 = 2 };
+    struct piece p = {VEX, 1};
 
-    x_byte(e, VEX);
-    x_byte(e, (reg < 8) << 7 | (index < 8) << 6 | (base < 8) << 5 | MAP_0F38);
-    x_byte(e, (~(unsigned)beside & 15) << 3 | prefix);
-    x_byte(e, opcode);
+    add(&p, (reg < 8) << 7 | (index < 8) << 6 | (base < 8) << 5 | MAP_0F38);
+    add(&p, (~(unsigned)beside & 15) << 3 | prefix);
+    add(&p, opcode);
+    return p;
 }
 
 enum { VEX_F3 = 2, VEX_F2 = 3 };
 
 void x_shrx(struct emit *e, int to, int from, int count)
 {
-    vex(e, VEX_F2, 0xf7, to, count, 0, from);
-    modrm(e, 3, to, from);
+    struct piece p = vex(VEX_F2, 0xf7, to, count, 0, from);
+
+    modrm(&p, 3, to, from);
+    put(e, p);
 }
 
 void x_pext(struct emit *e, int to, int from, struct x_mem mask)
 {
-    vex(e, VEX_F3, 0xf5, to, from, mask.index, mask.base);
-    memory(e, to, mask);
+    memory(e, vex(VEX_F3, 0xf5, to, from, mask.index, mask.base), to, mask);
 }
 
 uint8_t *x_jmp(struct emit *e)
@@ -218,7 +241,7 @@ void x_put_jmp(uint8_t *at) { at[-1] = X_JMP; }
 /* NOPs as SDM 2B, table 4-12 recommends them. */
 void x_align(struct emit *e, unsigned to)
 {
-    enum { LONGEST = 9 };
+    enum { LONGEST = 8 };
     static const uint8_t nop[LONGEST][LONGEST] = {
         {0x90},
         {0x66, 0x90},
@@ -228,12 +251,16 @@ void x_align(struct emit *e, unsigned to)
         {0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00},
         {0x0f, 0x1f, 0x80, 0x00, 0x00, 0x00, 0x00},
         {0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00},
-        {0x66, 0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00},
     };
 
     for (unsigned gap; (gap = -(unsigned)(uintptr_t)x_runs_at(e) & (to - 1)) && !e->full;) {
-        if (gap > LONGEST) gap = LONGEST;
-        bytes(e, nop[gap - 1], gap);
+        if (gap > LONGEST) { /* the longest one, with one more prefix */
+            gap = LONGEST;
+            x_byte(e, 0x66);
+        }
+        struct piece p = {.count = gap};
+        memcpy(&p.bytes, nop[gap - 1], gap);
+        put(e, p);
     }
 }
 

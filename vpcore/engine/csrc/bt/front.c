@@ -28,15 +28,12 @@ static bool loads_segment(unsigned op)
 static struct site *make_site(struct front *f, unsigned count)
 {
     const struct insn *last = f->i + count - 1;
-    struct site *s = bt_allocate(f->bt, sizeof *s + (count + 1) * sizeof s->insns[0]);
+    struct site *s = bt_allocate(f->bt, sizeof *s);
 
     if (!s) {
         f->full = true;
         return NULL;
     }
-    memcpy(s->insns, f->i, count * sizeof s->insns[0]);
-    if (f->i == f->b->insns) s->insns[0].fn = f->b->first;
-    block_sentinel(&s->insns[count], last->off + last->len);
     s->block = f->b;
     s->block_eip = f->eip;
     s->next_eip = f->eip + last->off + last->len;
