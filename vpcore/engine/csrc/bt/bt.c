@@ -179,6 +179,7 @@ static void run_block(struct vp_vm *m, const struct insn *i)
 {
     struct block *b = (struct block *)((uint8_t *)i - offsetof(struct block, insns));
     struct bt *bt = bt_of(m);
+    __builtin_prefetch(b->translation);
     const uint8_t *entry = is_cold(m, bt, b) || !may_run(m) ? NULL : entry_of(m, bt, b);
     const uint64_t insns = m->insns;
 
@@ -250,15 +251,13 @@ static struct leave next_block(struct vp_vm *m, struct bt *bt)
     return (struct leave){begin(m, bt), flags_raw(fl_get(m))};
 }
 
-/* The site's instructions by themselves. */
-static const struct insn *part_of(struct bt *bt, const struct site *s)
+void bt_part(struct insn *out, const struct site *s)
 {
     const struct insn *from = &s->block->insns[s->index], *last = from + s->count - 1;
 
-    memcpy(bt->part, from, s->count * sizeof *from);
-    if (!s->index) bt->part[0].fn = s->block->first;
-    block_sentinel(&bt->part[s->count], last->off + last->len);
-    return bt->part;
+    memcpy(out, from, s->count * sizeof *from);
+    if (!s->index) out->fn = s->block->first;
+    block_sentinel(out + s->count, last->off + last->len);
 }
 
 struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t rdi, uint64_t flags)
@@ -267,8 +266,9 @@ struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t rdi, uint64_t
     struct bt *bt = bt_of(m);
     const bool faulted = bt->faults.faulted;
     const uint32_t slide = s->slides ? m->bt_slide : 0;
-    const struct insn *first = part_of(bt, s);
+    const struct insn *first = s->insns;
 
+    if (!first) bt_part(bt->part, s), first = bt->part;
     bt->faults.faulted = false;
     account(m, bt, rdi, s->owed);
     m->block_eip = s->block_eip + slide;

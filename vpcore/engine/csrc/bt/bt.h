@@ -69,6 +69,7 @@ struct site {
     uint8_t index;              /* of the first in the block */
     uint8_t missed;             /* faults of it that were to no avail */
     const struct fp_note *note; /* of the last x87 instruction before, if it has not been stored; or NULL */
+    const struct insn *insns;   /* by themselves, where that is all the time; or NULL: they can be copied */
 };
 
 /* FOP, FIP and FCS of an x87 instruction that host code has executed; FDS of the last one with an operand; and FDP
@@ -279,6 +280,8 @@ static inline bool bt_slides(const struct vp_vm *m, const struct block *b)
 }
 /* The translation of the block at EIP for the present view, or NULL; `places` counts those there are. */
 struct translation *bt_find(const struct vp_vm *m, const struct block *b, uint32_t eip, bool slides, unsigned *places);
+/* A copy of a site's instructions, with a sentinel. */
+void bt_part(struct insn *out, const struct site *s);
 /* Execute a site's instructions by the interpreter, from host code. */
 struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t rdi, uint64_t flags);
 

@@ -47,6 +47,7 @@ static struct site *make_site(struct front *f, unsigned count)
     s->index = (uint8_t)f->index;
     s->missed = 0;
     s->note = f->note_before;
+    s->insns = NULL;
     return s;
 }
 
@@ -142,9 +143,15 @@ static void leave_to_interp(struct front *f, unsigned count)
     f->note_before = f->note;
     f_exact_esp(f);
     f_look(f, true);
-    const struct site *s = make_site(f, count);
+    struct site *s = make_site(f, count);
+    struct insn *copy = bt_allocate(f->bt, (count + 1) * sizeof *copy);
 
-    if (!s) return;
+    if (!s || !copy) {
+        f->full = true;
+        return;
+    }
+    bt_part(copy, s);
+    s->insns = copy;
     f_save(f);
     f_xmm_flush(f);
     emit_call_slow(f, s);

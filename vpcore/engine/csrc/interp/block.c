@@ -33,7 +33,11 @@ static void leave(struct vp_vm *m, const struct insn *i)
 /* First instruction of a block that is no more: forget the shortcut that led here. */
 static void stale(struct vp_vm *m, const struct insn *i)
 {
-    m->interp->jumps[jump_slot(m->cpu.seg[VP_CS].base + m->block_eip)].key = JUMP_NONE;
+    const uint32_t lin = m->cpu.seg[VP_CS].base + m->block_eip;
+    struct jumps *near = jumps_near(m->interp, lin);
+
+    for (unsigned k = 0; k < JUMP_WAYS; k++)
+        if ((uint32_t)near->way[k].key == lin) near->way[k].key = JUMP_NONE;
     m->cur = i - 1;
 }
 

@@ -6,7 +6,8 @@
 enum {
     BLOCK_MAX = 64,  /* instructions */
     INDEX_BITS = 19, /* of the table by physical address */
-    JUMP_BITS = 16,  /* of the table by linear address */
+    JUMP_BITS = 14,  /* of the table by linear address */
+    JUMP_WAYS = 4,   /* of one place */
 };
 
 /* Straight-line code on one page, ended by an instruction with the trait `end`, the page, or BLOCK_MAX; behind the
@@ -52,6 +53,11 @@ struct jump {
 };
 #define JUMP_NONE 0 /* no generation is 0 */
 
+/* The newest ones of a piece of code, first the newest: a cache line of most hosts. */
+struct jumps {
+    struct jump way[JUMP_WAYS];
+};
+
 /* A place of the table by physical address: open addressing, blocks of a page near each other. */
 struct indexed {
     uint32_t phys;
@@ -76,7 +82,7 @@ struct interp {
     uint64_t used;
     uint8_t *given;                     /* of the arena, mem_give() */
     struct insn scratch[BLOCK_MAX + 1]; /* a block being built, or a part of one being executed */
-    struct jump jumps[1 << JUMP_BITS];
+    struct jumps jumps[1 << JUMP_BITS] __attribute__((aligned(ARENA_UNIT)));
     unsigned indexed; /* places of `index` that are not free */
     struct indexed index[1 << INDEX_BITS];
 };
@@ -106,6 +112,11 @@ static inline uint64_t jump_key(const struct vp_vm *m, uint32_t lin)
 {
     return m->generation[m->user] | (uint64_t)(m->code32 | m->user << 1) << 32 | lin;
 }
-static inline unsigned jump_slot(uint32_t lin) { return (lin ^ lin >> JUMP_BITS) & ((1 << JUMP_BITS) - 1); }
+static inline struct jumps *jumps_near(struct interp *it, uint32_t lin)
+{
+    enum { PIECE_SHIFT = 6 };
+
+    return &it->jumps[(lin >> PIECE_SHIFT ^ lin >> (PIECE_SHIFT + JUMP_BITS)) & ((1 << JUMP_BITS) - 1)];
+}
 
 #endif

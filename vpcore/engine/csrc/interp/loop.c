@@ -33,11 +33,28 @@ enum { ATTN_EACH = ATTN_SHADOW | ATTN_TRAP | ATTN_BREAK | ATTN_DR };
 
 static uint32_t linear_eip(const struct vp_vm *m) { return m->cpu.seg[VP_CS].base + m->cpu.eip; }
 
-/* A shortcut of another generation turns out to be right still: mostly so after a CR3 load. */
-static bool leads_to(const struct jump *j, uint64_t key, uint64_t phys)
+/* A hint of another generation turns out to be right still: mostly so in another address space. */
+static bool is_it(const struct vp_vm *m, const struct block *b, uint64_t phys)
 {
-    return j->key != JUMP_NONE && !((j->key ^ key) << (64 - GENERATION_SHIFT)) && j->block->phys == phys &&
-           !j->block->other && !block_is_dead(j->block);
+    return b->phys == phys && b->code32 == m->code32 && !b->other && !block_is_dead(b);
+}
+
+/* The shortcut for this key is the newest from now on. */
+static void remember(struct jumps *near, struct jump j)
+{
+    unsigned k = 0;
+
+    while (k + 1 < JUMP_WAYS && near->way[k].key != JUMP_NONE && (uint32_t)near->way[k].key != (uint32_t)j.key) k++;
+    for (; k; k--) near->way[k] = near->way[k - 1];
+    near->way[0] = j;
+}
+
+/* One of another generation that is right still, or NULL. */
+static struct block *recall(const struct vp_vm *m, const struct jumps *near, uint32_t lin, uint64_t phys)
+{
+    for (const struct jump *j = near->way; j < near->way + JUMP_WAYS; j++)
+        if (j->key != JUMP_NONE && (uint32_t)j->key == lin && is_it(m, j->block, phys)) return j->block;
+    return NULL;
 }
 
 /* The block of an instruction that goes on on the next page, or NULL. */
@@ -52,19 +69,22 @@ static struct block *find_across(struct vp_vm *m, uint32_t lin, uint64_t phys)
     return b;
 }
 
-/* By way of the page tables; NULL where the instruction has to be fetched by itself. */
-static __attribute__((noinline)) struct block *find(struct vp_vm *m, uint32_t lin)
+/* By way of the page tables, perhaps that one; NULL where the instruction has to be fetched by itself. */
+static __attribute__((noinline)) struct block *find(struct vp_vm *m, uint32_t lin, struct block *hint)
 {
-    struct interp *it = m->interp;
-
     if (m->cpu.eip > m->cpu.seg[VP_CS].limit) raise_gp0(m);
-    struct jump *j = &it->jumps[jump_slot(lin)];
     uint64_t phys = mmu_fetch_phys(m, lin);
-    struct block *b = leads_to(j, jump_key(m, lin), phys) ? j->block : block_at(m, phys);
+    if (hint && is_it(m, hint, phys)) {
+        space_code(m, lin, (uint32_t)(phys >> PAGE_SHIFT));
+        return hint;
+    }
+    struct jumps *near = jumps_near(m->interp, lin);
+    struct block *b = recall(m, near, lin, phys);
+    if (!b) b = block_at(m, phys);
     if (!b) b = find_across(m, lin, phys);
     if (!b) return NULL;
     space_code(m, lin, (uint32_t)(phys >> PAGE_SHIFT));
-    *j = (struct jump){jump_key(m, lin), b};
+    remember(near, (struct jump){jump_key(m, lin), b});
     return b;
 }
 
@@ -76,10 +96,16 @@ static inline struct block *find_next(struct vp_vm *m, uint32_t lin)
     const uint64_t key = jump_key(m, lin);
     struct block *from = it->running;
     const bool elsewhere = from && (uint32_t)from->key + from->bytes != lin;
+    struct block *b = from ? from->next[elsewhere] : NULL;
 
-    if (likely(from && from->next[elsewhere] && from->next[elsewhere]->key == key)) return from->next[elsewhere];
-    const struct jump *j = &it->jumps[jump_slot(lin)];
-    struct block *b = likely(j->key == key) ? j->block : find(m, lin);
+    if (likely(b && b->key == key)) return b;
+    if (b && !((b->phys ^ lin) & ~PAGE_MASK)) {
+        b = find(m, lin, b);
+    } else {
+        const struct jump *j = jumps_near(it, lin)->way, *end = j + JUMP_WAYS;
+        while (j < end && j->key != key) j++;
+        b = j < end ? j->block : find(m, lin, NULL);
+    }
     if (!b || block_is_dead(b)) return b;
     b->key = key;
     if (from && it->running == from) from->next[elsewhere] = b; /* else all blocks have gone */
