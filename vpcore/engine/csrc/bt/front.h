@@ -144,6 +144,8 @@ void f_return_eax(struct front *f);
 void f_goto_eax(struct front *f); /* indirect */
 /* The block at EIP, on the same page, where that has no host code yet and is about to get it; else NULL. */
 struct block *f_follower(struct front *f, uint32_t eip);
+/* EIP as the guest has it now. */
+uint32_t f_whole_eip(const struct front *f, uint32_t eip);
 /* On the same page as the block, wholly. */
 bool f_is_near(const struct front *f, uint32_t eip);
 /* A link to EIP; NULL (and f->full) where there is no room. */

@@ -44,10 +44,15 @@ bool f_leads_on(const struct front *f)
     return jumps && (last->form & FORM_OS32) && target >= next && is_ahead(f, target);
 }
 
+uint32_t f_whole_eip(const struct front *f, uint32_t eip)
+{
+    return f->slides ? (f->m->block_eip & PAGE_MASK) | eip : eip;
+}
+
 struct block *f_follower(struct front *f, uint32_t eip)
 {
     enum { FOLLOWS = 2 }; /* a block that is this fraction of warm is worth translating behind one that leads to it */
-    const uint32_t at = f->slides ? (f->m->block_eip & PAGE_MASK) | eip : eip;
+    const uint32_t at = f_whole_eip(f, eip);
     struct block *b = f->b->next[(uint32_t)f->b->key + f->b->bytes != at];
     unsigned places;
 

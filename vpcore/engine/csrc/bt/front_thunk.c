@@ -35,9 +35,10 @@ struct block *f_callee(struct front *f)
     if (odd || f->b->other || f->b->varies || !call->len || call->op != OP_CALL_Jz || !(call->form & FORM_OS32))
         return NULL;
     if (f->slides && !f_is_near(f, target(f))) return NULL;
-    const uint32_t at = f->slides ? (f->m->block_eip & PAGE_MASK) | target(f) : target(f);
-    const struct jump *j = &f->m->interp->jumps[jump_slot(at)];
-    return j->key == jump_key(f->m, at) && !block_is_dead(j->block) && is_thunk(j->block) ? j->block : NULL;
+    const uint64_t key = jump_key(f->m, f_whole_eip(f, target(f)));
+    struct block *callee = f->b->next[1];
+    if (!callee || callee->key != key) callee = block_known(f->m->interp, key);
+    return callee && !block_is_dead(callee) && is_thunk(callee) ? callee : NULL;
 }
 
 void f_call_inline(struct front *f)

@@ -119,4 +119,13 @@ static inline struct jumps *jumps_near(struct interp *it, uint32_t lin)
     return &it->jumps[(lin >> PIECE_SHIFT ^ lin >> (PIECE_SHIFT + JUMP_BITS)) & ((1 << JUMP_BITS) - 1)];
 }
 
+/* The block that this shortcut leads to, which may be dead, or NULL. */
+static inline struct block *block_known(struct interp *it, uint64_t key)
+{
+    const struct jump *j = jumps_near(it, (uint32_t)key)->way, *end = j + JUMP_WAYS;
+
+    while (j < end && j->key != key) j++;
+    return j < end ? j->block : NULL;
+}
+
 #endif

@@ -102,9 +102,8 @@ static inline struct block *find_next(struct vp_vm *m, uint32_t lin)
     if (b && !((b->phys ^ lin) & ~PAGE_MASK)) {
         b = find(m, lin, b);
     } else {
-        const struct jump *j = jumps_near(it, lin)->way, *end = j + JUMP_WAYS;
-        while (j < end && j->key != key) j++;
-        b = j < end ? j->block : find(m, lin, NULL);
+        b = block_known(it, key);
+        if (unlikely(!b)) b = find(m, lin, NULL);
     }
     if (!b || block_is_dead(b)) return b;
     b->key = key;
