@@ -34,6 +34,7 @@ ENDLESS = {
     "mutual recursion": f"f: mov esp, {STACK0}\ncall g\ng: mov esp, {STACK0}\ncall f",
     "calls that return": "a: call f\njmp a\nf: ret",
     "calls alone": "mov ecx, 60\ncall f\nhlt\nf: dec ecx\njs done\ncall f\ncall f\ndone: inc ecx\nret",
+    "a call with its callee in place": "mov edx, f\ncall edx\na: call f\njmp a\nf: mov ebx, [esp]\nret",
     "call and pop": "a: call b\nb: pop eax\njmp a",
     "indirect": "mov eax, a\na: jmp eax",
     "indirect calls": f"mov eax, a\na: mov esp, {STACK0}\ncall eax",

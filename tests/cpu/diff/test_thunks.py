@@ -39,8 +39,8 @@ def thunk(register):
     return asm(f"mov {register}, [esp]\nret")
 
 
-def make(engine):
-    box = Processor(engine=engine, icount_ns=1)
+def make(engine, clock="icount"):
+    box = Processor(engine=engine, icount_ns=1, clock=clock)
     box.page_32()
     box.map_32(FAR, PHYS)
     box.map_32(STACK - PAGE, STACK_PHYS)
@@ -82,11 +82,11 @@ def state(box, end):
     return {"end": end, **found, "stack": bytes(box.ram[STACK_PHYS : STACK_PHYS + PAGE])}
 
 
-def ends(run, *, user=False):
+def ends(run, *, user=False, clock="icount"):
     """What `run(box)` says that a program ends with, by engine."""
     found = []
     for engine in ("interp", "bt"):
-        box = make(engine)
+        box = make(engine, clock)
         if user:
             box.user()
         box.set(eip=CODE, esp=STACK)
@@ -127,6 +127,23 @@ def test_a_callee_that_the_return_address_is_written_over_is_the_changed_one(cal
     back = loop(aside, callee).replace("rcl eax, 1", f"mov esp, {STACK}\nrcl eax, 1")
 
     interp, bt = ends(to_the_end(back))
+
+    assert interp == bt
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("callee", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("user", [False, True], ids=["kernel", "user"])
+def test_code_that_does_not_count_calls_the_changed_callee_too(user, callee, change, monkeypatch):
+    monkeypatch.setenv("VPCORE_BT_MODE", "window")
+    monkeypatch.setenv("VPCORE_BT_LOOKS", "none")
+    writes = "\n".join(f"mov byte [{callee}+{at}], {byte}" for at, byte in enumerate(CHANGES[change]))
+
+    def run(box):
+        box.load(loop(writes, callee).replace("hlt", "ud2"))
+        return state(box, box.engine.run())
+
+    interp, bt = ends(run, user=user, clock="realtime")
 
     assert interp == bt
 
