@@ -20,8 +20,11 @@ enum {
     MAPPINGS_LEAST = 32,          /* with fewer there are no windows */
     PAGES = 1 << 18,              /* of all windows, for the host has tables for them */
     RUN = 16,                     /* pages that one fault may map */
-    GAP = 16,                     /* pages with nothing mapped that do not end a run of those to drop */
-    GUARD = 1 << 16,              /* before and behind the window: accesses that run over its ends, emit_x64.h */
+    AROUND = 64,                  /* a power of 2 of pages, where those are filled that are like the one that faulted */
+    AHEAD_LEAST = 2,              /* pages that came one after the other let more be expected */
+    AHEAD_MOST = 64,
+    GAP = 16,        /* pages with nothing mapped that do not end a run of those to drop */
+    GUARD = 1 << 16, /* before and behind the window: accesses that run over its ends, emit_x64.h */
 };
 #define WINDOW_SIZE (UINT64_C(1) << 32)
 #define LINEAR_PAGES (1u << 20)
@@ -37,13 +40,20 @@ struct mapped {
     bool wrong; /* look_through() says */
 };
 
+/* Pages that may be the next to come: they are mapped, and allow nothing yet. */
+struct ahead {
+    uint32_t lin, phys, count;
+};
+
 struct window {
     uint8_t *base;
     uint32_t *slot; /* by linear page: its place in `pages` plus 1, or 0 */
     struct mapped *pages;
     unsigned count;
     unsigned calls; /* that changed mappings, since there were none */
-    bool stale;     /* page tables have been loaded, or may have changed, since it was looked through */
+    unsigned spare; /* pages that were ahead and did not come, since then */
+    struct ahead ahead;
+    bool stale; /* page tables have been loaded, or may have changed, since it was looked through */
 };
 
 /* The windows of an address space. */
@@ -98,11 +108,25 @@ static uint8_t *reserve(void)
 
 static void *at_page(const struct window *v, uint32_t lin) { return v->base + ((uint64_t)lin << PAGE_SHIFT); }
 
+/* They stay as they are, forbidden. */
+static void give_up_ahead(struct window *v)
+{
+    v->spare += v->ahead.count;
+    v->ahead.count = 0;
+}
+
+/* The mapping of these pages is about to change. */
+static void changes(struct window *v, uint32_t lin, uint32_t count)
+{
+    v->calls++;
+    if (lin < v->ahead.lin + v->ahead.count && v->ahead.lin < lin + count) give_up_ahead(v);
+}
+
 static bool unmap(struct window *v, uint32_t lin, uint64_t count)
 {
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
 
-    v->calls++;
+    changes(v, lin, (uint32_t)count);
     return mmap(at_page(v, lin), count << PAGE_SHIFT, PROT_NONE, flags, -1, 0) != MAP_FAILED;
 }
 
@@ -110,7 +134,7 @@ static bool map(const struct windows *w, struct window *v, const struct mapped *
 {
     const int prot = PROT_READ | (p->write ? PROT_WRITE : 0), flags = MAP_SHARED | MAP_FIXED | MAP_POPULATE;
 
-    v->calls++;
+    changes(v, p->lin, count);
     return !w->maps_fail && mmap(at_page(v, p->lin), (size_t)count << PAGE_SHIFT, prot, flags, w->ram_fd,
                                  (off_t)p->phys << PAGE_SHIFT) != MAP_FAILED;
 }
@@ -128,14 +152,15 @@ static unsigned mappings(struct windows *w)
 
     for (unsigned k = 0; k < WINDOWS; k++) {
         const struct window *v = nth(w, k);
-        count += v->calls < v->count ? v->calls : v->count;
+        const unsigned pages = v->count + v->ahead.count + v->spare;
+        count += v->calls < pages ? v->calls : pages;
     }
     return count * MAPPINGS_PER_CALL;
 }
 
 static void drop_all(struct windows *w, struct window *v)
 {
-    if (!v->count) return;
+    if (!v->calls) return;
     /* the whole of it: what is removed is what costs; a host that has run out of mappings can still forbid access */
     if (!unmap(v, 0, LINEAR_PAGES) && mprotect(v->base, WINDOW_SIZE, PROT_NONE)) abort();
     for (unsigned k = 0; k < v->count; k++) {
@@ -143,7 +168,7 @@ static void drop_all(struct windows *w, struct window *v)
         w->written[v->pages[k].phys].count -= v->pages[k].write;
     }
     *w->total -= v->count;
-    v->count = v->calls = 0;
+    v->count = v->calls = v->spare = 0;
 }
 
 static void forget(struct windows *w, struct window *v, unsigned place)
@@ -336,6 +361,61 @@ static unsigned run_of(struct vp_vm *m, const struct window *v, const struct map
     return count;
 }
 
+/* Whether the k-th page before this one is mapped likewise, the k-th before it in RAM. */
+static bool follows(const struct window *v, const struct mapped *p, uint32_t k)
+{
+    const uint32_t place = p->lin >= k ? v->slot[p->lin - k] : 0;
+
+    return place && v->pages[place - 1].phys == p->phys - k && v->pages[place - 1].write;
+}
+
+/* How many pages are likely to come behind this one: systems give memory to programs page by page, as these touch it,
+ * and mostly what lies together. */
+static unsigned pages_ahead(const struct windows *w, const struct window *v, const struct mapped *p)
+{
+    unsigned behind = 0, ahead = 0;
+
+    while (behind < AHEAD_MOST && follows(v, p, behind + 1)) behind++;
+    if (!p->write || behind < AHEAD_LEAST) return 0;
+    while (ahead < AHEAD_MOST && ahead < 3 * behind && p->phys + ahead + 1 < w->ram_pages &&
+           p->lin + ahead + 1 < LINEAR_PAGES && !v->slot[p->lin + ahead + 1])
+        ahead++;
+    return ahead;
+}
+
+/* Map a page, and those ahead of it by the same call, for it costs more than these do. */
+static bool map_ahead(struct windows *w, struct window *v, const struct mapped *p, unsigned ahead)
+{
+    if (!map(w, v, p, 1 + ahead)) return false;
+    if (mprotect(at_page(v, p->lin + 1), (size_t)ahead << PAGE_SHIFT, PROT_NONE)) {
+        drop_all(w, v);
+        return false;
+    }
+    v->calls++;
+    give_up_ahead(v);
+    v->ahead = (struct ahead){p->lin + 1, p->phys + 1, ahead};
+    return true;
+}
+
+/* Whether they were the next ones ahead: half the price. */
+static bool allow(struct window *v, const struct mapped *p, unsigned count)
+{
+    const struct ahead a = v->ahead;
+
+    if (!p->write || a.lin != p->lin || a.phys != p->phys || a.count < count) return false;
+    if (mprotect(at_page(v, p->lin), (size_t)count << PAGE_SHIFT, PROT_READ | PROT_WRITE)) return false;
+    v->calls++;
+    v->ahead = (struct ahead){a.lin + count, a.phys + count, a.count - count};
+    return true;
+}
+
+static bool grant(struct windows *w, struct window *v, const struct mapped *p, unsigned count)
+{
+    if (allow(v, p, count)) return true;
+    const unsigned ahead = count == 1 ? pages_ahead(w, v, p) : 0;
+    return ahead ? map_ahead(w, v, p, ahead) : map(w, v, p, count);
+}
+
 static void enter_run(struct windows *w, struct window *v, const struct mapped *p, unsigned count)
 {
     for (unsigned k = 0; k < count; k++) {
@@ -345,6 +425,8 @@ static void enter_run(struct windows *w, struct window *v, const struct mapped *
     }
     *w->total += count;
 }
+
+static bool is_full(struct windows *w) { return mappings(w) + MAPPINGS_PER_CALL > w->most || *w->total + RUN > PAGES; }
 
 /* Map a page with its neighbours as far as it may be accessed; false where that changes nothing. */
 static bool fill(struct vp_vm *m, struct windows *w, struct window *v, uint32_t lin)
@@ -359,9 +441,9 @@ static bool fill(struct vp_vm *m, struct windows *w, struct window *v, uint32_t 
         const struct mapped *had = &v->pages[place - 1];
         if (had->write == p.write && had->phys == p.phys) return false; /* it was a write to what stays read-only */
     }
-    if (mappings(w) + MAPPINGS_PER_CALL > w->most || *w->total + RUN > PAGES) make_room(w);
+    if (is_full(w)) make_room(w);
     unsigned count = run_of(m, v, &p, m->user);
-    if (!map(w, v, &p, count)) {
+    if (!grant(w, v, &p, count)) {
         make_room(w);
         return false;
     }
@@ -371,11 +453,24 @@ static bool fill(struct vp_vm *m, struct windows *w, struct window *v, uint32_t 
     return true;
 }
 
+/* Where a fault was needed for one page, those around it that a program has used before are likely to need another: it
+ * has a new window, as a rule, and uses nearly all that it has. */
+static void fill_around(struct vp_vm *m, struct windows *w, struct window *v, uint32_t lin)
+{
+    const uint32_t first = lin & -(uint32_t)AROUND;
+
+    for (uint32_t page = first; page < first + AROUND && !is_full(w); page++)
+        if (!v->slot[page]) fill(m, w, v, page);
+}
+
 bool window_fill(struct vp_vm *m, struct windows *w, uintptr_t address)
 {
     if (w->stale || address - (uintptr_t)w->entered >= WINDOW_SIZE || (!w->now && !common(m))) return false;
     struct window *v = common(m) ? &w->system : &w->now->window[m->user];
-    return w->entered == v->base && fill(m, w, v, (uint32_t)((address - (uintptr_t)v->base) >> PAGE_SHIFT));
+    const uint32_t lin = (uint32_t)((address - (uintptr_t)v->base) >> PAGE_SHIFT);
+    if (w->entered != v->base || !fill(m, w, v, lin)) return false;
+    if (m->user) fill_around(m, w, v, lin);
+    return true;
 }
 
 uint8_t *window_enter(struct vp_vm *m, struct windows *w)
