@@ -128,6 +128,10 @@ class Stats(NamedTuple):
     """Mapped at present."""
     window_probes: int
     """Instructions that go by the tables because faults got them nothing."""
+    trusted_links: int
+    """How often a jump of host code to another page was made to go there without asking whether that is the right one."""
+    doubted_links: int
+    """How often one was made to ask again."""
     code_bytes: int
     code_room: int
     cold_bytes: int

@@ -209,6 +209,7 @@ typedef struct vp_stats {
     /* of windows (bt): faults that led to filling them, or to no avail; the times pages were mapped; pages mapped now;
      * accesses that were made to look before they leap */
     uint64_t window_faults, window_fills, window_pages, window_probes;
+    uint64_t trusted_links, doubted_links; /* times that jumps to other pages went without asking for the page, and no more */
     uint64_t code_bytes, code_room;     /* of translated code: used, and at most */
     uint64_t cold_bytes, cold_room;     /* the last part of that, for what is seldom executed */
     uint64_t record_bytes, record_room; /* of what the translator keeps beside it */

@@ -6,6 +6,7 @@
 #include "../mem.h"
 #include "../profile.h"
 #include "chain.h"
+#include "trust.h"
 #include "view.h"
 #include <asm/hwcap2.h>
 #include <stdatomic.h>
@@ -98,6 +99,7 @@ static const uint8_t *go_on(struct vp_vm *m, struct bt *bt)
 /* Host code is about to run: what it wants in RDI. */
 static int64_t begin(struct vp_vm *m, struct bt *bt)
 {
+    trust_key(m, bt);
     bt->base = m->insns + (uint64_t)m->budget;
     if (bt_counts(m)) return m->budget - bt->reserve;
     bt->since = __builtin_ia32_rdtsc();
@@ -204,6 +206,7 @@ static void run_block(struct vp_vm *m, const struct insn *i)
     if (out.rdi != ACCOUNTED) fl_put(m, flags_eflags(out.flags));
     m->cur = i - 1; /* all is accounted for */
     if (likely(!bt->faults.faulted && !kicked(m))) return;
+    if (!bt_counts(m)) trust_consider(m, bt);
     take_kick(m, bt);
     if (m->insns != insns) return;
     m->cur = i;
@@ -317,7 +320,7 @@ static void on_died(struct vp_vm *m, struct block *b)
 
     if (b->translated) chain_forget_calls(m, bt);
     chain_drop(m, bt, b);
-    chain_leave_out(bt, b);
+    chain_leave_out(m, bt, b);
 }
 
 static void on_dropped(struct vp_vm *m)
@@ -330,6 +333,8 @@ static void on_dropped(struct vp_vm *m)
     bt->faults.count = bt->first_fault;
     bt->arena_used = 0;
     bt->link = NULL;
+    bt->comparing = NULL;
+    bt->trusted_key = bt->steady_key = 0;
     memset(m->targets, 0, sizeof m->targets);
     chain_forget_calls(m, bt);
 }

@@ -2,6 +2,7 @@
 #include "chain.h"
 #include "../mmu.h"
 #include "../space.h"
+#include "trust.h"
 #include "view.h"
 #include <string.h>
 
@@ -35,8 +36,9 @@ void chain_lead(struct link *link, struct translation *t)
     t->links = link;
 }
 
-void chain_unaim(struct bt *bt, struct link *link)
+void chain_unaim(struct vp_vm *m, struct bt *bt, struct link *link)
 {
+    trust_end(m, bt, link);
     if (link->elided) x_put_jmp(link->field);
     link->elided = false;
     link->to = NULL;
@@ -110,23 +112,26 @@ void chain_arrive(struct vp_vm *m, struct bt *bt, const struct block *b, struct 
     }
     if (link->eip != (link->slides ? m->block_eip & ~PAGE_MASK : m->block_eip)) return;
     if (link->check) set_check(m, link);
-    if (link->to == t || !aim(bt, link, t)) return;
-    lead_to(link, t);
+    if (link->to != t && !aim(bt, link, t)) return;
+    if (link->to != t) lead_to(link, t);
+    if (link->check) trust_note(m, bt, link);
 }
 
 /* -- Callees that stand in place of their calls -------------------------------------------------------------------- */
 
-void chain_take_in(struct inlined *in)
+void chain_take_in(struct vp_vm *m, struct bt *bt, struct inlined *in)
 {
+    if (in->link->check) trust_note(m, bt, in->link);
     in->next = in->callee->inlined;
     in->callee->inlined = in;
 }
 
-void chain_leave_out(struct bt *bt, struct block *b)
+void chain_leave_out(struct vp_vm *m, struct bt *bt, struct block *b)
 {
     for (struct inlined *in = b->inlined; in; in = in->next) {
         struct link *link = in->link;
         in->callee = NULL;
+        trust_end(m, bt, link);
         if (link->check) {
             memset(link->check, 0, sizeof(uint32_t)); /* no key is 0 */
         } else {
@@ -191,7 +196,7 @@ static void forget_targets(struct vp_vm *m, const struct translation *t)
 /* Nothing leads to it any more, but what executes it may go on. */
 static void retire(struct vp_vm *m, struct bt *bt, struct translation *t)
 {
-    for (struct link *link = t->links; link; link = link->next) chain_unaim(bt, link);
+    for (struct link *link = t->links; link; link = link->next) chain_unaim(m, bt, link);
     t->links = NULL;
     forget_targets(m, t);
 }

@@ -7,7 +7,7 @@
 
 /* The jump is to go there, but that it does is the caller's business; nowhere. */
 void chain_lead(struct link *link, struct translation *t);
-void chain_unaim(struct bt *bt, struct link *link);
+void chain_unaim(struct vp_vm *m, struct bt *bt, struct link *link);
 /* Where host code left for this very block, under the same page tables, let the jump go there by itself. */
 void chain_arrive(struct vp_vm *m, struct bt *bt, const struct block *b, struct translation *t);
 /* Host code has left: where it goes on all the same, because nothing but the page tables has become other; or NULL. */
@@ -20,9 +20,9 @@ const uint8_t *chain_target(struct vp_vm *m, struct bt *bt);
 void chain_note(struct vp_vm *m, struct bt *bt, const struct block *b, const struct translation *t);
 
 /* The callee's instructions stand there as long as it lives. */
-void chain_take_in(struct inlined *in);
+void chain_take_in(struct vp_vm *m, struct bt *bt, struct inlined *in);
 /* Host code that has the block's instructions calls it from now on. */
-void chain_leave_out(struct bt *bt, struct block *b);
+void chain_leave_out(struct vp_vm *m, struct bt *bt, struct block *b);
 
 /* The block has no host code any more; what executes it may go on. */
 void chain_drop(struct vp_vm *m, struct bt *bt, struct block *b);

@@ -236,6 +236,14 @@ void x_aim(uint8_t *at, ptrdiff_t run, const uint8_t *target)
     memcpy(at, &distance, sizeof distance);
 }
 
+const uint8_t *x_aimed(const uint8_t *at, ptrdiff_t run)
+{
+    int32_t distance;
+
+    memcpy(&distance, at, sizeof distance);
+    return at + run + 4 + distance;
+}
+
 void x_put_jmp(uint8_t *at) { at[-1] = X_JMP; }
 
 /* NOPs as SDM 2B, table 4-12 recommends them. */

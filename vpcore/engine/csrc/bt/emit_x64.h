@@ -130,7 +130,8 @@ uint8_t *x_call(struct emit *e);
 enum { X_JMP_SIZE = 5 };
 void x_land(struct emit *e, uint8_t *field); /* here */
 void x_put_jmp(uint8_t *field);              /* the opcode before a displacement */
-void x_align(struct emit *e, unsigned to);   /* with what does nothing, and seldom more than once */
+const uint8_t *x_aimed(const uint8_t *field, ptrdiff_t run);
+void x_align(struct emit *e, unsigned to); /* with what does nothing, and seldom more than once */
 /* `target` is where it executes, `field` where it is written. */
 void x_aim(uint8_t *field, ptrdiff_t run, const uint8_t *target);
 

@@ -407,7 +407,7 @@ static bool translate(struct front *f, struct block *b, uint32_t eip, struct lin
     b->translation = t;
     b->translated = true;
     if (from) chain_lead(from, t);
-    if (f->inlined) chain_take_in(f->inlined);
+    if (f->inlined) chain_take_in(f->m, bt, f->inlined);
     if (unlikely(bt->map)) {
         map_add(bt->map, f->m, b, eip, f->count, from ? t->body : t->entry, x_runs_at(f->e));
         map_add(bt->map, f->m, b, eip, 0, cold, x_runs_at(&bt->cold));
@@ -441,7 +441,7 @@ bool bt_translate(struct vp_vm *m, struct block *b, bool slides)
     uint32_t eip = f.slides ? m->block_eip & ~PAGE_MASK : m->block_eip;
     for (unsigned k = 0; b && k < RUN; k++) {
         if (!translate(&f, b, eip, from)) {
-            if (from) chain_unaim(bt, from);
+            if (from) chain_unaim(m, bt, from);
             return false;
         }
         b->heat = 0;

@@ -1,5 +1,6 @@
 /* front_link.c: how a block ends: jumps to the next one. */
 #include "front.h"
+#include <assert.h>
 #include <string.h>
 
 uint32_t f_next_eip(const struct front *f) { return f->eip + f->i->off + f->i->len; }
@@ -77,10 +78,13 @@ uint8_t *f_check_key(struct front *f, struct link *link)
 {
     struct emit *e = f->e;
 
+    link->compares = e->at;
     x_rm(e, 32, X_MOV_R_RM, RCX, vm_at(offsetof(struct vp_vm, bt_key) + 4));
     link->check = x_lea_disp32(e, RCX, RCX);
     x_jrcxz(e, X_JMP_SIZE);
-    return x_jmp(e);
+    uint8_t *other = x_jmp(e);
+    assert(e->full || e->at == link->compares + KEY_CHECK_SIZE);
+    return other;
 }
 
 /* A jump under the key that is to be patched in; the jump for any other one comes back. */
@@ -375,6 +379,7 @@ void f_emit_link(struct front *f, const struct cold *c)
     }
     if (!link->field) {
         x_land(e, c->from);
+        link->branch = c->from;
         uint8_t *other = far_jump(f, link);
         x_land(e, other);
         link->cold = x_runs_at(e);
