@@ -1,8 +1,8 @@
 /* window.c: see window.h. */
 #define _GNU_SOURCE
 #include "window.h"
-#include "../mem.h"
 #include "../ahead.h"
+#include "../mem.h"
 #include "../mmu.h"
 #include "../seg.h"
 #include "codemem.h"
