@@ -1,7 +1,7 @@
 """What `bt` needs of the host, and how it does with little room."""
 
 import pytest
-from box import DESCRIPTORS, GDT, PAGE
+from box import CODE, DESCRIPTORS, GDT, PAGE
 from box import Box as Processor
 
 from vpcore.engine import Exit
@@ -38,6 +38,85 @@ def test_blocks_that_do_not_fit_the_cache_drop_it_and_run_on():
     assert ends == [Exit.HALT] * 2
     assert box.cpu.gpr[0] == blocks * (blocks - 1)
     assert box.engine.stats().cache_flushes > 1
+
+
+LOOPS = {
+    "indirect jumps": """
+        mov esi, table
+    again: mov eax, ecx
+        and eax, 3
+        jmp [esi + eax * 4]
+        align 64
+    a:  inc ebx
+        jmp next
+    b:  add ebx, 2
+        jmp next
+    c:  add ebx, 3
+        jmp next
+    d:  add ebx, 4
+    next: mov edx, again
+        dec ecx
+        jz end
+        jmp edx
+    end: hlt
+        align 4
+    table: dd a, b, c, d""",
+    "calls and returns": """
+        mov esi, 0x20000
+        mov dword [esi], near_one
+        mov dword [esi + 4], far_one
+    again: mov eax, ecx
+        and eax, 1
+        call [esi + eax * 4]
+        call near_one
+        call far_one
+        dec ecx
+        jnz again
+        hlt
+    near_one: add ebx, 1
+        ret
+        times 5000 db 0x90
+    far_one: add ebx, 1
+        ret""",
+    "direct jumps between pages": """
+    again: inc ebx
+        jmp far_one
+        times 5000 db 0x90
+    far_one: dec ecx
+        jnz again
+        hlt""",
+}
+
+
+@pytest.mark.parametrize("mode", ["flat", "window"])
+@pytest.mark.parametrize("loop", LOOPS.values(), ids=LOOPS)
+def test_jumps_stay_in_translated_code_once_they_have_been_everywhere(monkeypatch, loop, mode):
+    """Under whatever lead back to the run loop: what a jump costs there is a hundred of what it does here."""
+    monkeypatch.setenv("VPCORE_BT_MODE", mode)
+    box = Processor(engine="bt")
+    box.page_32()
+    box.run(loop, ecx=COUNT)
+    before = box.engine.stats()
+
+    box.run(eip=CODE, ecx=100 * COUNT, budget=0)
+
+    now = box.engine.stats()
+    assert now.exits_direct - before.exits_direct < COUNT // 10
+    assert now.exits_indirect - before.exits_indirect < COUNT // 10
+    assert now.blocks_run - before.blocks_run < COUNT
+
+
+@pytest.mark.parametrize(
+    ("loop", "kind"), [("indirect jumps", "exits_indirect"), ("direct jumps between pages", "exits_direct")]
+)
+def test_the_first_jump_to_a_place_leaves_translated_code_and_counts(loop, kind):
+    box = Processor(engine="bt")
+    box.page_32()
+    before = getattr(box.engine.stats(), kind)
+
+    box.run(LOOPS[loop], ecx=COUNT)
+
+    assert getattr(box.engine.stats(), kind) > before
 
 
 def test_translated_code_is_found_by_indirect_jumps_after_its_page_moved():

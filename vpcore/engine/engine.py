@@ -132,6 +132,12 @@ class Stats(NamedTuple):
     """How often a jump of host code to another page was made to go there without asking whether that is the right one."""
     doubted_links: int
     """How often one was made to ask again."""
+    exits_direct: int
+    """Times that translated code was left: by direct jumps that led nowhere yet."""
+    exits_indirect: int
+    """By indirect ones, and returns, whose target was not found."""
+    exits_interp: int
+    """For the interpreter, after which it did not go on at once."""
     code_bytes: int
     code_room: int
     cold_bytes: int

@@ -103,7 +103,7 @@ static int64_t begin(struct vp_vm *m, struct bt *bt)
     bt->base = m->insns + (uint64_t)m->budget;
     if (bt_counts(m)) return m->budget - bt->reserve;
     bt->since = __builtin_ia32_rdtsc();
-    return (int64_t)(uintptr_t)view_gs();
+    return (int64_t)(uintptr_t)bt->gs;
 }
 
 /* It has run, and left that in RDI. */
@@ -117,6 +117,14 @@ static void account(struct vp_vm *m, const struct bt *bt, int64_t rdi, int owed)
     m->insns = bt->base - (uint64_t)m->budget;
 }
 
+/* Host code has left, and not because it was to. */
+static void count_exit(struct vp_vm *m, const struct bt *bt, bool accounted)
+{
+    if (bt->faults.faulted) return; /* a kick */
+    const bool direct = bt->link && !bt->link->guess;
+    ++*(accounted ? &m->stats.exits_interp : direct ? &m->stats.exits_direct : &m->stats.exits_indirect);
+}
+
 static struct leave enter(struct vp_vm *m, struct bt *bt, const uint8_t *entry, uint64_t flags)
 {
     chain_choose_calls(m, bt);
@@ -128,6 +136,7 @@ static struct leave enter(struct vp_vm *m, struct bt *bt, const uint8_t *entry, 
     const uint32_t eip = m->cpu.eip;
     struct leave out = bt->enter(m, entry, rdi, flags);
     bt_x87_notes(m, NULL);
+    count_exit(m, bt, out.rdi == ACCOUNTED);
     if (out.rdi == ACCOUNTED) return out;
     const bool nothing = !bt_counts(m) && bt->since == since && m->cpu.eip == eip; /* or a loop of host code alone */
     if (!nothing) account(m, bt, out.rdi, 0);
