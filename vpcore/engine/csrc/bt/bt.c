@@ -160,15 +160,12 @@ static bool is_cold(const struct vp_vm *m, const struct bt *bt, struct block *b)
 static const uint8_t *entry_of(struct vp_vm *m, struct bt *bt, struct block *b)
 {
     view_choose(m, bt);
-    const uint64_t key = view_key(m, bt) | m->block_eip;
-    if (b->entry_key == key && !bt->left && !bt->link) {
-        m->bt_key = key & ~(uint64_t)UINT32_MAX;
-        return b->entry;
-    }
+    m->bt_key = view_key(m, bt);
+    const uint64_t key = m->bt_key | m->block_eip;
+    if (b->entry_key == key && !bt->left && !bt->link) return b->entry;
     struct translation *t = translation_for(m, b);
     if (!t) return NULL;
     const bool direct = bt->link && !bt->link->guess && !bt->link->to;
-    m->bt_key = key & ~(uint64_t)UINT32_MAX;
     b->entry_key = key;
     b->entry = t->entry;
     chain_arrive(m, bt, b, t);
@@ -342,8 +339,7 @@ static void on_dropped(struct vp_vm *m)
     bt->faults.count = bt->first_fault;
     bt->arena_used = 0;
     bt->link = NULL;
-    bt->comparing = NULL;
-    bt->trusted_key = bt->steady_key = 0;
+    trust_forget(bt);
     memset(m->targets, 0, sizeof m->targets);
     chain_forget_calls(m, bt);
 }

@@ -7,11 +7,13 @@ static bool leads_somewhere(const struct link *link)
     return link->inlined ? link->inlined->callee != NULL : link->to != NULL;
 }
 
+static uint32_t negated(uint64_t key) { return -(uint32_t)(key >> 32); }
+
 static bool is_good_for(const struct link *link, uint64_t key)
 {
-    const uint32_t negated = -(uint32_t)(key >> 32);
+    const uint32_t wanted = negated(key);
 
-    return memcmp(link->check, &negated, sizeof negated) == 0;
+    return leads_somewhere(link) && memcmp(link->check, &wanted, sizeof wanted) == 0;
 }
 
 /* A jump leads past the comparison, whether it is in front of that or in its place; else that does nothing. */
@@ -49,31 +51,58 @@ void trust_end(struct vp_vm *m, struct bt *bt, struct link *link)
 
 void trust_end_all(struct vp_vm *m, struct bt *bt)
 {
-    for (struct link *link = bt->comparing; link; link = link->comparing) trust_end(m, bt, link);
-    bt->trusted_key = 0;
+    struct noted *n = bt->trusted;
+
+    for (unsigned k = 0; k < n->count; k++) trust_end(m, bt, n->link[k]);
+    bt->trusted = NULL;
+}
+
+/* -- What there is to be trusted ----------------------------------------------------------------------------------- */
+
+/* Of the present key; the oldest one's is forgotten for it. */
+static struct noted *noted_for(struct vp_vm *m, struct bt *bt)
+{
+    struct noted *n;
+
+    for (n = bt->noted; n < bt->noted + NOTED; n++)
+        if (n->key == m->bt_key) return n;
+    n = &bt->noted[bt->notes++ % NOTED];
+    if (n == bt->trusted) trust_end_all(m, bt);
+    n->key = m->bt_key;
+    n->count = 0;
+    n->since = m->insns;
+    return n;
 }
 
 void trust_note(struct vp_vm *m, struct bt *bt, struct link *link)
 {
-    if (!link->listed) {
-        link->listed = true;
-        link->comparing = bt->comparing;
-        bt->comparing = link;
+    if (bt_counts(m)) return;
+    struct noted *n = noted_for(m, bt);
+    if (!is_good_for(link, n->key)) return;
+    if (link->noted != negated(n->key)) {
+        if (n->count == NOTED_LINKS) return;
+        link->noted = negated(n->key);
+        n->link[n->count++] = link;
     }
-    if (bt->trusted_key == m->bt_key && !link->trusted && is_good_for(link, m->bt_key)) trust(m, bt, link);
+    if (bt->trusted == n && !link->trusted) trust(m, bt, link);
 }
 
 void trust_consider(struct vp_vm *m, struct bt *bt)
 {
     enum { STEADY = 1 << 21 }; /* instructions: two changes of a jump take as long as a few hundred */
+    struct noted *n = noted_for(m, bt);
 
-    if (bt->steady_key != m->bt_key) {
-        bt->steady_key = m->bt_key;
-        bt->steady_since = m->insns;
-    }
-    if (bt->trusted_key == m->bt_key || m->insns - bt->steady_since < STEADY) return;
-    trust_end_all(m, bt);
-    bt->trusted_key = m->bt_key;
-    for (struct link *link = bt->comparing; link; link = link->comparing)
-        if (leads_somewhere(link) && is_good_for(link, m->bt_key)) trust(m, bt, link);
+    if (bt->steady != n) n->since = m->insns;
+    bt->steady = n;
+    if (bt->trusted == n || m->insns - n->since < STEADY) return;
+    if (bt->trusted) trust_end_all(m, bt);
+    bt->trusted = n;
+    for (unsigned k = 0; k < n->count; k++)
+        if (is_good_for(n->link[k], n->key)) trust(m, bt, n->link[k]);
+}
+
+void trust_forget(struct bt *bt)
+{
+    for (unsigned k = 0; k < NOTED; k++) bt->noted[k].key = bt->noted[k].count = 0;
+    bt->trusted = bt->steady = NULL;
 }

@@ -14,10 +14,12 @@ void trust_consider(struct vp_vm *m, struct bt *bt);
 /* The link compares the key. */
 void trust_end(struct vp_vm *m, struct bt *bt, struct link *link);
 void trust_end_all(struct vp_vm *m, struct bt *bt);
+/* There are no links any more. */
+void trust_forget(struct bt *bt);
 /* Host code is to run under vp_vm.bt_key. */
 static inline void trust_key(struct vp_vm *m, struct bt *bt)
 {
-    if (bt->trusted_key && bt->trusted_key != m->bt_key && !bt_counts(m)) trust_end_all(m, bt);
+    if (bt->trusted && bt->trusted->key != m->bt_key && !bt_counts(m)) trust_end_all(m, bt);
 }
 
 #endif
