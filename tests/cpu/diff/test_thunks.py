@@ -281,3 +281,51 @@ def random_program(rng):
     lines.append("jmp again")
     lines += [f"near_{k}: mov {rng.choice(REGISTERS)}, [esp]\nret" for k in range(3)]
     return "\n".join(lines)
+
+
+def test_a_callee_that_is_there_in_two_spaces_is_not_called_by_either(monkeypatch):
+    """Where its page is in the table of neither's data any more, too: of 600 pages, not all are kept."""
+    enter, insns, calls, pages = 0x4060, 200_000, 400, 600
+    monkeypatch.delenv("VPCORE_BT_LOOKS", raising=False)  # the reserve would be the interpreter's
+    box = make("bt")
+    away = box.table()
+    box.ram[away : away + PAGE] = box.ram[box.directory : box.directory + PAGE]
+    turn_to_the_other = f"mov eax, cr3\nxor eax, {box.directory ^ away}\nmov cr3, eax"
+    box.load(f"push eax\n{turn_to_the_other}\npop eax\nadd dword [esp], 2\niret", enter)
+    box.user()
+    box.load(
+        f"""
+        turn:
+            call one
+            mov edx, {0x400000 - PAGE * pages}
+        touch:
+            mov eax, [edx]
+            add edx, {PAGE}
+            cmp edx, 0x400000
+            jne touch
+            ud2
+            ud2
+            mov esi, {calls}
+        again:
+            call two
+            dec esi
+            jnz again
+            ud2
+            call two
+            ud2
+            jmp turn
+        one:
+            call {FAR}
+            ret
+        two:
+            call {FAR}
+            ret"""
+    )
+    box.set(eip=CODE, esp=STACK)
+    box.engine.run(50_000)
+    before = box.engine.stats().blocks_run
+
+    box.engine.run(insns)
+
+    made = insns // (6 * calls + 4 * pages) * calls
+    assert box.engine.stats().blocks_run - before < made / 3

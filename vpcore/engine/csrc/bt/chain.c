@@ -99,24 +99,6 @@ static void guess(struct vp_vm *m, struct bt *bt, struct link *link, struct tran
     lead_to(link, t);
 }
 
-void chain_arrive(struct vp_vm *m, struct bt *bt, const struct block *b, struct translation *t)
-{
-    struct link *link = bt->link;
-
-    if (b->other && link && !link->check && !link->guess)
-        return; /* that the page is the right one says nothing of the next one */
-    if (!link || link->inlined || bt->link_key != m->bt_key) return;
-    if (link->guess) {
-        guess(m, bt, link, t);
-        return;
-    }
-    if (link->eip != (link->slides ? m->block_eip & ~PAGE_MASK : m->block_eip)) return;
-    if (link->check) set_check(m, link);
-    if (link->to != t && !aim(bt, link, t)) return;
-    if (link->to != t) lead_to(link, t);
-    if (link->check) trust_note(m, bt, link);
-}
-
 /* -- Callees that stand in place of their calls -------------------------------------------------------------------- */
 
 void chain_take_in(struct vp_vm *m, struct bt *bt, struct inlined *in)
@@ -142,26 +124,53 @@ void chain_leave_out(struct vp_vm *m, struct bt *bt, struct block *b)
     b->inlined = NULL;
 }
 
-/* The callee was to be called after all, and has been reached: if the page tables have it where it was, the call is
- * undone, and its instructions are executed where they stand.  Else the caller is to call from now on. */
+/* The callee was called after all, and this is what was there.  Another one is to be called from now on. */
+static bool is_callee(struct vp_vm *m, struct bt *bt, const struct inlined *in, uint64_t phys)
+{
+    if (in->callee && phys == in->callee->phys) return true;
+    in->caller->varies = true;
+    in->caller->heat = (uint16_t)bt->warm;
+    chain_drop(m, bt, in->caller);
+    return false;
+}
+
+/* If the page tables are known to have the callee where it was, the call is undone, and its instructions are executed
+ * where they stand. */
 static const uint8_t *call_again(struct vp_vm *m, struct bt *bt, const struct inlined *in)
 {
     const int64_t at = mmu_fetch_flat(m, m->cpu.eip);
 
-    if (at < 0) return NULL;
-    if (!in->callee || at != in->callee->phys) {
-        in->caller->varies = true;
-        in->caller->heat = (uint16_t)bt->warm;
-        chain_drop(m, bt, in->caller);
-        return NULL;
-    }
-    if (bt_is_poor(m) || m->interp->drop) return NULL;
+    if (at < 0 || !is_callee(m, bt, in, (uint64_t)at) || bt_is_poor(m) || m->interp->drop) return NULL;
     space_code(m, m->cpu.eip, (uint32_t)(at >> PAGE_SHIFT));
     m->bt_key = view_key(m, bt);
     set_check(m, in->link);
+    trust_note(m, bt, in->link);
     bt->link = NULL;
     m->cpu.gpr[ESP] += sizeof(uint32_t);
     return in->again;
+}
+
+/* -- Arriving ------------------------------------------------------------------------------------------------------ */
+
+void chain_arrive(struct vp_vm *m, struct bt *bt, const struct block *b, struct translation *t)
+{
+    struct link *link = bt->link;
+
+    if (b->other && link && !link->check && !link->guess)
+        return; /* that the page is the right one says nothing of the next one */
+    if (!link || bt->link_key != m->bt_key) return;
+    if (link->guess) {
+        guess(m, bt, link, t);
+        return;
+    }
+    if (link->eip != (link->slides ? m->block_eip & ~PAGE_MASK : m->block_eip)) return;
+    if (link->inlined && !is_callee(m, bt, link->inlined, b->phys)) return;
+    if (link->check) set_check(m, link);
+    if (!link->inlined && link->to != t) {
+        if (!aim(bt, link, t)) return;
+        lead_to(link, t);
+    }
+    if (link->check) trust_note(m, bt, link);
 }
 
 const uint8_t *chain_go_on(struct vp_vm *m, struct bt *bt)
@@ -174,6 +183,7 @@ const uint8_t *chain_go_on(struct vp_vm *m, struct bt *bt)
     if (!entry || !link) return entry;
     if (link->to->entry != entry || (link->guess && link->eip != m->cpu.eip)) return NULL;
     set_check(m, link);
+    if (link->check) trust_note(m, bt, link);
     bt->link = NULL;
     return entry;
 }
