@@ -6,7 +6,6 @@
  */
 #define _GNU_SOURCE
 #include "mem.h"
-#include "ahead.h"
 #include "engine.h"
 #include "mmu.h"
 #include "space.h"
@@ -69,13 +68,11 @@ bool mem_create(struct vp_vm *m)
     if (!m->phys || !m->page_flags || !m->code || !ram_create(m)) return false;
     for (uint64_t at = 0; at < m->ram_size; at += PAGE_SIZE)
         m->phys[at >> PAGE_SHIFT] = (struct phys_page){m->ram + at, m->ram + at};
-    ahead_create(m);
     return true;
 }
 
 void mem_destroy(struct vp_vm *m)
 {
-    ahead_destroy(m);
     mem_release(m->phys, PHYS_PAGES * sizeof *m->phys);
     mem_release(m->page_flags, PHYS_PAGES);
     mem_release(m->code, PHYS_PAGES * sizeof *m->code);

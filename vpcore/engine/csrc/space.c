@@ -1,6 +1,5 @@
 /* space.c: flat tables, generations and address spaces, see space.h. */
 #include "space.h"
-#include "ahead.h"
 #include "engine.h"
 #include "mem.h"
 #include "mmu.h"
@@ -231,7 +230,6 @@ void space_fill(struct vp_vm *m, uint32_t lin, unsigned uses, uint32_t page)
     unsigned fresh = enter(m, lin, uses, page);
 
     if (!fresh) return;
-    ahead_touched(m, page, 1);
     struct page p = {(lin & PAGE_MASK) | fresh, page};
     if (uses & USE_GLOBAL) {
         s->global.at[s->global.count++] = p;

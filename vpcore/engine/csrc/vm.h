@@ -166,8 +166,6 @@ struct vp_vm {
     uint64_t paging_mode; /* control bits that the flat tables were made under */
     uint8_t *ram;
     uint64_t ram_size;
-    struct ahead *ahead;  /* or NULL, see ahead.h */
-    uint8_t *ahead_state; /* AHEAD_, of each page of RAM */
     int ram_fd;
 
     vp_config config;

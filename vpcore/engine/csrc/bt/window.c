@@ -1,7 +1,6 @@
 /* window.c: see window.h. */
 #define _GNU_SOURCE
 #include "window.h"
-#include "../ahead.h"
 #include "../mem.h"
 #include "../mmu.h"
 #include "../seg.h"
@@ -450,7 +449,6 @@ static bool fill(struct vp_vm *m, struct windows *w, struct window *v, uint32_t 
     }
     if (v->slot[p.lin]) forget(w, v, v->slot[p.lin] - 1);
     enter_run(w, v, &p, count);
-    ahead_touched(m, p.phys, count);
     m->stats.window_fills++;
     return true;
 }
