@@ -127,20 +127,52 @@ void walk_mark(struct vp_vm *m, struct walk *w, bool write)
     w->dirty |= write;
 }
 
+/* Host memory of the table that an entry, or CR3, leads to in 32-bit paging, or NULL. */
+static const uint8_t *table_of(const struct vp_vm *m, uint32_t entry)
+{
+    return m->phys[mem_a20(m, entry & PAGE_MASK) >> PAGE_SHIFT].read;
+}
+
+/* What walk() does, for present pages of 4 KB in 32-bit paging, and in half the time: a load of CR3 asks about all that
+ * has been used.  False for others. */
+static bool walk_briefly(const struct vp_vm *m, uint32_t lin, uint32_t *pde, uint32_t *pte)
+{
+    const uint8_t *directory = table_of(m, m->cpu.cr3), *table;
+
+    if (!directory || (m->cpu.cr4 & CR4_PAE)) return false;
+    memcpy(pde, directory + (lin >> 22) * sizeof *pde, sizeof *pde);
+    if (!(*pde & PTE_P) || (*pde & PTE_PS) || !(table = table_of(m, *pde))) return false;
+    memcpy(pte, table + (lin >> PAGE_SHIFT & 0x3ff) * sizeof *pte, sizeof *pte);
+    return *pte & PTE_P;
+}
+
+/* By the entries of all levels together, and by the last one. */
+static unsigned uses_of(const struct vp_vm *m, uint64_t all, uint64_t last)
+{
+    bool writable = (all & PTE_W) && (last & PTE_D), freely = (last & PTE_D) && !(m->cpu.cr0 & CR0_WP);
+    unsigned uses = USE_SR | USE_SX | (writable || freely ? USE_SW : 0);
+
+    if (all & PTE_U) uses |= USE_UR | USE_UX | (writable ? USE_UW : 0);
+    if ((last & PTE_G) && (m->cpu.cr4 & CR4_PGE)) uses |= USE_GLOBAL;
+    return uses;
+}
+
 unsigned walk_uses(struct vp_vm *m, uint32_t lin, uint32_t *page)
 {
-    struct walk w = {.quiet = true};
+    uint32_t pde, pte;
 
     *page = (uint32_t)(mem_a20(m, lin) >> PAGE_SHIFT);
     if (!(m->cpu.cr0 & CR0_PG)) return USE_ALL | USE_GLOBAL;
+    if (likely(walk_briefly(m, lin, &pde, &pte))) {
+        if (!(pde & pte & PTE_A)) return 0;
+        *page = (uint32_t)(mem_a20(m, pte) >> PAGE_SHIFT);
+        return uses_of(m, pde & pte, pte);
+    }
+    struct walk w = {.quiet = true};
     if (!walk(m, lin, &w)) return 0;
     uint64_t last = w.entry[w.levels - 1], all = w.entry[0] & last;
     uint64_t phys = mem_a20(m, w.phys);
     if (!(all & PTE_A) || phys >> 32) return 0;
     *page = (uint32_t)(phys >> PAGE_SHIFT);
-    bool writable = (all & PTE_W) && (last & PTE_D), freely = (last & PTE_D) && !(m->cpu.cr0 & CR0_WP);
-    unsigned uses = USE_SR | USE_SX | (writable || freely ? USE_SW : 0);
-    if (all & PTE_U) uses |= USE_UR | USE_UX | (writable ? USE_UW : 0);
-    if ((last & PTE_G) && (m->cpu.cr4 & CR4_PGE)) uses |= USE_GLOBAL;
-    return uses;
+    return uses_of(m, all, last);
 }
