@@ -117,8 +117,9 @@ static inline void fetch_ahead(const struct block *b)
     enum { LINE = ARENA_UNIT };
 
     for (unsigned k = 0; k < 2; k++) {
-        __builtin_prefetch(b->next[k]);
-        __builtin_prefetch((const uint8_t *)b->next[k] + LINE);
+        const uintptr_t next = (uintptr_t)b->next[k];
+        __builtin_prefetch((const void *)next);
+        __builtin_prefetch((const void *)(next + LINE));
     }
 }
 
