@@ -7,7 +7,7 @@ import sys
 import textwrap
 
 import pytest
-from box import CODE, EBX, EDX, HANDLERS, IDT, PAGE, WP, A, D, P, U, W
+from box import CODE, EBX, EDX, HANDLERS, IDT, PAGE, PS, PSE, WP, A, D, P, U, W
 from box import Box as Processor
 
 from vpcore.engine import Exit
@@ -560,6 +560,67 @@ def test_a_window_that_does_not_pay_is_given_up(monkeypatch):
     box.run(steady + "\n" + loop(body, 100_000), budget=0)
 
     assert [change.window for change in box.engine.mode_changes()][:2] == [True, False]
+
+
+def test_a_burst_of_new_pages_takes_no_window_away(monkeypatch):
+    monkeypatch.delenv("VPCORE_BT_MODE", raising=False)
+    box = Processor(engine="bt")
+    box.page_32()
+    steady = loop(f"inc dword [{DATA}]", 1_000_000).removesuffix("hlt")
+    burst = f"mov ebx, {DATA}\nnext: inc dword [ebx]\nadd ebx, 4096\ncmp ebx, {DATA + 400 * PAGE}\njb next\n"
+
+    box.run(steady + burst + steady.replace("again", "once_more") + "hlt", budget=0)
+
+    assert [change.window for change in box.engine.mode_changes()] == [True]
+
+
+TOUCH = f"touch: mov ebx, {DATA}\nnext: inc dword [ebx]\nadd ebx, 4096\ncmp ebx, {DATA + 300 * PAGE}\njb next\nret"
+"""More pages than the flat tables keep of an address space that is left."""
+
+
+def test_two_address_spaces_that_alternate_get_a_window_each_and_keep_it(monkeypatch):
+    monkeypatch.delenv("VPCORE_BT_MODE", raising=False)
+    box = Processor(engine="bt")
+    spaces = []
+    for _ in range(2):
+        box.page_32()
+        spaces.append(box.directory)
+    switches = "\n".join(f"mov eax, {at}\nmov cr3, eax\ncall touch" for at in spaces)
+
+    box.run(loop(switches, 3000) + "\n" + TOUCH, budget=0)
+
+    changes = [(change.cr3, change.window) for change in box.engine.mode_changes()]
+    assert sorted(changes) == [(at, True) for at in spaces]
+    assert box.get(DATA + 299 * PAGE) == 2 * 3000
+
+
+def test_an_address_space_whose_pages_change_at_each_load_of_cr3_gets_no_window(monkeypatch):
+    """SDM 3A 4.10.4: each entry is changed to and fro between two pages."""
+    monkeypatch.delenv("VPCORE_BT_MODE", raising=False)
+    box = Processor(engine="bt")
+    box.page_32()
+    first = box.pte(DATA)
+    change = f"mov ebx, {first}\nto_and_fro: xor dword [ebx], {0x100 * PAGE}\nadd ebx, 4\ncmp ebx, {first + 4 * 32}\njb to_and_fro"
+    few = TOUCH.replace(str(DATA + 300 * PAGE), str(DATA + 32 * PAGE))
+
+    box.run(loop(f"{change}\nmov eax, cr3\nmov cr3, eax\ncall touch", 10_000) + "\n" + few, budget=0)
+
+    assert box.engine.mode_changes() == []
+    assert box.get(DATA) == box.get(DATA ^ 0x100 * PAGE) == 10_000 // 2
+
+
+def test_an_address_space_that_goes_round_more_pages_than_are_remembered_gets_no_window(monkeypatch):
+    monkeypatch.delenv("VPCORE_BT_MODE", raising=False)
+    box = Processor(engine="bt")
+    box.page_32(cr4=PSE)
+    first, count = 0x40000000, 64
+    for k in range(count):
+        box.put(box.pde(first + (k << 22)), P | W | U | PS)
+    far = f"mov ebx, {first}\nnext: mov eax, [ebx]\nadd ebx, 4096\ncmp ebx, {first + (count << 22)}\njb next"
+
+    box.run(loop(far, 40), budget=0)
+
+    assert box.engine.mode_changes() == []
 
 
 # -- signals that are not ours --

@@ -3,12 +3,12 @@
 #include "engine.h"
 #include "mem.h"
 #include "mmu.h"
+#include "seg.h"
 #include "walk.h"
 #include <string.h>
 #include <sys/mman.h>
 
 enum {
-    SPACES = 16,
     CODE_PAGES = 1024,   /* of a space */
     SYSTEM_PAGES = 4096, /* of code that the supervisor executes */
     DATA_PAGES = 4096,   /* of a space while it is loaded */
@@ -17,6 +17,8 @@ enum {
     REGION_SHIFT = 22, /* of the pages that one entry of a page directory has */
     REGION_PAGES = 1 << (REGION_SHIFT - PAGE_SHIFT),
     REGIONS = 1 << (32 - REGION_SHIFT),
+    SEEN_BITS = 15,
+    SEEN = 1 << SEEN_BITS, /* a quarter more than windows have room for */
 };
 #define GENERATION_STEP (UINT64_C(1) << GENERATION_SHIFT)
 
@@ -35,12 +37,18 @@ struct list {
         struct page at[room];                                                                                          \
     }
 
+/* Which pages a footprint has: their numbers, hashed.  When half of the bits are set, they all are forgotten. */
+struct seen {
+    struct footprint footprint;
+    uint64_t bits[SEEN / 64];
+};
+
 struct space {
     bool known;
     uint32_t cr3;
     uint64_t generation; /* of the user's code */
     uint64_t loaded;     /* the how-manieth load of CR3 */
-    uint64_t born;       /* the one that found other code than there was before */
+    struct seen seen[2]; /* [user]; the supervisor's only without global pages */
     LIST(CODE_PAGES) code;
     LIST(DATA_PAGES) data;
 };
@@ -56,12 +64,13 @@ struct spaces {
     uint64_t newest; /* generation */
     uint64_t loads;
     unsigned locals;               /* pages of `system` that are not global */
+    struct seen seen;              /* by the supervisor in all spaces: global pages */
     uint8_t large[REGIONS / 8];    /* regions that had an entry from a large page since the last full flush */
     uint16_t listed[2][LIN_PAGES]; /* [user]: where the page stands in the list of code pages, plus 1 */
     struct writers writers[PHYS_PAGES];
     LIST(SYSTEM_PAGES) system; /* code that the supervisor executes, in all spaces */
     LIST(GLOBAL_PAGES) global; /* data */
-    struct space space[SPACES];
+    struct space space[ADDRESS_SPACES];
 };
 
 /* -- Generations -------------------------------------------------------------------------------------------------- */
@@ -73,7 +82,7 @@ static uint64_t new_generation(struct vp_vm *m)
     s->newest += GENERATION_STEP;
     if (s->newest) return s->newest;
     /* they start over: nothing may remember the old ones */
-    for (unsigned k = 0; k < SPACES; k++) s->space[k].known = false;
+    for (unsigned k = 0; k < ADDRESS_SPACES; k++) s->space[k].known = false;
     if (m->engine) m->engine->invalidate(m, 0, UINT64_MAX);
     return s->newest += GENERATION_STEP;
 }
@@ -150,11 +159,77 @@ static bool code_stays(struct vp_vm *m, const struct page *at, unsigned count)
     return true;
 }
 
+/* -- Footprints --------------------------------------------------------------------------------------------------- */
+
+/* Whether the supervisor has its own memory in all address spaces, as systems with global pages do. */
+static bool has_globals(const struct vp_vm *m) { return !(m->cpu.cr0 & CR0_PG) || (m->cpu.cr4 & CR4_PGE); }
+
+/* Where uses of that privilege are noted; NULL: nowhere, it is a page of the user that the supervisor has reached for.
+ */
+static struct seen *seen_by(const struct vp_vm *m, bool user, bool global)
+{
+    struct spaces *s = m->spaces;
+
+    if (user || !has_globals(m)) return &s->current->seen[user];
+    return global ? &s->seen : NULL;
+}
+
+static void forget_seen(struct seen *s)
+{
+    memset(s->bits, 0, sizeof s->bits);
+    s->footprint.different = 0;
+}
+
+/* Reading and writing are two: a page that is not known to be dirty is mapped anew to be written. */
+static void see(struct seen *s, uint32_t lin, bool write)
+{
+    const uint32_t GOLDEN = 0x9e3779b1; /* a hash by multiplication: 2^32 over the golden ratio */
+    uint32_t bit = ((lin >> PAGE_SHIFT) << 1 | write) * GOLDEN >> (32 - SEEN_BITS);
+    uint64_t *word = &s->bits[bit / 64], mask = UINT64_C(1) << bit % 64;
+
+    if (*word & mask) return;
+    if (s->footprint.different == SEEN / 2) forget_seen(s);
+    *word |= mask;
+    s->footprint.different++;
+    s->footprint.pages++;
+}
+
+static void note_use(struct vp_vm *m, uint32_t lin, unsigned fresh, bool global)
+{
+    for (unsigned user = 0; user < 2; user++) {
+        unsigned uses = fresh & (user ? USE_UR | USE_UW : USE_SR | USE_SW);
+        struct seen *s = uses ? seen_by(m, user, global) : NULL;
+        if (s) see(s, lin, uses & USE_WRITE);
+    }
+}
+
+/* Page tables have changed, or may have, for a page in use: if it is used again it is as one that is new. */
+static void note_change(struct vp_vm *m, unsigned uses, bool global)
+{
+    for (unsigned user = 0; user < 2; user++) {
+        struct seen *s = uses & (user ? USE_UR | USE_UW : USE_SR | USE_SW) ? seen_by(m, user, global) : NULL;
+        if (s) s->footprint.pages++;
+    }
+}
+
+static void choose_footprints(struct vp_vm *m)
+{
+    for (unsigned user = 0; user < 2; user++) m->footprint[user] = &seen_by(m, user, true)->footprint;
+}
+
 /* -- Flat tables -------------------------------------------------------------------------------------------------- */
 
 static void clear(struct vp_vm *m, uint32_t lin)
 {
     for (unsigned table = 0; table < FLATS; table++) m->flat[table][lin >> PAGE_SHIFT] = 0;
+}
+
+static unsigned entered(const struct vp_vm *m, uint32_t lin_page)
+{
+    unsigned uses = 0;
+
+    for (unsigned table = 0; table < FLATS; table++) uses |= (m->flat[table][lin_page] != 0) << table;
+    return uses;
 }
 
 static void clear_list(struct vp_vm *m, const struct page *at, unsigned count)
@@ -230,6 +305,7 @@ void space_fill(struct vp_vm *m, uint32_t lin, unsigned uses, uint32_t page)
     unsigned fresh = enter(m, lin, uses, page);
 
     if (!fresh) return;
+    note_use(m, lin, fresh, uses & USE_GLOBAL);
     struct page p = {(lin & PAGE_MASK) | fresh, page};
     if (uses & USE_GLOBAL) {
         s->global.at[s->global.count++] = p;
@@ -268,13 +344,16 @@ static struct space *find(struct vp_vm *m)
     struct spaces *s = m->spaces;
     struct space *oldest = s->space;
 
-    for (struct space *a = s->space; a < s->space + SPACES; a++) {
+    for (struct space *a = s->space; a < s->space + ADDRESS_SPACES; a++) {
         if (a->known && a->cr3 == m->cpu.cr3) return a;
         if (!a->known || (oldest->known && a->loaded < oldest->loaded)) oldest = a;
     }
     oldest->known = true;
     oldest->cr3 = m->cpu.cr3;
-    oldest->born = s->loads + 1;
+    for (unsigned user = 0; user < 2; user++) {
+        forget_seen(&oldest->seen[user]);
+        oldest->seen[user].footprint.born = s->loads + 1;
+    }
     oldest->code.count = oldest->data.count = 0;
     oldest->generation = new_generation(m);
     return oldest;
@@ -285,7 +364,8 @@ static void take_up(struct vp_vm *m, struct space *a)
     unsigned kept = 0;
 
     if (!code_stays(m, a->code.at, a->code.count)) {
-        a->born = a->loaded;
+        forget_seen(&a->seen[1]);
+        a->seen[1].footprint.born = a->loaded;
         a->code.count = 0;
         a->generation = new_generation(m);
     }
@@ -293,7 +373,8 @@ static void take_up(struct vp_vm *m, struct space *a)
         m->spaces->listed[1][a->code.at[k].lin >> PAGE_SHIFT] = (uint16_t)(k + 1);
     for (unsigned k = 0; k < a->data.count; k++) {
         struct page p = a->data.at[k];
-        unsigned uses = enter(m, p.lin, still(m, &p), p.page);
+        unsigned allowed = still(m, &p), uses = enter(m, p.lin, allowed, p.page);
+        if (p.lin & USE_DATA & ~allowed) note_change(m, p.lin & ~allowed, false);
         if (uses) a->data.at[kept++] = (struct page){(p.lin & PAGE_MASK) | uses, p.page};
     }
     a->data.count = kept;
@@ -308,11 +389,10 @@ void space_load(struct vp_vm *m)
     a->loaded = ++s->loads;
     take_up(m, a);
     m->generation[1] = a->generation;
+    choose_footprints(m);
     if (s->locals && !code_stays(m, s->system.at, s->system.count)) drop_system_code(m);
     if (m->engine->flush_tlb) m->engine->flush_tlb(m, false);
 }
-
-uint64_t space_born(const struct vp_vm *m) { return m->spaces->current->born; }
 
 /* -- Forgetting --------------------------------------------------------------------------------------------------- */
 
@@ -322,10 +402,11 @@ void space_flush(struct vp_vm *m)
 
     drop_global(m);
     leave(m, s->current);
-    for (unsigned k = 0; k < SPACES; k++) s->space[k].known = false;
+    for (unsigned k = 0; k < ADDRESS_SPACES; k++) s->space[k].known = false;
     memset(s->large, 0, sizeof s->large);
     s->current = find(m);
     m->generation[1] = s->current->generation;
+    choose_footprints(m);
     drop_system_code(m);
     if (m->engine && m->engine->flush_tlb) m->engine->flush_tlb(m, true);
 }
@@ -341,6 +422,8 @@ void space_flush_page(struct vp_vm *m, uint32_t lin)
         count = REGION_PAGES;
     }
     for (uint32_t k = first; k < first + count; k++) {
+        unsigned uses = entered(m, k);
+        note_change(m, uses, !(uses & (USE_UR | USE_UW)));
         clear(m, k << PAGE_SHIFT);
         for (unsigned user = 0; user < 2; user++) code[user] |= s->listed[user][k] != 0;
     }
@@ -390,6 +473,8 @@ bool space_create(struct vp_vm *m)
 
     if (!s) return false;
     s->current = s->space;
+    for (unsigned k = 0; k < FOOTPRINTS - 1; k++) s->space[k / 2].seen[k & 1].footprint.place = k;
+    s->seen.footprint.place = FOOTPRINTS - 1;
     space_flush(m);
     return true;
 }

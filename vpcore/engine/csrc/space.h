@@ -26,6 +26,17 @@ enum {
     USE_GLOBAL = 64, /* not a use: the page is the same in all address spaces */
 };
 
+enum { ADDRESS_SPACES = 16 /* remembered */, FOOTPRINTS = 2 * ADDRESS_SPACES + 1 };
+
+/* What an address space has used at one privilege, as far as it is plain memory that windows (bt/window.h) have to map:
+ * the supervisor's is what all address spaces have, if it has global pages.  vp_vm.footprint is the present space's. */
+struct footprint {
+    unsigned place;     /* its number: 0 to FOOTPRINTS - 1 */
+    uint64_t born;      /* changes when a CR3 turns out to be another process's */
+    uint64_t pages;     /* that were used for the first time, or for the first time since the page tables changed */
+    unsigned different; /* of these, of late */
+};
+
 bool space_create(struct vp_vm *m);
 void space_destroy(struct vp_vm *m);
 
@@ -43,8 +54,6 @@ void space_load(struct vp_vm *m);                     /* CR3 was loaded: all but
 void space_flush(struct vp_vm *m);                    /* forget everything */
 void space_flush_page(struct vp_vm *m, uint32_t lin); /* INVLPG */
 void space_forget_data(struct vp_vm *m, uint32_t lin);
-/* A number that changes when the present CR3 turns out to be another process's. */
-uint64_t space_born(const struct vp_vm *m);
 /* Physical pages [first, last] are no longer to be written directly. */
 void space_forget_writes(struct vp_vm *m, uint32_t first, uint32_t last);
 

@@ -76,6 +76,7 @@ enum {
 struct vp_engine; /* engine.h */
 struct interp;    /* interp/ */
 struct spaces;    /* space.c */
+struct footprint; /* space.h */
 struct code_page; /* mem.c */
 struct profile;   /* profile.c */
 struct natives;   /* native.c */
@@ -130,6 +131,7 @@ struct vp_vm {
     int64_t due;
     struct kicker *kicker;
     struct vp_vm *outer;
+    const struct footprint *footprint[2]; /* [user] of the present address space, see space.h */
     uint64_t generation[2]; /* [user] of shortcuts to code, see space.h; those of another one are stale */
 
     /* the instruction under execution, for precise faults: eip = block_eip + cur->off */

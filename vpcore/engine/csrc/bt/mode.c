@@ -1,9 +1,16 @@
 /* mode.c: see mode.h.
  *
- * Measured on the machine of docs/engines.md: a page of a window costs 4.5 us to fill, 7 with the fault; an instruction
- * is about 0.2 ns faster with one than without.  One pays for the other where a page is filled per 20 to 40 thousand
- * instructions; in between, what is stays.  How long a space will live is not known: it is taken to live once more as
- * long as it has.
+ * Measured on the machine of docs/engines.md: a page of a window costs 6 to 8 us to fill, 2 of them for the fault; an
+ * instruction is 0.15 to 0.3 ns faster with one than without.  So one pays for the other where a page is new per 20 to
+ * 50 thousand instructions.  What counts are the pages that a window has to map, which is each once: not how often the
+ * flat tables, which forget more, were filled with them (struct footprint).
+ *
+ * A space's credit is the instructions that it has executed, less a price for each new page.  Without a window it is
+ * never less than 0: what a program touches as it begins is not held against it for long.  With the credit that the
+ * pages which it has so far would cost, at a reduced price, a window is had: how long a space will live is not known,
+ * but most that get there have the most of their time before them.  Then the credit has a most, which new pages may use
+ * up in a burst; those from before are paid for.  A window that is given up is one that new pages make dear for long:
+ * what it has mapped stays.
  */
 #include "mode.h"
 #include "../space.h"
@@ -11,28 +18,33 @@
 #include <stdlib.h>
 
 enum {
-    SPACES = 64, /* remembered, at one privilege each */
     TRACE = VP_MODE_CHANGES,
     GLANCE = 1 << 14,  /* instructions between two reckonings */
-    PERIOD = 1 << 20,  /* instructions that weigh half as much as the ones of the next period */
-    ENTER = 1 << 16,   /* instructions for each page, at least, to get a window */
-    STAY = 16 << 10,   /* and to keep it */
+    PAGE = 1 << 14,    /* instructions that pay for a new page */
+    KNOWN = 1 << 11,   /* for one from before: many are not used again, or mapped with others */
+    BEGIN = 1 << 20,   /* credit, at least, for a window */
+    STAY = 1 << 13,    /* PAGE, once there is one */
+    BURST = 1 << 23,   /* credit at most, then */
     PATIENCE_MOST = 6, /* doublings of the time to the next attempt, one for each that failed */
 };
 
 /* What an address space has done at one privilege. */
 struct history {
-    bool known, user, window;
+    const struct footprint *used; /* NULL: there is none */
+    bool user, window;
     uint8_t patience;
     uint32_t cr3;
-    uint64_t born;         /* space_born() */
-    uint64_t lived;        /* instructions, all */
-    uint64_t insns, pages; /* of late */
+    uint64_t born;  /* the footprint's */
+    uint64_t pages; /* the footprint's, at the last reckoning */
+    uint64_t lived; /* instructions */
+    int64_t credit;
+    uint64_t to_fill;  /* pages from before there was a window, which are not in it yet */
+    uint64_t ran, new; /* instructions and pages since the last change */
 };
 
 struct modes {
-    struct history space[SPACES], *now;
-    uint64_t insns, pages; /* of the vm, at the last reckoning */
+    struct history space[FOOTPRINTS], *now;
+    uint64_t insns, fills; /* of the vm, at the last reckoning */
     uint64_t changes;
     vp_mode_change trace[TRACE]; /* a ring */
 };
@@ -47,61 +59,79 @@ struct modes *modes_create(void)
 
 void modes_destroy(struct modes *c) { free(c); }
 
-static struct history *space_for(struct modes *c, const struct vp_vm *m)
+static bool is_of(const struct history *s, const struct footprint *used)
 {
-    const uint32_t cr3 = window_space(m), page = cr3 >> PAGE_SHIFT;
-    struct history *s = &c->space[((page ^ page >> 5) << 1 | m->user) % SPACES];
+    return s->used == used && s->born == used->born;
+}
 
-    const uint64_t born = m->user ? space_born(m) : 0;
+static struct history *history_of(struct modes *c, const struct vp_vm *m)
+{
+    const struct footprint *used = m->footprint[m->user];
+    struct history *s = &c->space[used->place];
 
-    if (!s->known || s->cr3 != cr3 || s->born != born)
-        *s = (struct history){.known = true, .user = m->user, .cr3 = cr3, .born = born};
+    if (!is_of(s, used))
+        *s = (struct history){
+            .user = m->user, .cr3 = window_space(m), .used = used, .born = used->born, .pages = used->pages};
     return s;
 }
 
-/* Pages filled, of either mode; a fault costs half as much as filling a page does. */
-static uint64_t pages(const struct history *s, const struct vp_vm *m)
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t greatest(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* Pages that a window costs because they are new, or have to be mapped again. */
+static uint64_t new_pages(struct history *s, uint64_t fills)
 {
-    return s->window ? m->stats.window_fills + m->stats.window_faults / 2 : m->stats.tlb_fills;
+    if (s->used->born != s->born) return 0; /* it is gone */
+    uint64_t fresh = s->used->pages - s->pages;
+    s->pages = s->used->pages;
+    if (!s->window || fills <= fresh) return fresh;
+    uint64_t known = (uint64_t)least((int64_t)(fills - fresh), (int64_t)s->to_fill);
+    s->to_fill -= known;
+    return fills - known;
 }
 
 static void change(struct modes *c, struct history *s, const struct vp_vm *m)
 {
     c->trace[c->changes++ % TRACE] = (vp_mode_change){
-        .insns = m->insns, .ran = s->insns, .pages = s->pages, .cr3 = s->cr3, .user = s->user, .window = !s->window};
+        .insns = m->insns, .ran = s->ran, .pages = s->new, .cr3 = s->cr3, .user = s->user, .window = !s->window};
     if (s->window && s->patience < PATIENCE_MOST) s->patience++;
     s->window = !s->window;
-    s->insns = s->window ? s->lived / 2 : 0; /* what may be spent on filling it */
-    s->pages = 0;
+    s->to_fill = s->used->different;
+    s->credit = s->window ? BURST : 0;
+    s->ran = s->new = 0;
 }
 
 static void consider(struct modes *c, struct history *s, const struct vp_vm *m)
 {
     if (s->window) {
-        if (s->insns < s->pages * STAY) change(c, s, m);
-    } else if (s->insns >= (uint64_t)PERIOD << s->patience && s->insns >= s->pages * ENTER) {
-        change(c, s, m);
+        s->credit = least(s->credit, BURST);
+        if (s->credit < 0) change(c, s, m);
+    } else {
+        s->credit = greatest(s->credit, 0);
+        if (s->credit >= greatest(BEGIN, (int64_t)s->used->different * KNOWN) << s->patience) change(c, s, m);
     }
-    while (s->insns >= (uint64_t)2 * PERIOD << s->patience) {
-        s->insns /= 2;
-        s->pages /= 2;
-    }
+}
+
+static void reckon(struct modes *c, struct history *s, const struct vp_vm *m)
+{
+    uint64_t ran = m->insns - c->insns, pages = new_pages(s, m->stats.window_fills - c->fills);
+
+    s->lived += ran;
+    s->ran += ran;
+    s->new += pages;
+    s->credit += (int64_t)ran - (int64_t)pages * (s->window ? STAY : PAGE);
+    consider(c, s, m);
 }
 
 bool modes_want_window(struct modes *c, const struct vp_vm *m)
 {
     struct history *s = c->now;
-    bool same = s->known && s->cr3 == window_space(m) && s->user == m->user;
-    uint64_t ran = m->insns - c->insns;
 
-    if (same && ran < GLANCE) return s->window;
-    s->insns += ran;
-    s->lived += ran;
-    s->pages += pages(s, m) - c->pages;
-    if (s->known) consider(c, s, m);
-    c->now = space_for(c, m);
+    if (is_of(s, m->footprint[m->user]) && m->insns - c->insns < GLANCE) return s->window;
+    if (s->used) reckon(c, s, m);
+    c->now = history_of(c, m);
     c->insns = m->insns;
-    c->pages = pages(c->now, m);
+    c->fills = m->stats.window_fills;
     return c->now->window;
 }
 

@@ -2,7 +2,7 @@
  *
  * A window (window.h) makes each access free and each page that is touched for the first time dear; without one an
  * access costs some instructions and a page next to nothing.  So each address space, at each privilege, begins without,
- * gets a window when it has run long enough for the pages it touches, and loses it when it no longer does.
+ * gets a window when it has run long enough for the pages it uses, and loses it when it comes to new ones all the time.
  */
 #ifndef VP_MODE_H
 #define VP_MODE_H
