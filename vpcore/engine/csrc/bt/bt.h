@@ -129,7 +129,8 @@ struct link {
 enum { NOTED = 8, NOTED_LINKS = 4096 };
 struct noted {
     uint64_t key;
-    uint64_t since; /* instructions retired when it was kicked after another one */
+    uint64_t since; /* instructions retired when it came, or was kicked after another one */
+    bool kicked;
     unsigned count;
     struct link *link[NOTED_LINKS];
 };

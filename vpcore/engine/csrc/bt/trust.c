@@ -71,6 +71,7 @@ static struct noted *noted_for(struct vp_vm *m, struct bt *bt)
     n->key = m->bt_key;
     n->count = 0;
     n->since = m->insns;
+    n->kicked = false;
     return n;
 }
 
@@ -92,8 +93,9 @@ void trust_consider(struct vp_vm *m, struct bt *bt)
     enum { STEADY = 1 << 21 }; /* instructions: two changes of a jump take as long as a few hundred */
     struct noted *n = noted_for(m, bt);
 
-    if (bt->steady != n) n->since = m->insns;
+    if (bt->steady != n && n->kicked) n->since = m->insns; /* another one came between */
     bt->steady = n;
+    n->kicked = true;
     if (bt->trusted == n || m->insns - n->since < STEADY) return;
     if (bt->trusted) trust_end_all(m, bt);
     bt->trusted = n;
