@@ -304,6 +304,8 @@ static inline bool bt_slides(const struct vp_vm *m, const struct block *b)
 struct translation *bt_find(const struct vp_vm *m, const struct block *b, uint32_t eip, bool slides, unsigned *places);
 /* A copy of a site's instructions, with a sentinel. */
 void bt_part(struct insn *out, const struct site *s);
+/* run.c: the handler of the first instruction of every block. */
+void bt_run_block(struct vp_vm *m, const struct insn *i);
 /* Execute a site's instructions by the interpreter, from host code. */
 struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t rdi, uint64_t flags);
 
