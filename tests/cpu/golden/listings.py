@@ -57,8 +57,7 @@ def code_memories() -> set[int]:
 def clean(text: str) -> str:
     """Without what differs from run to run or with the layout of C structures."""
     text = re.sub(r"\[rbp\+(r\w+(?:\*8)?)?[+-]?[0-9A-F]+h?\]", r"[rbp+\1+vm]", text.replace("[rbp-", "[rbp+"))
-    text = text.replace("[rbp++", "[rbp+")
-    return re.sub(r"\b0?[0-9A-F]{9,16}h\b", "record", text)
+    return text.replace("[rbp++", "[rbp+")
 
 
 @attrs.frozen
@@ -89,6 +88,8 @@ def disassemble(code: bytes, areas: tuple[Area, Area], which: int) -> str:
             text = f"{formatter.format_mnemonic(instruction)} {name(instruction.near_branch64)}"
         if instruction.mnemonic == iced.Mnemonic.NOP and instruction.memory_index == iced.Register.RBP:
             text = f"nop with jmp {name(instruction.next_ip + (instruction.memory_displacement & 0xFFFFFFFF))}"
+        if instruction.code == iced.Code.MOV_R64_IMM64 and instruction.immediate(1):
+            text = f"{text.partition(',')[0]},record"
         lines.append(f"{area.name(instruction.ip - RECORD)}  {clean(text)}\n")
     return "".join(lines)
 
