@@ -65,10 +65,10 @@ static struct translation *translation_for(struct vp_vm *m, struct block *b)
 
 /* -- Entering it --------------------------------------------------------------------------------------------------- */
 
-/* Where host code that has left goes on without the run loop, or NULL. */
+/* Where host code that has left, and that not by a touch, goes on without the run loop, or NULL. */
 static const uint8_t *go_on(struct vp_vm *m, struct bt *bt)
 {
-    return may_run(m) && !kicked(m) ? chain_go_on(m, bt) : NULL;
+    return may_run(m) && !kicked(m) && !bt->faults.faulted ? chain_go_on(m, bt) : NULL;
 }
 
 /* Host code is about to run: what it wants in RDI. */
