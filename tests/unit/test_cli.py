@@ -277,9 +277,8 @@ def test_there_is_no_network_but_none(with_device):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_end_the_machine_cleanly(number):
-    before = signal.signal(
-        number, signal.SIG_DFL
-    )  # who runs the tests may ignore it, as nohup does, and then vpcore does
+    # who runs the tests may ignore it, as nohup does, and then vpcore does
+    before = signal.signal(number, signal.SIG_DFL)
     try:
         process = started()
     finally:
