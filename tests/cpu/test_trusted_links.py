@@ -1,7 +1,7 @@
 """Jumps of `bt` to other pages, which after a while do not ask any more whether the page is the right one (trust.h)."""
 
 import pytest
-from box import CODE, EBP, EDX, STACK0
+from box import CODE, EBP, EDX, IDT, STACK0, STACK3
 from box import Box as Processor
 
 from vpcore.engine import Exit
@@ -34,6 +34,7 @@ CHANGES = {
 def kind(monkeypatch):
     monkeypatch.setenv("VPCORE_BT_MODE", "window")
     monkeypatch.setenv("VPCORE_BT_LOOKS", "none")
+    monkeypatch.setenv("VPCORE_BT_SETTLE", "0")  # keys are the same from the beginning on
 
 
 def box_with(way):
@@ -120,3 +121,90 @@ def test_an_inlined_callee_that_becomes_another_is_that():
 
     assert counts == [expected("inlined", space) for space in (0, 1, 0)]
     assert made.engine.stats().trusted_links >= 1
+
+
+# -- Programs that take turns ----------------------------------------------------------------------------------------
+
+KERNEL, TURN, TURNS = 0x5000, 0x5800, 0x6000
+PROTECTION = 13
+WAIT = 200_000
+"""Turns of what is the interpreter's, for as long as some kicks."""
+MANY = 9
+"""One more than there are keys remembered."""
+
+
+def take_turns(made, program, turns):
+    """Run *program*, which ends with HLT, by user code of (page directory, EAX) each; its EDX and EBP each time."""
+    made.load(
+        f"""mov eax, [{TURN}]
+            mov [eax+8], edx
+            mov [eax+12], ebp
+            add dword [{TURN}], 16
+        begin:
+            mov esp, {STACK0}
+            mov edx, 0x23
+            mov ds, dx
+            mov es, dx
+            mov esi, [{TURN}]
+            cmp dword [esi], 0
+            je over
+            push 0x23
+            push {STACK3}
+            push 2
+            push 0x1b
+            push {CODE}
+            mov eax, [esi]
+            mov cr3, eax
+            mov eax, [esi+4]
+            mov ebx, 0
+            mov edi, 0
+            iretd
+        over:
+            hlt
+        times 128 - ($ - $$) nop
+            jmp begin""",
+        KERNEL,
+    )
+    made.put(IDT + 8 * PROTECTION, KERNEL | 8 << 16 | 0x8E00 << 32, 8)
+    made.load(program)
+    made.put(TURN, TURNS)
+    for k, (directory, eax) in enumerate(turns):
+        made.put(TURNS + 16 * k, directory)
+        made.put(TURNS + 16 * k + 4, eax)
+    made.put(TURNS + 16 * len(turns), 0)
+    made.set(eip=KERNEL + 128, halted=0)
+    assert made.engine.run() is Exit.HALT
+    return [(made.get(TURNS + 16 * k + 8), made.get(TURNS + 16 * k + 12)) for k in range(len(turns))]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_it_leads_to_the_page_of_the_program_whose_turn_it_is(way):
+    """SDM 3A 4.10.4.1.  A jump that two programs have is trusted for one, and for the other, again and again."""
+    made, directories = box_with(way)
+    spaces = (0, 1, 0, 1, 0, 1)
+
+    found = take_turns(made, loop(way, ""), [(directories[space], 0) for space in spaces])
+
+    assert found == [expected(way, space) for space in spaces]
+    stats = made.engine.stats()
+    assert stats.trusted_links >= len(spaces)
+    assert stats.doubted_links >= len(spaces) - 1
+
+
+def test_it_is_trusted_again_when_many_programs_have_had_their_turns():
+    """More than are remembered.  Its callee has changed, when that is found out anew; and is another one's, next."""
+    made, (first, second) = box_with("call")
+    others = []
+    for _ in range(MANY):
+        made.page_32()
+        others.append(made.directory)
+    wait = f"mov ecx, {WAIT}\nturn: str [esp-4]\ndec ecx\njnz turn\n"
+    program = f"{wait}test al, al\njz idle\n{loop('call', f'mov [{FAR + 2}], al')}\nidle: hlt"
+    turns = [(first, 1), *((other, 0) for other in others), (first, 3), (second, 5)]
+
+    found = take_turns(made, program, turns)
+
+    assert [found[k][0] for k in (0, -2, -1)] == [ROUNDS * value for value in (1, 3, 5)]
+    stats = made.engine.stats()
+    assert stats.trusted_links >= 3
+    assert stats.doubted_links >= 2

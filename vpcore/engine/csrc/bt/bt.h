@@ -115,24 +115,14 @@ struct link {
     const uint8_t *behind;   /* where a call returns to */
     bool calls, slides;
     bool elided;  /* `to` lies where the jump would be */
+    bool trusted; /* trust.c */
     uint32_t eip; /* which it leads to */
 
-    /* of one with a check (trust.c) */
-    bool trusted;
-    uint32_t noted;              /* as `check`, when it was noted last */
+    /* of one with a check, for trust.c */
+    uint64_t noted;              /* number of the list that it stands in, or 0 */
     uint8_t *compares;           /* where the comparison is written */
     uint8_t *branch;             /* the displacement of a conditional jump that leads there, or NULL */
     uint8_t had[KEY_CHECK_SIZE]; /* what was there before it was trusted */
-};
-
-/* Links of code that does not count, which compare a key and lead somewhere under it; or did. */
-enum { NOTED = 8, NOTED_LINKS = 4096 };
-struct noted {
-    uint64_t key;
-    uint64_t since; /* instructions retired when it came, or was kicked after another one */
-    bool kicked;
-    unsigned count;
-    struct link *link[NOTED_LINKS];
 };
 
 /* What translations take for granted, vp_vm.view: bit 0 is vp_vm.user. */
@@ -236,16 +226,15 @@ struct bt {
     uint64_t base;  /* instructions retired when host code was entered, plus the budget then */
     uint64_t since; /* when code that does not count was */
     uint64_t key;
-    bool counts_keep;          /* the host's LZCNT leaves OF alone and clears SF, AF and PF, as in interp/count.c */
-    bool fcomi_clears;         /* the host's FCOMI clears OF, SF and AF, as SDM 2 has it */
-    uint8_t *gs;               /* GS base, while the vm runs */
-    bool left;                 /* host code has run since a block was entered */
-    struct link *link;         /* the jump by which host code left, or NULL */
-    uint64_t link_key;         /* vp_vm.bt_key then */
-    uint64_t key_round;        /* how often vp_vm.bt_key has begun anew */
-    struct noted noted[NOTED]; /* see trust.h */
-    struct noted *trusted, *steady; /* whose links do not compare their key, or NULL; which was kicked last */
-    unsigned notes;
+    bool counts_keep;   /* the host's LZCNT leaves OF alone and clears SF, AF and PF, as in interp/count.c */
+    bool fcomi_clears;  /* the host's FCOMI clears OF, SF and AF, as SDM 2 has it */
+    uint8_t *gs;        /* GS base, while the vm runs */
+    bool left;          /* host code has run since a block was entered */
+    struct link *link;  /* the jump by which host code left, or NULL */
+    uint64_t link_key;  /* vp_vm.bt_key then */
+    uint64_t key_round; /* how often vp_vm.bt_key has begun anew */
+    struct trust *trust;
+    uint64_t trusted_key; /* of the links that do not compare it (trust.h), or 0 */
     struct numbered numbered[NUMBERED];
     uint32_t numbers;                /* that are taken */
     struct calls calls[2];           /* by vp_vm.user */

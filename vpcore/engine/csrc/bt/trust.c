@@ -1,6 +1,28 @@
 /* trust.c: see trust.h. */
 #include "trust.h"
+#include <stdlib.h>
 #include <string.h>
+
+enum { NOTED = 8 /* keys */, NOTED_LINKS = 4096 /* of each */ };
+
+/* Links of code that does not count, which compare a key and lead somewhere under it; or did. */
+struct noted {
+    uint64_t key;
+    uint64_t since; /* instructions retired when it came, or was kicked after another one */
+    uint64_t number;
+    bool kicked;
+    unsigned count;
+    struct link *link[NOTED_LINKS]; /* which have `number`, or are noted for another key by now */
+};
+
+struct trust {
+    struct noted noted[NOTED];
+    struct noted *trusted, *steady; /* whose links do not compare their key, or NULL; which was kicked last */
+    uint64_t numbers;               /* of lists that there have been */
+};
+
+struct trust *trust_create(void) { return calloc(1, sizeof(struct trust)); }
+void trust_destroy(struct trust *t) { free(t); }
 
 static bool leads_somewhere(const struct link *link)
 {
@@ -51,10 +73,27 @@ void trust_end(struct vp_vm *m, struct bt *bt, struct link *link)
 
 void trust_end_all(struct vp_vm *m, struct bt *bt)
 {
-    struct noted *n = bt->trusted;
+    const struct noted *n = bt->trust->trusted;
 
     for (unsigned k = 0; k < n->count; k++) trust_end(m, bt, n->link[k]);
-    bt->trusted = NULL;
+    bt->trust->trusted = NULL;
+    bt->trusted_key = 0;
+}
+
+/* Of links that other keys have taken, and that have come back, there may be several entries. */
+static void trust_all(struct vp_vm *m, struct bt *bt, struct noted *n)
+{
+    unsigned kept = 0;
+
+    bt->trust->trusted = n;
+    bt->trusted_key = n->key;
+    for (unsigned k = 0; k < n->count; k++) {
+        struct link *link = n->link[k];
+        if (link->noted != n->number || link->trusted) continue;
+        n->link[kept++] = link;
+        if (is_good_for(link, n->key)) trust(m, bt, link);
+    }
+    n->count = kept;
 }
 
 /* -- What there is to be trusted ----------------------------------------------------------------------------------- */
@@ -62,13 +101,15 @@ void trust_end_all(struct vp_vm *m, struct bt *bt)
 /* Of the present key; the oldest one's is forgotten for it. */
 static struct noted *noted_for(struct vp_vm *m, struct bt *bt)
 {
+    struct trust *t = bt->trust;
     struct noted *n;
 
-    for (n = bt->noted; n < bt->noted + NOTED; n++)
+    for (n = t->noted; n < t->noted + NOTED; n++)
         if (n->key == m->bt_key) return n;
-    n = &bt->noted[bt->notes++ % NOTED];
-    if (n == bt->trusted) trust_end_all(m, bt);
+    n = &t->noted[t->numbers % NOTED];
+    if (n == t->trusted) trust_end_all(m, bt);
     n->key = m->bt_key;
+    n->number = ++t->numbers;
     n->count = 0;
     n->since = m->insns;
     n->kicked = false;
@@ -80,31 +121,33 @@ void trust_note(struct vp_vm *m, struct bt *bt, struct link *link)
     if (bt_counts(m)) return;
     struct noted *n = noted_for(m, bt);
     if (!is_good_for(link, n->key)) return;
-    if (link->noted != negated(n->key)) {
+    if (link->noted != n->number) {
         if (n->count == NOTED_LINKS) return;
-        link->noted = negated(n->key);
+        link->noted = n->number;
         n->link[n->count++] = link;
     }
-    if (bt->trusted == n && !link->trusted) trust(m, bt, link);
+    if (bt->trust->trusted == n && !link->trusted) trust(m, bt, link);
 }
 
 void trust_consider(struct vp_vm *m, struct bt *bt)
 {
     enum { STEADY = 1 << 21 }; /* instructions: two changes of a jump take as long as a few hundred */
+    struct trust *t = bt->trust;
     struct noted *n = noted_for(m, bt);
 
-    if (bt->steady != n && n->kicked) n->since = m->insns; /* another one came between */
-    bt->steady = n;
+    if (t->steady != n && n->kicked) n->since = m->insns; /* another one came between */
+    t->steady = n;
     n->kicked = true;
-    if (bt->trusted == n || m->insns - n->since < STEADY) return;
-    if (bt->trusted) trust_end_all(m, bt);
-    bt->trusted = n;
-    for (unsigned k = 0; k < n->count; k++)
-        if (is_good_for(n->link[k], n->key)) trust(m, bt, n->link[k]);
+    if (t->trusted == n || m->insns - n->since < STEADY) return;
+    if (t->trusted) trust_end_all(m, bt);
+    trust_all(m, bt, n);
 }
 
 void trust_forget(struct bt *bt)
 {
-    for (unsigned k = 0; k < NOTED; k++) bt->noted[k].key = bt->noted[k].count = 0;
-    bt->trusted = bt->steady = NULL;
+    struct trust *t = bt->trust;
+
+    for (unsigned k = 0; k < NOTED; k++) t->noted[k].key = t->noted[k].count = 0;
+    t->trusted = t->steady = NULL;
+    bt->trusted_key = 0;
 }

@@ -7,6 +7,8 @@
 #define VP_BT_TRUST_H
 #include "bt.h"
 
+struct trust *trust_create(void); /* NULL: no memory */
+void trust_destroy(struct trust *t);
 /* The link, which compares a key, leads somewhere under the present one. */
 void trust_note(struct vp_vm *m, struct bt *bt, struct link *link);
 /* Code that does not count has been kicked: if that is under the same key as for some time, links are trusted. */
@@ -19,7 +21,7 @@ void trust_forget(struct bt *bt);
 /* Host code is to run under vp_vm.bt_key. */
 static inline void trust_key(struct vp_vm *m, struct bt *bt)
 {
-    if (bt->trusted && bt->trusted->key != m->bt_key && !bt_counts(m)) trust_end_all(m, bt);
+    if (bt->trusted_key && bt->trusted_key != m->bt_key && !bt_counts(m)) trust_end_all(m, bt);
 }
 
 #endif
