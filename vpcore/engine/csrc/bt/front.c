@@ -36,7 +36,7 @@ static struct site *make_site(struct front *f, unsigned count)
     }
     s->block = f->b;
     s->block_eip = f->eip;
-    s->next_eip = f->eip + last->off + last->len;
+    s->next_eip = f_behind(f, last);
     s->owed = (int16_t)((f->looked ? (int)f->count : 0) - (int)f->index);
     s->count = (uint8_t)count;
     s->last = f->index + count == f->count;

@@ -133,7 +133,9 @@ void f_guard(struct front *f, unsigned assumption, size_t byte);
 void f_cold(struct front *f, uint8_t *from, struct site *site);
 
 /* -- Ends -- */
-uint32_t f_next_eip(const struct front *f);
+/* The address behind an instruction of the block, and behind the one under translation. */
+static inline uint32_t f_behind(const struct front *f, const struct insn *i) { return f->eip + i->off + i->len; }
+static inline uint32_t f_next_eip(const struct front *f) { return f_behind(f, f->i); }
 void f_eip(struct front *f, int to, uint32_t eip);         /* as the guest sees it */
 void f_goto(struct front *f, uint32_t eip);                /* direct */
 void f_branch(struct front *f, unsigned cc, uint32_t eip); /* by the host's flags; else behind the instruction */

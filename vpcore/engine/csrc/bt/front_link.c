@@ -3,8 +3,6 @@
 #include <assert.h>
 #include <string.h>
 
-uint32_t f_next_eip(const struct front *f) { return f->eip + f->i->off + f->i->len; }
-
 void bt_emit_eip(struct emit *e, int to, uint32_t eip, bool slides)
 {
     if (!slides) {
@@ -37,7 +35,7 @@ static bool is_ahead(const struct front *f, uint32_t eip)
 bool f_leads_on(const struct front *f)
 {
     const struct insn *last = &f->b->insns[f->count - 1];
-    const uint32_t next = f->eip + last->off + last->len, target = next + last->imm;
+    const uint32_t next = f_behind(f, last), target = next + last->imm;
 
     if (f->segmented || (f->m->view & VIEW_16) || f->b->other || !last->len || !is_ahead(f, next)) return false;
     if (f->callee || !(op_info[last->op].traits & TRAIT_END)) return true;
