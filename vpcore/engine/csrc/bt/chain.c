@@ -48,16 +48,15 @@ void chain_unaim(struct vp_vm *m, struct bt *bt, struct link *link)
         x_aim(link->field, bt->e.run, link->cold);
 }
 
-static void set_check(const struct vp_vm *m, struct link *link)
+void chain_set_check(const struct vp_vm *m, struct link *link)
 {
-    if (link->guess) {
-        const uint64_t wanted = -(m->bt_key | link->eip);
-        memcpy(link->guess->check, &wanted, sizeof wanted);
-        return;
-    }
-    const uint32_t negated = -(uint32_t)(m->bt_key >> 32);
+    const uint64_t guessed = -(m->bt_key | link->eip);
+    const uint32_t check = chain_check(m);
 
-    memcpy(link->check, &negated, sizeof negated);
+    if (link->guess)
+        memcpy(link->guess->check, &guessed, sizeof guessed);
+    else
+        memcpy(link->check, &check, sizeof check);
 }
 
 static void lead_to(struct link *link, struct translation *t)
@@ -79,8 +78,7 @@ static bool may_guess(struct vp_vm *m, struct bt *bt, struct link *link)
     if (++g->misses < MISSES) return true;
     if (m->insns - g->since < (uint64_t)MISSES * APART) {
         g->block->varies = true;
-        g->block->heat = (uint16_t)bt->warm;
-        chain_drop(m, bt, g->block);
+        chain_renew(m, bt, g->block);
         return false;
     }
     g->misses = 0;
@@ -93,7 +91,7 @@ static void guess(struct vp_vm *m, struct bt *bt, struct link *link, struct tran
 {
     if (link->to && link->eip != m->block_eip && !may_guess(m, bt, link)) return;
     link->eip = m->block_eip;
-    set_check(m, link);
+    chain_set_check(m, link);
     if (link->to == t) return;
     x_aim(link->field, bt->e.run, t->entry);
     lead_to(link, t);
@@ -129,8 +127,7 @@ static bool is_callee(struct vp_vm *m, struct bt *bt, const struct inlined *in, 
 {
     if (in->callee && phys == in->callee->phys) return true;
     in->caller->varies = true;
-    in->caller->heat = (uint16_t)bt->warm;
-    chain_drop(m, bt, in->caller);
+    chain_renew(m, bt, in->caller);
     return false;
 }
 
@@ -143,7 +140,7 @@ static const uint8_t *call_again(struct vp_vm *m, struct bt *bt, const struct in
     if (at < 0 || !is_callee(m, bt, in, (uint64_t)at) || bt_is_poor(m) || m->interp->drop) return NULL;
     space_code(m, m->cpu.eip, (uint32_t)(at >> PAGE_SHIFT));
     m->bt_key = view_key(m, bt);
-    set_check(m, in->link);
+    chain_set_check(m, in->link);
     trust_note(m, bt, in->link);
     bt->link = NULL;
     m->cpu.gpr[ESP] += sizeof(uint32_t);
@@ -165,7 +162,7 @@ void chain_arrive(struct vp_vm *m, struct bt *bt, const struct block *b, struct 
     }
     if (link->eip != (link->slides ? m->block_eip & ~PAGE_MASK : m->block_eip)) return;
     if (link->inlined && !is_callee(m, bt, link->inlined, b->phys)) return;
-    if (link->check) set_check(m, link);
+    if (link->check) chain_set_check(m, link);
     if (!link->inlined && link->to != t) {
         if (!aim(bt, link, t)) return;
         lead_to(link, t);
@@ -182,7 +179,7 @@ const uint8_t *chain_go_on(struct vp_vm *m, struct bt *bt)
     const uint8_t *entry = chain_target(m, bt);
     if (!entry || !link) return entry;
     if (link->to->entry != entry || (link->guess && link->eip != m->cpu.eip)) return NULL;
-    set_check(m, link);
+    chain_set_check(m, link);
     if (link->check) trust_note(m, bt, link);
     bt->link = NULL;
     return entry;
@@ -216,6 +213,12 @@ void chain_drop(struct vp_vm *m, struct bt *bt, struct block *b)
     for (struct translation *t = b->translation; t; t = t->next) retire(m, bt, t);
     b->translation = NULL;
     b->entry_key = 0;
+}
+
+void chain_renew(struct vp_vm *m, struct bt *bt, struct block *b)
+{
+    b->heat = (uint16_t)bt->warm;
+    chain_drop(m, bt, b);
 }
 
 bool chain_drop_oldest(struct vp_vm *m, struct bt *bt, struct block *b)

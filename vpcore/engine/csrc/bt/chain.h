@@ -19,6 +19,11 @@ const uint8_t *chain_target(struct vp_vm *m, struct bt *bt);
 /* The table is to have it. */
 void chain_note(struct vp_vm *m, struct bt *bt, const struct block *b, const struct translation *t);
 
+/* What a link compares, to be good under the present key. */
+static inline uint32_t chain_check(const struct vp_vm *m) { return -(uint32_t)(m->bt_key >> 32); }
+/* The link, which has a check or is a guess, is good under the present key. */
+void chain_set_check(const struct vp_vm *m, struct link *link);
+
 /* The callee's instructions stand there as long as it lives. */
 void chain_take_in(struct vp_vm *m, struct bt *bt, struct inlined *in);
 /* Host code that has the block's instructions calls it from now on. */
@@ -26,6 +31,8 @@ void chain_leave_out(struct vp_vm *m, struct bt *bt, struct block *b);
 
 /* The block has no host code any more; what executes it may go on. */
 void chain_drop(struct vp_vm *m, struct bt *bt, struct block *b);
+/* And is to be translated anew: it was made for what it turns out not to be like. */
+void chain_renew(struct vp_vm *m, struct bt *bt, struct block *b);
 /* Of a block that slides, the code for one address that is the oldest, if it is old.  Without that processes that take
  * turns would each drop the other's. */
 bool chain_drop_oldest(struct vp_vm *m, struct bt *bt, struct block *b);

@@ -5,9 +5,8 @@
  * and loads it to the register.  The callee's block has to live, and where it lies on another page the key has to be
  * the one that it was found under; else host code leaves, with the call done, and chain_go_on() sees to it.
  */
+#include "chain.h"
 #include "front.h"
-#include "view.h"
-#include <string.h>
 
 static bool is_thunk(const struct block *b)
 {
@@ -24,7 +23,7 @@ static uint32_t target(const struct front *f)
 {
     const struct insn *call = &f->b->insns[f->count - 1];
 
-    return f->eip + call->off + call->len + call->imm;
+    return f_behind(f, call) + call->imm;
 }
 
 struct block *f_callee(struct front *f)
@@ -56,9 +55,8 @@ void f_call_inline(struct front *f)
     *in = (struct inlined){.link = link, .caller = f->b, .callee = f->callee, .again = x_runs_at(f->e)};
     link->inlined = in;
     if (!f_is_near(f, link->eip)) {
-        const uint32_t negated = -(uint32_t)(view_key(f->m, f->bt) >> 32);
         other = f_check_key(f, link);
-        if (!f->e->full) memcpy(link->check, &negated, sizeof negated);
+        if (!f->e->full) chain_set_check(f->m, link);
     }
     link->field = f->e->at + 1; /* of the jump that may come to be here */
     f_eip(f, guest(f->callee->insns[0].reg), f_next_eip(f));

@@ -215,8 +215,7 @@ static void after_fault(struct vp_vm *m, struct bt *bt, struct site *s)
     if (++s->missed != MISSES) return;
     m->stats.window_probes += window;
     *(window ? &s->block->probed : &s->block->crosses) |= UINT64_C(1) << s->index;
-    s->block->heat = (uint16_t)bt->warm;
-    chain_drop(m, bt, s->block);
+    chain_renew(m, bt, s->block);
 }
 
 /* The block has ended, and its last instruction may have changed everything: on to the next one's host code, if the way

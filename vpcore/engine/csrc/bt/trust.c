@@ -1,5 +1,6 @@
 /* trust.c: see trust.h. */
 #include "trust.h"
+#include "chain.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,13 +30,12 @@ static bool leads_somewhere(const struct link *link)
     return link->inlined ? link->inlined->callee != NULL : link->to != NULL;
 }
 
-static uint32_t negated(uint64_t key) { return -(uint32_t)(key >> 32); }
-
-static bool is_good_for(const struct link *link, uint64_t key)
+/* Under the present key. */
+static bool is_good(const struct vp_vm *m, const struct link *link)
 {
-    const uint32_t wanted = negated(key);
+    const uint32_t check = chain_check(m);
 
-    return leads_somewhere(link) && memcmp(link->check, &wanted, sizeof wanted) == 0;
+    return leads_somewhere(link) && memcmp(link->check, &check, sizeof check) == 0;
 }
 
 /* A jump leads past the comparison, whether it is in front of that or in its place; else that does nothing. */
@@ -91,7 +91,7 @@ static void trust_all(struct vp_vm *m, struct bt *bt, struct noted *n)
         struct link *link = n->link[k];
         if (link->noted != n->number || link->trusted) continue;
         n->link[kept++] = link;
-        if (is_good_for(link, n->key)) trust(m, bt, link);
+        if (is_good(m, link)) trust(m, bt, link);
     }
     n->count = kept;
 }
@@ -120,7 +120,7 @@ void trust_note(struct vp_vm *m, struct bt *bt, struct link *link)
 {
     if (bt_counts(m)) return;
     struct noted *n = noted_for(m, bt);
-    if (!is_good_for(link, n->key)) return;
+    if (!is_good(m, link)) return;
     if (link->noted != n->number) {
         if (n->count == NOTED_LINKS) return;
         link->noted = n->number;
