@@ -18,7 +18,7 @@ enum {
     REGION_PAGES = 1 << (REGION_SHIFT - PAGE_SHIFT),
     REGIONS = 1 << (32 - REGION_SHIFT),
     SEEN_BITS = 15,
-    SEEN = 1 << SEEN_BITS, /* a quarter more than windows have room for */
+    SEEN = 1 << SEEN_BITS, /* uses of pages: 32 MB, read and written, are half of them */
 };
 #define GENERATION_STEP (UINT64_C(1) << GENERATION_SHIFT)
 
@@ -161,16 +161,13 @@ static bool code_stays(struct vp_vm *m, const struct page *at, unsigned count)
 
 /* -- Footprints --------------------------------------------------------------------------------------------------- */
 
-/* Whether the supervisor has its own memory in all address spaces, as systems with global pages do. */
-static bool has_globals(const struct vp_vm *m) { return !(m->cpu.cr0 & CR0_PG) || (m->cpu.cr4 & CR4_PGE); }
-
 /* Where uses of that privilege are noted; NULL: nowhere, it is a page of the user that the supervisor has reached for.
  */
 static struct seen *seen_by(const struct vp_vm *m, bool user, bool global)
 {
     struct spaces *s = m->spaces;
 
-    if (user || !has_globals(m)) return &s->current->seen[user];
+    if (user || !space_has_globals(m)) return &s->current->seen[user];
     return global ? &s->seen : NULL;
 }
 
@@ -194,10 +191,12 @@ static void see(struct seen *s, uint32_t lin, bool write)
     s->footprint.pages++;
 }
 
+static unsigned data_uses(bool user) { return user ? USE_UR | USE_UW : USE_SR | USE_SW; }
+
 static void note_use(struct vp_vm *m, uint32_t lin, unsigned fresh, bool global)
 {
     for (unsigned user = 0; user < 2; user++) {
-        unsigned uses = fresh & (user ? USE_UR | USE_UW : USE_SR | USE_SW);
+        unsigned uses = fresh & data_uses(user);
         struct seen *s = uses ? seen_by(m, user, global) : NULL;
         if (s) see(s, lin, uses & USE_WRITE);
     }
@@ -207,7 +206,7 @@ static void note_use(struct vp_vm *m, uint32_t lin, unsigned fresh, bool global)
 static void note_change(struct vp_vm *m, unsigned uses, bool global)
 {
     for (unsigned user = 0; user < 2; user++) {
-        struct seen *s = uses & (user ? USE_UR | USE_UW : USE_SR | USE_SW) ? seen_by(m, user, global) : NULL;
+        struct seen *s = uses & data_uses(user) ? seen_by(m, user, global) : NULL;
         if (s) s->footprint.pages++;
     }
 }
@@ -423,7 +422,7 @@ void space_flush_page(struct vp_vm *m, uint32_t lin)
     }
     for (uint32_t k = first; k < first + count; k++) {
         unsigned uses = entered(m, k);
-        note_change(m, uses, !(uses & (USE_UR | USE_UW)));
+        note_change(m, uses, !(uses & data_uses(true)));
         clear(m, k << PAGE_SHIFT);
         for (unsigned user = 0; user < 2; user++) code[user] |= s->listed[user][k] != 0;
     }

@@ -10,6 +10,7 @@
  */
 #ifndef VP_SPACE_H
 #define VP_SPACE_H
+#include "seg.h"
 #include "vm.h"
 
 /* Uses of a page: reads and writes by the supervisor and the user are the entries of vp_vm.flat, in its order. */
@@ -36,6 +37,9 @@ struct footprint {
     uint64_t pages;     /* that were used for the first time, or for the first time since the page tables changed */
     unsigned different; /* of these, of late */
 };
+
+/* Whether the supervisor has its own memory in all address spaces, as systems with global pages do. */
+static inline bool space_has_globals(const struct vp_vm *m) { return !(m->cpu.cr0 & CR0_PG) || (m->cpu.cr4 & CR4_PGE); }
 
 bool space_create(struct vp_vm *m);
 void space_destroy(struct vp_vm *m);

@@ -4,6 +4,7 @@
 #include "../mem.h"
 #include "../mmu.h"
 #include "../seg.h"
+#include "../space.h"
 #include "codemem.h"
 #include <errno.h>
 #include <stdio.h>
@@ -86,12 +87,7 @@ struct windows {
     bool maps_fail; /* a test wants it so */
 };
 
-uint32_t window_space(const struct vp_vm *m)
-{
-    bool global = !(m->cpu.cr0 & CR0_PG) || (m->cpu.cr4 & CR4_PGE);
-
-    return !m->user && global ? WINDOW_COMMON : m->cpu.cr3;
-}
+uint32_t window_space(const struct vp_vm *m) { return !m->user && space_has_globals(m) ? WINDOW_COMMON : m->cpu.cr3; }
 
 /* -- Mappings ----------------------------------------------------------------------------------------------------- */
 
