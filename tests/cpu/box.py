@@ -165,6 +165,12 @@ class Box:
         self.ram[at : at + PAGE] = bytes(PAGE)
         return at
 
+    def another_directory(self):
+        """A copy of the present page directory: another space, with the same tables."""
+        at = self.table()
+        self.ram[at : at + PAGE] = self.ram[self.directory : self.directory + PAGE]
+        return at
+
     def page_32(self, flags=P | W | U, *, cr4=0):
         """32-bit paging that maps the first 4 MB onto themselves."""
         self.directory = self.table()

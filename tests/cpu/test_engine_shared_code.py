@@ -40,9 +40,8 @@ OTHERS = {
 
 def other_space(box, moved):
     """A second page directory, like the first one but for *moved*, which lies ELSEWHERE there."""
-    directory, table = box.table(), box.table()
+    directory, table = box.another_directory(), box.table()
     first = box.get(box.pde(HERE)) & ~(PAGE - 1)
-    box.ram[directory : directory + PAGE] = box.ram[box.directory : box.directory + PAGE]
     box.ram[table : table + PAGE] = box.ram[first : first + PAGE]
     box.put(directory + 4 * (HERE >> 22), table | P | W | U)
     if moved is not None:

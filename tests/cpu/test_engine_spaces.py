@@ -5,7 +5,7 @@ tables still say; guests that switch to and fro must see every change made meanw
 """
 
 import pytest
-from box import EAX, EBX, PAGE, PGE, WP, A, Box, D, G, P, U, W
+from box import EAX, EBX, PGE, WP, A, Box, D, G, P, U, W
 
 LIN = 0x00500000  # mapped in the first space only
 PHYS, OTHER = 0x00200000, 0x00280000
@@ -21,8 +21,7 @@ def box():
     """Two spaces: the present one with a page at LIN, and `away`, which shares all other tables."""
     made = Box()
     made.page_32()
-    made.away = made.table()
-    made.ram[made.away : made.away + PAGE] = made.ram[made.directory : made.directory + PAGE]
+    made.away = made.another_directory()
     made.map_32(LIN, PHYS)
     made.put(PHYS, 1)
     made.put(OTHER, 2)
@@ -131,10 +130,9 @@ def test_more_spaces_than_are_remembered_each_keep_their_own_mapping(box):
     """Each has its own page at LIN; code of all runs at the same address."""
     count, directories = 40, []
     for k in range(count):
-        page, table, directory = box.table(), box.table(), box.table()
+        page, table, directory = box.table(), box.table(), box.another_directory()
         box.load(b"\xb8" + k.to_bytes(4, "little") + b"\xc3", page)
         box.put(table + 4 * (LIN >> 12 & 1023), page | P | W | U)
-        box.ram[directory : directory + PAGE] = box.ram[box.directory : box.directory + PAGE]
         box.put(directory + 4 * (LIN >> 22), table | P | W | U)
         directories.append(directory)
     visits = "".join(f"mov ecx, {at}\nmov cr3, ecx\nmov edx, {LIN}\ncall edx\nadd ebx, eax\n" for at in directories)

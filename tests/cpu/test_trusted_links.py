@@ -1,7 +1,7 @@
 """Jumps of `bt` to other pages, which after a while do not ask any more whether the page is the right one (trust.h)."""
 
 import pytest
-from box import CODE, EBP, EDX, IDT, STACK0, STACK3
+from box import CODE, EBP, EDX, IDT, STACK0, STACK3, asm
 from box import Box as Processor
 
 from vpcore.engine import Exit
@@ -50,16 +50,8 @@ def box_with(way):
     text = WAYS[way][1]
     for page, value in ((FIRST, 1), (SECOND, 2)):
         text_here = text.format(("ebx", "edi")[value - 1] if way == "inlined" else value)
-        made.load(assembled(made, text_here), page)
+        made.load(asm(text_here, org=FAR), page)
     return made, directories
-
-
-def assembled(made, text):
-    """As it is to be at FAR."""
-    made.load(text, FAR)
-    code = bytes(made.ram[FAR : FAR + 32])
-    made.load(bytes(32), FAR)
-    return code
 
 
 def loop(way, change):

@@ -5,8 +5,9 @@ the host's returns beside the guest's, and chained jumps over pages.
 from random import Random
 
 import pytest
-from box import CODE, asm
+from box import CODE, PAGE, asm
 from box import Box as Processor
+from compare import differences, outcome
 
 from vpcore.engine.engine import probe
 
@@ -85,11 +86,8 @@ def write(rng, box):
     box.load(asm(f"mov ebp, esp\nagain:\nmov esp, ebp\n{calls}\njmp again"))
 
 
-def outcome(box, end):
-    state = box.engine.get_state()
-    state.pop("tsc_offset")
-    stacks = {at: bytes(box.ram[at - 0x1000 : at]) for at in (STACK, OTHER_STACK)}
-    return {"end": end, **state, **stacks}
+def state(box, end):
+    return outcome(box, end, [(top - PAGE, PAGE) for top in (STACK, OTHER_STACK)])
 
 
 @pytest.mark.parametrize("user", [False, True], ids=["kernel", "user"])
@@ -112,11 +110,10 @@ def test_programs_of_calls_end_the_same(user):
             for function in range(FUNCTIONS):
                 box.put(SLOTS + 4 * function, address(function))
             end = box.run(budget=BUDGET, eip=CODE, esp=STACK)
-            results.append(outcome(box, end))
+            results.append(state(box, end))
             box.engine.close()
 
-        differing = {name for name in results[0] if results[0][name] != results[1][name]}
-        assert set() == differing, f"program {number}: {results}"
+        assert differences(*results) == {}, f"program {number}"
 
 
 @pytest.mark.parametrize("kinds", [1, 2, FUNCTIONS])
@@ -147,7 +144,7 @@ def test_a_jump_by_memory_that_leads_to_one_or_to_many_places_ends_the_same(kind
             )
         )
         end = box.run(budget=BUDGET, eip=CODE, esp=STACK)
-        results.append(outcome(box, end))
+        results.append(state(box, end))
         box.engine.close()
 
     assert results[0] == results[1]
@@ -172,7 +169,7 @@ def test_code_called_at_more_addresses_than_are_kept_ends_the_same(settle, monke
         box.load(asm(f"mov ecx, 50\nagain:\n{calls}\ndec ecx\njnz again\nspin: jmp spin"))
         box.user()
         end = box.run(budget=BUDGET // 2, eip=CODE, esp=STACK)
-        results.append(outcome(box, end))
+        results.append(state(box, end))
         box.engine.close()
 
     assert results[0] == results[1]

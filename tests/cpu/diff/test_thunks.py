@@ -7,6 +7,7 @@ from random import Random
 import pytest
 from box import CODE, PAGE, U, W, asm
 from box import Box as Processor
+from compare import outcome
 
 from vpcore.engine.engine import probe
 
@@ -77,9 +78,7 @@ def loop(meanwhile="", callee=FAR, *, always=False):
 
 
 def state(box, end):
-    found = box.engine.get_state()
-    found.pop("tsc_offset")
-    return {"end": end, **found, "stack": bytes(box.ram[STACK_PHYS : STACK_PHYS + PAGE])}
+    return outcome(box, end, ((STACK_PHYS, PAGE),))
 
 
 def ends(run, *, user=False, clock="icount"):
@@ -180,8 +179,7 @@ def test_in_another_address_space_the_callee_is_what_that_has(there, user):
     """Two spaces in turn, without and with the callee of the other."""
 
     def run(box):
-        away = box.table()
-        box.ram[away : away + PAGE] = box.ram[box.directory : box.directory + PAGE]
+        away = box.another_directory()
         table = box.table()
         box.put(away + 4 * (FAR >> 22), table | 7)
         box.ram[table : table + PAGE] = box.ram[box.pte(FAR) & ~0xFFF : (box.pte(FAR) & ~0xFFF) + PAGE]
@@ -288,8 +286,7 @@ def test_a_callee_that_is_there_in_two_spaces_is_not_called_by_either(monkeypatc
     enter, insns, calls, pages = 0x4060, 200_000, 400, 600
     monkeypatch.delenv("VPCORE_BT_LOOKS", raising=False)  # the reserve would be the interpreter's
     box = make("bt")
-    away = box.table()
-    box.ram[away : away + PAGE] = box.ram[box.directory : box.directory + PAGE]
+    away = box.another_directory()
     turn_to_the_other = f"mov eax, cr3\nxor eax, {box.directory ^ away}\nmov cr3, eax"
     box.load(f"push eax\n{turn_to_the_other}\npop eax\nadd dword [esp], 2\niret", enter)
     box.user()
