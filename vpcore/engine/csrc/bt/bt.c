@@ -113,6 +113,7 @@ static void bt_destroy(struct vp_vm *m)
     for (unsigned user = 0; user < 2; user++) mem_release(bt->calls[user].base, CALLS_SIZE);
     mem_release(bt->target_pages, sizeof *bt->target_pages * TARGETS);
     trust_destroy(bt->trust);
+    free(bt->front);
     free(bt);
 }
 
@@ -189,7 +190,8 @@ static bool bt_create(struct vp_vm *m)
     bt->arena = mem_reserve(size);
     bt->target_pages = mem_reserve(sizeof *bt->target_pages * TARGETS);
     bt->trust = trust_create();
-    bool room = bt->arena && bt->target_pages && bt->trust && create_calls(m, bt);
+    bt->front = front_create();
+    bool room = bt->arena && bt->target_pages && bt->trust && bt->front && create_calls(m, bt);
     if (!room || !codemem_create(&bt->mem, size, m->error, sizeof m->error)) {
         if (!room) snprintf(m->error, sizeof m->error, "no memory for the translator's records");
         bt_destroy(m);

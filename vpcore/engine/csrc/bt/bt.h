@@ -200,6 +200,7 @@ struct bt {
     struct tier tier; /* first: vp_vm.interp->tier */
     struct codemem mem;
     struct emit e, cold; /* what is executed often lies together, and what is not */
+    struct front *front; /* the block under translation */
     struct fault_map faults;
     struct windows *windows; /* NULL where there are none */
     struct modes *modes;     /* who has one; NULL: all */
@@ -281,7 +282,9 @@ struct x_mem bt_looked_up(unsigned next);
 void bt_emit_eip(struct emit *e, int to, uint32_t eip, bool slides);
 /* stubs.c: emit the common parts. */
 void bt_emit_stubs(struct bt *bt);
-/* front.c: false where there is no room. */
+/* front.c: what struct bt.front is, for free(); or NULL. */
+struct front *front_create(void);
+/* False where there is no room. */
 bool bt_translate(struct vp_vm *m, struct block *b, bool slides);
 /* Whether code of a block that has been at several addresses can slide. */
 bool bt_may_slide(const struct block *b);

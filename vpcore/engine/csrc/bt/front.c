@@ -3,6 +3,7 @@
 #include "../interp/interp.h"
 #include "chain.h"
 #include "view.h"
+#include <stdlib.h>
 #include <string.h>
 
 enum { RUN = 16 /* blocks translated at once */ };
@@ -426,27 +427,29 @@ bool bt_may_slide(const struct block *b)
     return true;
 }
 
+struct front *front_create(void) { return calloc(1, sizeof(struct front)); }
+
 bool bt_translate(struct vp_vm *m, struct block *b, bool slides)
 {
-    static _Thread_local struct front f;
     struct bt *bt = bt_of(m);
+    struct front *f = bt->front;
     struct link *from = NULL;
 
-    f.m = m, f.bt = bt, f.e = &bt->e, f.full = false;
-    f.slides = slides;
-    f.cs = view_cs(m);
-    f.segmented = m->view & VIEW_SEGMENTED, f.sp16 = m->view & VIEW_SP16, f.real = m->view & VIEW_REAL;
-    f.touches = m->view & VIEW_TOUCHES;
-    bt->e.state = &f.flags;
-    uint32_t eip = f.slides ? m->block_eip & ~PAGE_MASK : m->block_eip;
+    f->m = m, f->bt = bt, f->e = &bt->e, f->full = false;
+    f->slides = slides;
+    f->cs = view_cs(m);
+    f->segmented = m->view & VIEW_SEGMENTED, f->sp16 = m->view & VIEW_SP16, f->real = m->view & VIEW_REAL;
+    f->touches = m->view & VIEW_TOUCHES;
+    bt->e.state = &f->flags;
+    uint32_t eip = slides ? m->block_eip & ~PAGE_MASK : m->block_eip;
     for (unsigned k = 0; b && k < RUN; k++) {
-        if (!translate(&f, b, eip, from)) {
+        if (!translate(f, b, eip, from)) {
             if (from) chain_unaim(m, bt, from);
             return false;
         }
         b->heat = 0;
-        from = f.tail;
-        b = from ? f_follower(&f, eip = from->eip) : NULL;
+        from = f->tail;
+        b = from ? f_follower(f, eip = from->eip) : NULL;
     }
     return true;
 }
