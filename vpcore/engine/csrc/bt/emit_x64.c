@@ -247,7 +247,7 @@ const uint8_t *x_aimed(const uint8_t *at, ptrdiff_t run)
 void x_put_jmp(uint8_t *at) { at[-1] = X_JMP; }
 
 /* NOPs as SDM 2B, table 4-12 recommends them. */
-void x_align(struct emit *e, unsigned to)
+void x_nops(struct emit *e, unsigned count)
 {
     enum { LONGEST = 8 };
     static const uint8_t nop[LONGEST][LONGEST] = {
@@ -261,16 +261,19 @@ void x_align(struct emit *e, unsigned to)
         {0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00},
     };
 
-    for (unsigned gap; (gap = -(unsigned)(uintptr_t)x_runs_at(e) & (to - 1)) && !e->full;) {
-        if (gap > LONGEST) { /* the longest one, with one more prefix */
-            gap = LONGEST;
+    while (count && !e->full) {
+        if (count > LONGEST) { /* the longest one, with one more prefix */
             x_byte(e, 0x66);
+            count--;
         }
-        struct piece p = {.count = gap};
-        memcpy(&p.bytes, nop[gap - 1], gap);
+        struct piece p = {.count = count < LONGEST ? count : LONGEST};
+        memcpy(&p.bytes, nop[p.count - 1], p.count);
         put(e, p);
+        count -= p.count;
     }
 }
+
+void x_align(struct emit *e, unsigned to) { x_nops(e, -(unsigned)(uintptr_t)x_runs_at(e) & (to - 1)); }
 
 void x_land(struct emit *e, uint8_t *at)
 {

@@ -131,7 +131,8 @@ enum { X_JMP_SIZE = 5 };
 void x_land(struct emit *e, uint8_t *field); /* here */
 void x_put_jmp(uint8_t *field);              /* the opcode before a displacement */
 const uint8_t *x_aimed(const uint8_t *field, ptrdiff_t run);
-void x_align(struct emit *e, unsigned to); /* with what does nothing, and seldom more than once */
+void x_nops(struct emit *e, unsigned count); /* bytes that do nothing, by few instructions */
+void x_align(struct emit *e, unsigned to);   /* with these */
 /* `target` is where it executes, `field` where it is written. */
 void x_aim(uint8_t *field, ptrdiff_t run, const uint8_t *target);
 

@@ -184,9 +184,7 @@ static bool is_repeated(const struct insn *i)
 /* The instruction may be under way in the interpreter when its block dies: no jump may come to lie where it goes on. */
 static void leave_room(struct front *f)
 {
-    enum { NOP = 0x90 };
-
-    while (f->room && x_runs_at(f->e) < f->room && !f->e->full) x_byte(f->e, NOP);
+    if (f->room && f->room > x_runs_at(f->e)) x_nops(f->e, (unsigned)(f->room - x_runs_at(f->e)));
 }
 
 /* Emit one instruction; false, and nothing emitted, where it is the interpreter's.  What is no instruction has no
