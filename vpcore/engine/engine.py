@@ -138,6 +138,8 @@ class Stats(NamedTuple):
     """By indirect ones, and returns, whose target was not found."""
     exits_interp: int
     """For the interpreter, after which it did not go on at once."""
+    rehearsals: int
+    """Ticks of an idle guest in which was noted what memory the next ones will want at once (docs/engines.md)."""
     code_bytes: int
     code_room: int
     cold_bytes: int

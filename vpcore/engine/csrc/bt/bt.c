@@ -225,7 +225,9 @@ static int bt_run(struct vp_vm *m, uint64_t max_insns)
     kick_enter(m);
     uint8_t *outer_gs = bt->gs = view_gs();
     struct fault_map *outer = signals_enter(&bt->faults);
+    wake_begin(m, bt);
     int code = interp_run(m, max_insns);
+    wake_end(m, bt, code);
     kick_leave(m);
     signals_enter(outer);
     view_set_gs(bt, outer_gs);

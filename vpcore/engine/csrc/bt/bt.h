@@ -31,6 +31,7 @@
 #include "map.h"
 #include "mode.h"
 #include "signals.h"
+#include "wake.h"
 #include "window.h"
 
 enum { GUEST = R8, FLAGS = RBX, BUDGET = RDI, WINDOW = RDI, VM = RBP };
@@ -163,6 +164,7 @@ struct translation {
     uint32_t eip;
     uint8_t view;
     bool slides;
+    uint16_t size; /* of what is executed often, from `body` on */
     struct code_segment cs;
     const uint8_t *entry, *body;
     uint64_t made; /* when that many instructions were retired */
@@ -241,6 +243,7 @@ struct bt {
     struct calls calls[2];           /* by vp_vm.user */
     struct insn part[BLOCK_MAX + 1]; /* of a site, under execution, with a sentinel */
     unsigned calling;                /* the one in use */
+    struct wake wake;                /* what to fetch when a guest wakes that idles */
     FILE *map;                       /* for profilers, or NULL */
     uint32_t *target_pages; /* physical pages that vp_vm.targets lie on, plus 1; 0 where that does not tell all */
 };

@@ -403,6 +403,8 @@ static bool translate(struct front *f, struct block *b, uint32_t eip, struct lin
     f_xmm_begin_loop(f);
     emit_block(f);
     if (f->full || bt->e.full || bt->cold.full) return false;
+    const size_t size = (size_t)(x_runs_at(f->e) - t->body);
+    t->size = size < UINT16_MAX ? (uint16_t)size : UINT16_MAX;
     b->translation = t;
     b->translated = true;
     if (from) chain_lead(from, t);

@@ -130,6 +130,12 @@ static bool is_cold(const struct vp_vm *m, const struct bt *bt, struct block *b)
     return true;
 }
 
+static bool is_interpreted(struct vp_vm *m, struct bt *bt, struct block *b)
+{
+    if (unlikely(bt->wake.state) && wake_block(m, bt, b)) return true;
+    return is_cold(m, bt, b) || !may_run(m);
+}
+
 /* Where the block's host code is entered, which is made if it is warm; NULL where it is to be interpreted.  What has
  * led here will find it the next time. */
 static const uint8_t *entry_of(struct vp_vm *m, struct bt *bt, struct block *b)
@@ -162,7 +168,7 @@ void bt_run_block(struct vp_vm *m, const struct insn *i)
     struct block *b = (struct block *)((uint8_t *)i - offsetof(struct block, insns));
     struct bt *bt = bt_of(m);
     __builtin_prefetch(b->translation);
-    const uint8_t *entry = is_cold(m, bt, b) || !may_run(m) ? NULL : entry_of(m, bt, b);
+    const uint8_t *entry = is_interpreted(m, bt, b) ? NULL : entry_of(m, bt, b);
     const uint64_t insns = m->insns;
 
     bt->left = false;
@@ -269,6 +275,7 @@ struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t rdi, uint64_t
     m->insns += (uint64_t)retired;
     m->budget -= retired;
     if (unlikely(faulted)) after_fault(m, bt, s);
+    if (unlikely(bt->wake.state)) wake_site(m, bt, s, first);
     if (asked) return leaves;
     if (s->last && retired == s->count) return next_block(m, bt);
     const int64_t left = m->budget - (s->owed - s->count);
