@@ -19,6 +19,7 @@ PC99 = ROOT / "machines" / "pc99.toml"
 MARK = b"Booting from"
 EACH = {
     "reserve": "no windows: the host gives no 4 GB of addresses",
+    "hole": "windows cost more: the host gives no addresses that it is asked for",
     "memfd": "no windows: guest memory is no file",
     "fsgsbase": "windows cost more: the host has no FSGSBASE",
     "timer": "loops cost more: the host gives no timer",

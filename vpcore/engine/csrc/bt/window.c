@@ -5,8 +5,7 @@
 #include "../mmu.h"
 #include "../seg.h"
 #include "../space.h"
-#include "codemem.h"
-#include <errno.h>
+#include "place.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,37 +23,31 @@ enum {
     AROUND = 64,                  /* a power of 2 of pages, where those are filled that are like the one that faulted */
     AHEAD_LEAST = 2,              /* pages that came one after the other let more be expected */
     AHEAD_MOST = 64,
-    GAP = 16,        /* pages with nothing mapped that do not end a run of those to drop */
-    GUARD = 1 << 16, /* before and behind the window: accesses that run over its ends, emit_x64.h */
+    PER_CALL = AHEAD_MOST + 1 > RUN ? AHEAD_MOST + 1 : RUN, /* pages */
+    GAP = 16, /* pages with nothing mapped that do not end a run of those to drop */
 };
 #define WINDOW_SIZE (UINT64_C(1) << 32)
 #define LINEAR_PAGES (1u << 20)
+#define NO_HOLES "the host gives no addresses that it is asked for"
+#define GIVEN_UP "engine bt: windows are given up, for somebody else in this process has mapped memory there"
 #define MAX_MAP_COUNT "/proc/sys/vm/max_map_count"
 /* Set, it is used in place of what the system says; for tests. */
 #define MAX_MAP_COUNT_ENV "VPCORE_MAX_MAP_COUNT"
-/* Set, it makes the named step fail as a host with little to give does; for tests. */
-#define FAIL_ENV "VPCORE_WINDOW_FAIL"
 
 struct mapped {
     uint32_t lin, phys; /* page numbers */
     bool write;
+    bool ahead; /* it may come next: it is mapped, and allows nothing yet */
     bool wrong; /* look_through() says */
 };
 
-/* Pages that may be the next to come: they are mapped, and allow nothing yet. */
-struct ahead {
-    uint32_t lin, phys, count;
-};
-
 struct window {
-    uint8_t *base;
+    struct place place;
     uint32_t *slot; /* by linear page: its place in `pages` plus 1, or 0 */
     struct mapped *pages;
     unsigned count;
     unsigned calls; /* that changed mappings, since there were none */
-    unsigned spare; /* pages that were ahead and did not come, since then */
-    struct ahead ahead;
-    bool stale; /* page tables have been loaded, or may have changed, since it was looked through */
+    bool stale;     /* page tables have been loaded, or may have changed, since it was looked through */
 };
 
 /* The windows of an address space. */
@@ -85,54 +78,29 @@ struct windows {
     uint32_t ram_pages;
     int ram_fd;
     bool maps_fail; /* a test wants it so */
+    bool given_up;  /* somebody else is in one of them */
 };
 
 uint32_t window_space(const struct vp_vm *m) { return !m->user && space_has_globals(m) ? WINDOW_COMMON : m->cpu.cr3; }
 
 /* -- Mappings ----------------------------------------------------------------------------------------------------- */
 
-bool window_told_to_fail(const char *step) { return told_to_fail(FAIL_ENV, step, ENOMEM); }
-
-static uint8_t *reserve(void)
+/* Whether none of these pages is mapped, in whatever way. */
+static bool is_fresh(const struct window *v, uint32_t lin, unsigned count)
 {
-    if (window_told_to_fail("reserve")) return NULL;
-    uint8_t *at =
-        mmap(NULL, GUARD + WINDOW_SIZE + GUARD, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-    return at == MAP_FAILED ? NULL : at + GUARD;
+    while (count && !v->slot[lin + count - 1]) count--;
+    return !count;
 }
 
-static void *at_page(const struct window *v, uint32_t lin) { return v->base + ((uint64_t)lin << PAGE_SHIFT); }
-
-/* They stay as they are, forbidden. */
-static void give_up_ahead(struct window *v)
+static bool map(struct windows *w, struct window *v, const struct mapped *p, unsigned count)
 {
-    v->spare += v->ahead.count;
-    v->ahead.count = 0;
-}
+    const int prot = PROT_READ | (p->write ? PROT_WRITE : 0);
 
-/* The mapping of these pages is about to change. */
-static void changes(struct window *v, uint32_t lin, uint32_t count)
-{
     v->calls++;
-    if (lin < v->ahead.lin + v->ahead.count && v->ahead.lin < lin + count) give_up_ahead(v);
-}
-
-static bool unmap(struct window *v, uint32_t lin, uint64_t count)
-{
-    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
-
-    changes(v, lin, (uint32_t)count);
-    return mmap(at_page(v, lin), count << PAGE_SHIFT, PROT_NONE, flags, -1, 0) != MAP_FAILED;
-}
-
-static bool map(const struct windows *w, struct window *v, const struct mapped *p, unsigned count)
-{
-    const int prot = PROT_READ | (p->write ? PROT_WRITE : 0), flags = MAP_SHARED | MAP_FIXED | MAP_POPULATE;
-
-    changes(v, p->lin, count);
-    return !w->maps_fail && mmap(at_page(v, p->lin), (size_t)count << PAGE_SHIFT, prot, flags, w->ram_fd,
-                                 (off_t)p->phys << PAGE_SHIFT) != MAP_FAILED;
+    if (w->maps_fail) return false;
+    if (place_map(&v->place, p->lin, count, prot, w->ram_fd, p->phys, is_fresh(v, p->lin, count))) return true;
+    w->given_up |= v->place.shared;
+    return false;
 }
 
 /* A window of the address spaces, or the system's. */
@@ -141,6 +109,9 @@ static struct window *nth(struct windows *w, unsigned k)
     return k < 2 * SPACES ? &w->space[k / 2].window[k & 1] : &w->system;
 }
 
+/* Whether accesses to the page are allowed. */
+static bool is_open(const struct window *v, uint32_t lin) { return v->slot[lin] && !v->pages[v->slot[lin] - 1].ahead; }
+
 /* Mappings there are at most: each page, and each call, has made no more. */
 static unsigned mappings(struct windows *w)
 {
@@ -148,8 +119,7 @@ static unsigned mappings(struct windows *w)
 
     for (unsigned k = 0; k < WINDOWS; k++) {
         const struct window *v = nth(w, k);
-        const unsigned pages = v->count + v->ahead.count + v->spare;
-        count += v->calls < pages ? v->calls : pages;
+        count += v->calls < v->count ? v->calls : v->count;
     }
     return count * MAPPINGS_PER_CALL;
 }
@@ -157,14 +127,14 @@ static unsigned mappings(struct windows *w)
 static void drop_all(struct windows *w, struct window *v)
 {
     if (!v->calls) return;
-    /* the whole of it: what is removed is what costs; a host that has run out of mappings can still forbid access */
-    if (!unmap(v, 0, LINEAR_PAGES) && mprotect(v->base, WINDOW_SIZE, PROT_NONE)) abort();
+    if (!v->place.shared) place_unmap_all(&v->place); /* what is removed is what costs */
     for (unsigned k = 0; k < v->count; k++) {
+        if (v->place.shared) place_unmap(&v->place, v->pages[k].lin, 1);
         v->slot[v->pages[k].lin] = 0;
         w->written[v->pages[k].phys].count -= v->pages[k].write;
     }
     *w->total -= v->count;
-    v->count = v->calls = v->spare = 0;
+    v->count = v->calls = 0;
 }
 
 static void forget(struct windows *w, struct window *v, unsigned place)
@@ -181,7 +151,8 @@ static void forget(struct windows *w, struct window *v, unsigned place)
 /* Pages next to each other; where the host has no mapping left for the hole, all of them. */
 static void drop_run(struct windows *w, struct window *v, uint32_t lin, uint32_t count)
 {
-    if (!unmap(v, lin, count)) {
+    v->calls++;
+    if (!place_unmap(&v->place, lin, count)) {
         drop_all(w, v);
         return;
     }
@@ -207,23 +178,23 @@ static unsigned mappings_most(void)
     return most < 0 ? 0 : most > MAPPINGS_DEFAULT ? MAPPINGS_DEFAULT : (unsigned)most;
 }
 
-static void window_release(struct window *v)
+static void window_release(struct windows *w, struct window *v)
 {
-    if (v->base) munmap(v->base - GUARD, GUARD + WINDOW_SIZE + GUARD);
+    if (v->place.shared) drop_all(w, v);
+    place_release(&v->place);
     mem_release(v->slot, LINEAR_PAGES * sizeof *v->slot);
     mem_release(v->pages, PAGES * sizeof *v->pages);
     *v = (struct window){0};
 }
 
 /* Addresses for a window that has none yet. */
-static bool window_prepare(struct window *v)
+static bool window_prepare(struct windows *w, struct window *v)
 {
-    if (v->base) return true;
-    v->base = reserve();
+    if (v->place.base) return true;
     v->slot = mem_reserve(LINEAR_PAGES * sizeof *v->slot);
     v->pages = mem_reserve(PAGES * sizeof *v->pages);
-    if (v->base && v->slot && v->pages) return true;
-    window_release(v);
+    if (v->slot && v->pages && place_find(&v->place)) return true;
+    window_release(w, v);
     return false;
 }
 
@@ -238,16 +209,20 @@ struct windows *windows_create(struct vp_vm *m, char *why, size_t room)
     unsigned most = mappings_most();
 
     if (most < MAPPINGS_LEAST) return refuse(why, room, MAX_MAP_COUNT " is too small");
-    if (m->ram_fd < 0 || window_told_to_fail("memfd")) return refuse(why, room, "guest memory is no file");
+    if (m->ram_fd < 0 || place_told_to_fail("memfd")) return refuse(why, room, "guest memory is no file");
     struct windows *w = calloc(1, sizeof *w);
     if (!w) return refuse(why, room, "no memory");
     w->ram_fd = m->ram_fd;
-    w->maps_fail = window_told_to_fail("map");
+    w->maps_fail = place_told_to_fail("map");
     w->most = most;
     w->total = &m->stats.window_pages;
     w->ram_pages = (uint32_t)(m->ram_size >> PAGE_SHIFT);
     w->written = mem_reserve(w->ram_pages * sizeof *w->written);
-    if (w->written && window_prepare(&w->space[0].window[0])) return w;
+    struct window *first = &w->space[0].window[0];
+    if (w->written && window_prepare(w, first)) {
+        if (!first->place.hole && !*why) snprintf(why, room, "windows cost more: " NO_HOLES);
+        return w;
+    }
     windows_destroy(w);
     return refuse(why, room, "the host gives no 4 GB of addresses");
 }
@@ -255,7 +230,7 @@ struct windows *windows_create(struct vp_vm *m, char *why, size_t room)
 void windows_destroy(struct windows *w)
 {
     if (!w) return;
-    for (unsigned k = 0; k < WINDOWS; k++) window_release(nth(w, k));
+    for (unsigned k = 0; k < WINDOWS; k++) window_release(w, nth(w, k));
     *w->total = 0;
     mem_release(w->written, w->ram_pages * sizeof *w->written);
     free(w);
@@ -307,9 +282,9 @@ static uint32_t last_wrong(const struct window *v, uint32_t lin, uint32_t step)
     uint32_t last = lin;
 
     while (lin += step, lin < LINEAR_PAGES && lin - last + GAP <= 2 * GAP) {
-        const uint32_t place = v->slot[lin];
-        if (place && !v->pages[place - 1].wrong) break;
-        if (place) last = lin;
+        const struct mapped *p = v->slot[lin] ? &v->pages[v->slot[lin] - 1] : NULL;
+        if (p && !p->wrong && !p->ahead) break;
+        if (p && p->wrong) last = lin;
     }
     return last;
 }
@@ -318,11 +293,15 @@ static uint32_t last_wrong(const struct window *v, uint32_t lin, uint32_t step)
 static void look_through(struct vp_vm *m, struct windows *w, struct window *v, bool user)
 {
     enum { FEW = 8 /* one of so many need not be kept */ };
-    unsigned right = 0;
+    unsigned wrong = 0, right = 0;
 
-    for (unsigned k = 0; k < v->count; k++) right += !(v->pages[k].wrong = !still_right(m, &v->pages[k], user));
-    if (right * FEW < v->count) drop_all(w, v);
-    for (unsigned k = 0; k < v->count && v->count != right;) {
+    for (unsigned k = 0; k < v->count; k++) {
+        if (v->pages[k].ahead) continue;
+        v->pages[k].wrong = !still_right(m, &v->pages[k], user);
+        *(v->pages[k].wrong ? &wrong : &right) += 1;
+    }
+    if (right * FEW < right + wrong) drop_all(w, v);
+    for (unsigned k = 0; wrong && k < v->count;) {
         if (!v->pages[k].wrong) {
             k++;
             continue;
@@ -350,7 +329,7 @@ static unsigned run_of(struct vp_vm *m, const struct window *v, const struct map
 
     for (; count < RUN; count++) {
         uint32_t lin = p->lin + count, phys;
-        if (lin >= LINEAR_PAGES || v->slot[lin]) break;
+        if (lin >= LINEAR_PAGES || is_open(v, lin)) break;
         unsigned rights = peek(m, lin, user, &phys);
         if (!(rights & PLAIN_READ) || phys != p->phys + count || !!(rights & PLAIN_WRITE) != p->write) break;
     }
@@ -374,55 +353,66 @@ static unsigned pages_ahead(const struct windows *w, const struct window *v, con
     while (behind < AHEAD_MOST && follows(v, p, behind + 1)) behind++;
     if (!p->write || behind < AHEAD_LEAST) return 0;
     while (ahead < AHEAD_MOST && ahead < 3 * behind && p->phys + ahead + 1 < w->ram_pages &&
-           p->lin + ahead + 1 < LINEAR_PAGES && !v->slot[p->lin + ahead + 1])
+           p->lin + ahead + 1 < LINEAR_PAGES && !is_open(v, p->lin + ahead + 1))
         ahead++;
     return ahead;
+}
+
+static void enter_run(struct windows *w, struct window *v, const struct mapped *p, unsigned count)
+{
+    for (unsigned k = 0; k < count; k++) {
+        if (v->slot[p->lin + k]) forget(w, v, v->slot[p->lin + k] - 1);
+        struct mapped *page = &v->pages[v->count];
+        *page = *p;
+        page->lin += k;
+        page->phys += k;
+        v->slot[page->lin] = ++v->count;
+        if (p->write) w->written[page->phys] = (struct written){w->written[page->phys].count + 1, page->lin};
+    }
+    *w->total += count;
 }
 
 /* Map a page, and those ahead of it by the same call, for it costs more than these do. */
 static bool map_ahead(struct windows *w, struct window *v, const struct mapped *p, unsigned ahead)
 {
     if (!map(w, v, p, 1 + ahead)) return false;
-    if (mprotect(at_page(v, p->lin + 1), (size_t)ahead << PAGE_SHIFT, PROT_NONE)) {
+    v->calls++;
+    if (!place_protect(&v->place, p->lin + 1, ahead, PROT_NONE)) {
         drop_all(w, v);
         return false;
     }
-    v->calls++;
-    give_up_ahead(v);
-    v->ahead = (struct ahead){p->lin + 1, p->phys + 1, ahead};
+    enter_run(w, v, &(struct mapped){.lin = p->lin + 1, .phys = p->phys + 1, .ahead = true}, ahead);
     return true;
 }
 
-/* Whether they were the next ones ahead: half the price. */
-static bool allow(struct window *v, const struct mapped *p, unsigned count)
+/* Whether it was ahead: half the price. */
+static bool allow(struct window *v, const struct mapped *p)
 {
-    const struct ahead a = v->ahead;
+    const struct mapped *had = v->slot[p->lin] ? &v->pages[v->slot[p->lin] - 1] : NULL;
 
-    if (!p->write || a.lin != p->lin || a.phys != p->phys || a.count < count) return false;
-    if (mprotect(at_page(v, p->lin), (size_t)count << PAGE_SHIFT, PROT_READ | PROT_WRITE)) return false;
+    if (!had || !had->ahead || had->phys != p->phys || !p->write) return false;
     v->calls++;
-    v->ahead = (struct ahead){a.lin + count, a.phys + count, a.count - count};
-    return true;
+    return place_protect(&v->place, p->lin, 1, PROT_READ | PROT_WRITE);
 }
 
 static bool grant(struct windows *w, struct window *v, const struct mapped *p, unsigned count)
 {
-    if (allow(v, p, count)) return true;
+    if (count == 1 && allow(v, p)) return true;
     const unsigned ahead = count == 1 ? pages_ahead(w, v, p) : 0;
     return ahead ? map_ahead(w, v, p, ahead) : map(w, v, p, count);
 }
 
-static void enter_run(struct windows *w, struct window *v, const struct mapped *p, unsigned count)
+static bool is_full(struct windows *w)
 {
-    for (unsigned k = 0; k < count; k++) {
-        v->pages[v->count] = (struct mapped){.lin = p->lin + k, .phys = p->phys + k, .write = p->write};
-        v->slot[p->lin + k] = ++v->count;
-        if (p->write) w->written[p->phys + k] = (struct written){w->written[p->phys + k].count + 1, p->lin + k};
-    }
-    *w->total += count;
+    return mappings(w) + MAPPINGS_PER_CALL > w->most || *w->total + PER_CALL > PAGES;
 }
 
-static bool is_full(struct windows *w) { return mappings(w) + MAPPINGS_PER_CALL > w->most || *w->total + RUN > PAGES; }
+/* No guest is to reach what has turned up there: host code leaves at its next look, and nothing is mapped again. */
+static void give_up(struct vp_vm *m, struct windows *w)
+{
+    w->stale = true;
+    m->config.calls.warn(m->config.host, GIVEN_UP);
+}
 
 /* Map a page with its neighbours as far as it may be accessed; false where that changes nothing. */
 static bool fill(struct vp_vm *m, struct windows *w, struct window *v, uint32_t lin)
@@ -432,18 +422,17 @@ static bool fill(struct vp_vm *m, struct windows *w, struct window *v, uint32_t 
 
     if (!(rights & PLAIN_READ)) return false;
     p.write = rights & PLAIN_WRITE;
-    unsigned place = v->slot[p.lin];
-    if (place) {
-        const struct mapped *had = &v->pages[place - 1];
+    if (is_open(v, p.lin)) {
+        const struct mapped *had = &v->pages[v->slot[p.lin] - 1];
         if (had->write == p.write && had->phys == p.phys) return false; /* it was a write to what stays read-only */
     }
     if (is_full(w)) make_room(w);
     unsigned count = run_of(m, v, &p, m->user);
     if (!grant(w, v, &p, count)) {
         make_room(w);
+        if (w->given_up) give_up(m, w);
         return false;
     }
-    if (v->slot[p.lin]) forget(w, v, v->slot[p.lin] - 1);
     enter_run(w, v, &p, count);
     m->stats.window_fills++;
     return true;
@@ -455,37 +444,38 @@ static void fill_around(struct vp_vm *m, struct windows *w, struct window *v, ui
 {
     const uint32_t first = lin & -(uint32_t)AROUND;
 
-    for (uint32_t page = first; page < first + AROUND && !is_full(w); page++)
-        if (!v->slot[page]) fill(m, w, v, page);
+    for (uint32_t page = first; page < first + AROUND && !is_full(w) && !w->given_up; page++)
+        if (!is_open(v, page)) fill(m, w, v, page);
 }
 
 bool window_fill(struct vp_vm *m, struct windows *w, uintptr_t address)
 {
-    if (w->stale || address - (uintptr_t)w->entered >= WINDOW_SIZE || (!w->now && !common(m))) return false;
+    if (w->given_up || w->stale || address - (uintptr_t)w->entered >= WINDOW_SIZE || (!w->now && !common(m)))
+        return false;
     struct window *v = common(m) ? &w->system : &w->now->window[m->user];
-    const uint32_t lin = (uint32_t)((address - (uintptr_t)v->base) >> PAGE_SHIFT);
-    if (w->entered != v->base || !fill(m, w, v, lin)) return false;
+    const uint32_t lin = (uint32_t)((address - (uintptr_t)v->place.base) >> PAGE_SHIFT);
+    if (w->entered != v->place.base || !fill(m, w, v, lin)) return false;
     if (m->user) fill_around(m, w, v, lin);
     return true;
 }
 
 uint8_t *window_enter(struct vp_vm *m, struct windows *w)
 {
-    if (!mmu_is_plain(m)) return NULL;
+    if (w->given_up || !mmu_is_plain(m)) return NULL;
     if (!w->now && !common(m)) {
         w->now = space_for(w, m->cpu.cr3);
         w->now->used = ++w->clock;
     }
     struct window *v = common(m) ? &w->system : &w->now->window[m->user];
-    if (!window_prepare(v)) return NULL;
+    if (!window_prepare(w, v)) return NULL;
     if (v->stale) look_through(m, w, v, m->user);
     w->stale = false;
-    w->entered = v->base;
+    w->entered = v->place.base;
     if (w->expects == v) {
         w->expects = NULL;
         fill(m, w, v, w->expected);
     }
-    return v->base;
+    return w->given_up ? NULL : v->place.base;
 }
 
 /* -- Invalidation ------------------------------------------------------------------------------------------------- */
@@ -495,12 +485,12 @@ void window_flush(struct windows *w, bool global_too)
     if (w->now) w->now->window[0].stale = w->now->window[1].stale = true;
     w->now = NULL;
     if (global_too) w->system.stale = true;
-    if (global_too || w->entered != w->system.base) w->stale = true;
+    if (global_too || w->entered != w->system.place.base) w->stale = true;
 }
 
 static void flush_page(struct windows *w, struct window *v, uint32_t lin)
 {
-    if (v->base && v->slot[lin >> PAGE_SHIFT]) drop(w, v, v->slot[lin >> PAGE_SHIFT] - 1);
+    if (v->place.base && is_open(v, lin >> PAGE_SHIFT)) drop(w, v, v->slot[lin >> PAGE_SHIFT] - 1);
 }
 
 void window_flush_page(struct windows *w, uint32_t lin)
@@ -526,7 +516,7 @@ static bool forget_last_write(struct windows *w, uint32_t page)
 {
     for (unsigned k = 0; k < PRESENT && w->written[page].count; k++) {
         struct window *v = present(w, k);
-        const uint32_t place = v && v->base ? v->slot[w->written[page].lin] : 0;
+        const uint32_t place = v && v->place.base ? v->slot[w->written[page].lin] : 0;
         if (place && v->pages[place - 1].write && v->pages[place - 1].phys == page) drop(w, v, place - 1);
     }
     return w->written[page].count;

@@ -12,12 +12,10 @@
 
 struct windows;
 
-/* Whether a test wants the step to fail: `memfd`, `reserve`, `map`, `fsgsbase`. */
-bool window_told_to_fail(const char *step);
 /* The address space that a window at the present privilege is for: CR3, or WINDOW_COMMON. */
 #define WINDOW_COMMON UINT32_MAX /* no CR3 */
 uint32_t window_space(const struct vp_vm *m);
-/* NULL with the reason where the host does not allow it. */
+/* NULL with the reason where the host does not allow it; one where they cost more has a reason too. */
 struct windows *windows_create(struct vp_vm *m, char *why, size_t room);
 void windows_destroy(struct windows *w);
 
