@@ -296,7 +296,7 @@ static __attribute__((noinline)) int loop(struct vp_vm *m)
             continue;
         }
         it->running = b;
-        fetch_ahead(b);
+        if (it->tier) fetch_ahead(b);
         execute(m, b->insns);
     }
 }
