@@ -69,3 +69,31 @@ def test_each_address_space_runs_its_own_page(moved):
     assert box.cpu.gpr[ESI] == ROUNDS * (2 if moved == HERE else 1)
     assert box.cpu.gpr[EBX] == 2 * ROUNDS * (2 if moved == THERE else 1)
     assert box.cpu.gpr[EBP] == ROUNDS // 2 * (moved == END)
+
+
+@pytest.mark.parametrize("settled", [True, False], ids=["settled", "sliding"])
+def test_code_that_was_warm_elsewhere_warms_up_again_only_where_it_is_to_be_for_one_address(monkeypatch, settled):
+    """A shared library's page in a process that has run long: a third of it is seldom executed there. What slides serves all
+    processes, and is made at once.
+    """
+    few = 8
+    monkeypatch.setenv("VPCORE_BT_WARM", str(few + 2))
+    monkeypatch.setenv("VPCORE_BT_SETTLE", "0" if settled else str(1 << 40))
+    box = Box(engine="bt")
+    box.page_32()
+    box.map_32(ELSEWHERE, HERE)
+    box.load("inc ebx\nret", HERE)
+    box.load("again: call edi\ndec ecx\njnz again\nhlt")
+
+    def records_after(at, times):
+        box.user()
+        box.run(budget=0, eip=CODE, edi=at, ecx=times)
+        return box.engine.stats().record_bytes
+
+    there = records_after(HERE, 100)
+    seldom = records_after(ELSEWHERE, few)
+    often = records_after(ELSEWHERE, 100)
+
+    assert settled == (seldom == there)
+    assert settled == (often > seldom)
+    assert box.cpu.gpr[EBX] == 100 + few + 100

@@ -221,18 +221,21 @@ void chain_renew(struct vp_vm *m, struct bt *bt, struct block *b)
     chain_drop(m, bt, b);
 }
 
-bool chain_drop_oldest(struct vp_vm *m, struct bt *bt, struct block *b)
+struct translation **chain_oldest(const struct vp_vm *m, const struct bt *bt, struct block *b)
 {
     enum { OLD = 64 /* times what makes an address space settled */ };
     struct translation **oldest = NULL;
 
     for (struct translation **at = &b->translation; *at; at = &(*at)->next)
         if (!(*at)->slides) oldest = at;
-    if (!b->slides || !oldest || m->insns - (*oldest)->made < OLD * bt->settled) return false;
-    retire(m, bt, *oldest);
-    *oldest = (*oldest)->next;
+    return b->slides && oldest && m->insns - (*oldest)->made >= OLD * bt->settled ? oldest : NULL;
+}
+
+void chain_drop_one(struct vp_vm *m, struct bt *bt, struct block *b, struct translation **at)
+{
+    retire(m, bt, *at);
+    *at = (*at)->next;
     b->entry_key = 0;
-    return true;
 }
 
 const uint8_t *chain_target(struct vp_vm *m, struct bt *bt)

@@ -33,9 +33,10 @@ void chain_leave_out(struct vp_vm *m, struct bt *bt, struct block *b);
 void chain_drop(struct vp_vm *m, struct bt *bt, struct block *b);
 /* And is to be translated anew: it was made for what it turns out not to be like. */
 void chain_renew(struct vp_vm *m, struct bt *bt, struct block *b);
-/* Of a block that slides, the code for one address that is the oldest, if it is old.  Without that processes that take
+/* Of a block that slides, the code for one address that is the oldest, if it is old, else NULL: processes that take
  * turns would each drop the other's. */
-bool chain_drop_oldest(struct vp_vm *m, struct bt *bt, struct block *b);
+struct translation **chain_oldest(const struct vp_vm *m, const struct bt *bt, struct block *b);
+void chain_drop_one(struct vp_vm *m, struct bt *bt, struct block *b, struct translation **at);
 
 /* Host code is to run next: on the stack of returns that are good for it. */
 void chain_choose_calls(struct vp_vm *m, struct bt *bt);

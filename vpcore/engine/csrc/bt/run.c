@@ -48,13 +48,14 @@ static struct translation *translation_for(struct vp_vm *m, struct block *b)
     bool slides = bt_slides(m, b);
     struct translation *t = bt_find(m, b, m->block_eip, slides, &places);
     if (t) return t;
-    if (++b->heat < bt->warm && !(b->translation && b->slides && !(m->view & VIEW_SEGMENTED))) return NULL;
+    struct translation **oldest = places < PLACES ? NULL : chain_oldest(m, bt, b);
+    const bool full = places >= PLACES && !oldest;
+    if (full && b->slides && (m->view & VIEW_SETTLED) && (t = bt_find(m, b, m->block_eip, slides = true, &places)))
+        return t;
+    if (++b->heat < bt->warm && !(b->translation && slides)) return NULL;
     b->heat = 0;
-    if (places >= PLACES && !chain_drop_oldest(m, bt, b)) {
-        if (b->slides && (m->view & VIEW_SETTLED) && (t = bt_find(m, b, m->block_eip, slides = true, &places)))
-            return t;
-        if (!slides) chain_drop(m, bt, b);
-    }
+    if (oldest) chain_drop_one(m, bt, b, oldest);
+    if (full && !slides) chain_drop(m, bt, b);
     mem_give(bt->e.at, &bt->code_given, bt->e.end);
     mem_give(bt->cold.at, &bt->cold_given, bt->cold.end);
     mem_give(bt->arena + bt->arena_used, &bt->arena_given, bt->arena + bt->arena_size);
