@@ -12,7 +12,7 @@ import sys
 import textwrap
 
 import pytest
-from box import CODE, EBX, EDX, HANDLERS, IDT, PAGE, PS, PSE, WP, A, D, P, U, W
+from box import CODE, EBX, EDX, HANDLERS, IDT, PAGE, PGE, PS, PSE, WP, A, D, G, P, U, W
 from box import Box as Processor
 
 from vpcore.engine import Exit
@@ -190,6 +190,28 @@ def test_a_page_written_at_several_addresses_that_becomes_code_is_written_by_non
     )
 
     assert box.cpu.gpr[EDX] == sum(range(3 * 50 + 1))
+
+
+def test_pages_beside_one_that_becomes_code_are_dropped_with_it_and_written_again_as_code_or_data(monkeypatch):
+    """SDM 3A 11.6: functions of a system's, side by side: each is changed through the window when it has run."""
+    monkeypatch.setenv("VPCORE_BT_MODE", "window")
+    box = Processor(engine="bt")
+    box.page_32(P | W | U | G, cr4=PGE)
+    pages = [DATA + k * PAGE for k in range(16)]
+    for at in pages:
+        box.load(b"\xb8\x00\x00\x00\x00\x01\xc2\xc3", at)  # mov eax, 0; add edx, eax; ret
+    writes = "".join(f"inc dword [{at + PAGE // 2}]\n" for at in pages)
+    box.run(f"{writes * 3}hlt")
+    before = box.engine.stats().window_pages
+
+    box.run(f"mov esi, {pages[3]}\ncall esi\nhlt")
+    dropped = before - box.engine.stats().window_pages
+    changes = "".join(f"inc dword [{at + 1}]\nmov esi, {at}\ncall esi\n" for at in pages)
+    box.run(f"mov edx, 0\n{loop(changes + writes, 50)}", budget=0)
+
+    assert 4 <= dropped <= 8
+    assert box.cpu.gpr[EDX] == len(pages) * sum(range(51))
+    assert [box.get(at + PAGE // 2) for at in pages] == [53] * len(pages)
 
 
 def test_data_beside_code_costs_a_few_faults_not_one_an_access(box):

@@ -21,6 +21,7 @@ enum {
     PAGES = 1 << 18,              /* of all windows, for the host has tables for them */
     RUN = 16,                     /* pages that one fault may map */
     AROUND = 64,                  /* a power of 2 of pages, where those are filled that are like the one that faulted */
+    CODE_AROUND = 8,              /* a power of 2 of pages, dropped with one that has code now */
     AHEAD_LEAST = 2,              /* pages that came one after the other let more be expected */
     AHEAD_MOST = 64,
     PER_CALL = AHEAD_MOST + 1 > RUN ? AHEAD_MOST + 1 : RUN, /* pages */
@@ -511,13 +512,22 @@ static struct window *present(struct windows *w, unsigned k)
     return w->now ? &w->now->window[k] : NULL;
 }
 
+/* What a system has read from a file lies together, and where code is on a page it soon is on those beside it. */
+static void drop_code(struct windows *w, struct window *v, uint32_t lin)
+{
+    const uint32_t count = v == &w->system ? CODE_AROUND : 1;
+
+    drop_run(w, v, lin & -count, count);
+}
+
 /* By the mapping for writing that was made last; whether there are others, of whatever space. */
 static bool forget_last_write(struct windows *w, uint32_t page)
 {
     for (unsigned k = 0; k < PRESENT && w->written[page].count; k++) {
         struct window *v = present(w, k);
         const uint32_t place = v && v->place.base ? v->slot[w->written[page].lin] : 0;
-        if (place && v->pages[place - 1].write && v->pages[place - 1].phys == page) drop(w, v, place - 1);
+        if (place && v->pages[place - 1].write && v->pages[place - 1].phys == page)
+            drop_code(w, v, v->pages[place - 1].lin);
     }
     return w->written[page].count;
 }
