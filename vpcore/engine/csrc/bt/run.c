@@ -114,8 +114,8 @@ static struct leave enter(struct vp_vm *m, struct bt *bt, const uint8_t *entry, 
     bt_x87_notes(m, NULL);
     count_exit(m, bt, out.rdi == ACCOUNTED);
     if (out.rdi == ACCOUNTED) return out;
-    const bool nothing = !bt_counts(m) && bt->since == since && m->cpu.eip == eip; /* or a loop of host code alone */
-    if (!nothing) account(m, bt, out.rdi, 0);
+    const bool stays = !bt_counts(m) && bt->since == since && m->cpu.eip == eip; /* has done nothing, or goes round */
+    if (!stays) account(m, bt, out.rdi, 0);
     bt->link_key = m->bt_key; /* of the block that left, which need not be that of t */
     return out;
 }
@@ -196,6 +196,7 @@ void bt_run_block(struct vp_vm *m, const struct insn *i)
     if (!bt_counts(m)) trust_consider(m, bt);
     take_kick(m, bt);
     if (m->insns != insns) return;
+    if (!bt_counts(m)) account(m, bt, 0, 0);
     m->cur = i;
     b->first(m, i);
 }
