@@ -182,8 +182,6 @@ static void vp_py_calls(vp_calls *c)
                     .breathe = to_breathe};
 }
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
 /* Sleeps until virtual time `until`; 1 as soon as the epoll descriptor is readable.  cffi lets go of the interpreter lock
  * meanwhile; a signal ends the sleep.  (ppoll() on that descriptor does as well, but touches more of a cold kernel.) */
 static int sleep_until(vp_vm *vm, int epoll, int64_t until, const sigset_t *mask)

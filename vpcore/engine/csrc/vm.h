@@ -16,6 +16,8 @@
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
+static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
 enum { EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI };
 
 /* Exception vectors, SDM 3A table 6-1. */

@@ -75,7 +75,6 @@ static struct history *history_of(struct modes *c, const struct vp_vm *m)
     return s;
 }
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t greatest(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* Pages that a window costs because they are new, or have to be mapped again. */

@@ -197,8 +197,6 @@ static __attribute__((noinline)) void execute_some(struct vp_vm *m, struct block
 
 /* -- Between blocks ----------------------------------------------------------------------------------------------- */
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
 static void breathe(struct vp_vm *m)
 {
     if (!m->config.calls.breathe) return;
