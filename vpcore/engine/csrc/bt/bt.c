@@ -5,7 +5,7 @@
 #include "../interp/interp.h"
 #include "../mem.h"
 #include "chain.h"
-#include "place.h"
+#include "fail.h"
 #include "trust.h"
 #include "view.h"
 #include <asm/hwcap2.h>
@@ -123,7 +123,7 @@ static void create_windows(struct vp_vm *m, struct bt *bt)
 {
     const char *mode = getenv(MODE_ENV);
 
-    bt->fsgsbase = (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE) && !place_told_to_fail("fsgsbase");
+    bt->fsgsbase = (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE) && !window_told_to_fail("fsgsbase");
     if (mode && !strcmp(mode, "flat")) return;
     bool chooses = !mode || strcmp(mode, "window");
     if (!bt->fsgsbase) snprintf(bt->lacks, sizeof bt->lacks, "windows cost more: the host has no FSGSBASE");
@@ -151,7 +151,7 @@ static void create_kicks(struct vp_vm *m, struct bt *bt)
 
     bt->all_touch = looks && !strcmp(looks, "none");
     if (!bt->windows || m->config.clock == VP_CLOCK_ICOUNT || (looks && !bt->all_touch)) return;
-    bt->touches = !place_told_to_fail("timer") && kick_prepare(m);
+    bt->touches = !window_told_to_fail("timer") && kick_prepare(m);
     if (!bt->touches && !*bt->lacks) snprintf(bt->lacks, sizeof bt->lacks, "loops cost more: the host gives no timer");
 }
 

@@ -1,24 +1,15 @@
 /* codemem.c: executable memory, see codemem.h. */
 #define _GNU_SOURCE
 #include "codemem.h"
+#include "fail.h"
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 /* Set, it makes the named step fail as a hardened host does; for tests. */
 #define FAIL_ENV "VPCORE_CODEMEM_FAIL"
-
-bool told_to_fail(const char *variable, const char *step, int error)
-{
-    const char *wanted = getenv(variable);
-
-    if (!wanted || strcmp(wanted, step)) return false;
-    errno = error;
-    return true;
-}
 
 static bool refuse(struct codemem *c, const char *what, char *why, size_t room)
 {

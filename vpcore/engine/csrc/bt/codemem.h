@@ -15,8 +15,6 @@ struct codemem {
 };
 
 bool codemem_create(struct codemem *c, size_t size, char *why, size_t room);
-/* Whether the environment variable names this step, which is then to fail with that errno as on a hardened host. */
-bool told_to_fail(const char *variable, const char *step, int error);
 void codemem_destroy(struct codemem *c);
 
 #endif

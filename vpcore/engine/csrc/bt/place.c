@@ -1,13 +1,10 @@
 /* place.c: see place.h. */
 #define _GNU_SOURCE
 #include "place.h"
-#include "codemem.h"
+#include "fail.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-
-/* Set, it makes the named step fail as a host with little to give does; for tests. */
-#define FAIL_ENV "VPCORE_WINDOW_FAIL"
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000 /* Linux 4.17 */
@@ -26,8 +23,6 @@ enum {
 #define FIRST UINT64_C(0x200000000000)
 #define END UINT64_C(0x220000000000)
 #define GIVEN UINT64_C(0x280000000000)
-
-bool place_told_to_fail(const char *step) { return told_to_fail(FAIL_ENV, step, ENOMEM); }
 
 static uint8_t *reserve(uint64_t at, uint64_t size, int flags)
 {
@@ -49,7 +44,7 @@ static bool gives_others(void)
 /* The guards keep their place, so that no two holes are the same. */
 static uint8_t *find_hole(void)
 {
-    if (place_told_to_fail("hole") || !gives_others()) return NULL;
+    if (window_told_to_fail("hole") || !gives_others()) return NULL;
     for (uint64_t at = FIRST; at < END; at += WHOLE) {
         uint8_t *got = reserve(at, WHOLE, MAP_FIXED_NOREPLACE);
         if (!got && errno == EEXIST) continue;
@@ -63,7 +58,7 @@ static uint8_t *find_hole(void)
 bool place_find(struct place *p)
 {
     *p = (struct place){0};
-    if (place_told_to_fail("reserve")) return false;
+    if (window_told_to_fail("reserve")) return false;
     p->base = find_hole();
     p->hole = p->base;
     if (p->hole) return true;

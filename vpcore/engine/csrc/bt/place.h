@@ -16,9 +16,6 @@ struct place {
     bool shared; /* somebody else has mapped a page in the hole */
 };
 
-/* Whether a test wants the step to fail: `memfd`, `reserve`, `hole`, `map`, `fsgsbase`. */
-bool place_told_to_fail(const char *step);
-
 /* False where the host gives no addresses. */
 bool place_find(struct place *p);
 /* With all that is mapped there; of one that is shared, the guards. */

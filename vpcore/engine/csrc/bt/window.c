@@ -5,6 +5,7 @@
 #include "../mmu.h"
 #include "../seg.h"
 #include "../space.h"
+#include "fail.h"
 #include "place.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -210,11 +211,11 @@ struct windows *windows_create(struct vp_vm *m, char *why, size_t room)
     unsigned most = mappings_most();
 
     if (most < MAPPINGS_LEAST) return refuse(why, room, MAX_MAP_COUNT " is too small");
-    if (m->ram_fd < 0 || place_told_to_fail("memfd")) return refuse(why, room, "guest memory is no file");
+    if (m->ram_fd < 0 || window_told_to_fail("memfd")) return refuse(why, room, "guest memory is no file");
     struct windows *w = calloc(1, sizeof *w);
     if (!w) return refuse(why, room, "no memory");
     w->ram_fd = m->ram_fd;
-    w->maps_fail = place_told_to_fail("map");
+    w->maps_fail = window_told_to_fail("map");
     w->most = most;
     w->total = &m->stats.window_pages;
     w->ram_pages = (uint32_t)(m->ram_size >> PAGE_SHIFT);
