@@ -43,8 +43,7 @@ static void fetch(const struct wake *w)
             __builtin_prefetch((const void *)(p->page + ((uintptr_t)__builtin_ctzll(lines) << HOST_LINE)));
 }
 
-/* -- What is touched ------------------------------------------------------------------------------------------------
- */
+/* -- What is touched ----------------------------------------------------------------------------------------------- */
 
 /* Memory of the guest, by the window or by flat tables. */
 static void note_guest(struct vp_vm *m, struct bt *bt, uint32_t lin, bool window)
@@ -186,7 +185,7 @@ void wake_end(struct vp_vm *m, struct bt *bt, int code)
 {
     struct wake *w = &bt->wake;
 
-    w->halted = vp_now(m);
+    if (m->cpu.halted) w->halted = vp_now(m);
     if (code != VP_EXIT_HALT || m->insns - w->began > SHORT)
         w->ticks = w->pages = 0;
     else if (w->woke)
