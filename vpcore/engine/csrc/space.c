@@ -3,7 +3,6 @@
 #include "engine.h"
 #include "mem.h"
 #include "mmu.h"
-#include "seg.h"
 #include "walk.h"
 #include <string.h>
 #include <sys/mman.h>

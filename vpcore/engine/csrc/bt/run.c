@@ -50,8 +50,11 @@ static struct translation *translation_for(struct vp_vm *m, struct block *b)
     if (t) return t;
     struct translation **oldest = places < PLACES ? NULL : chain_oldest(m, bt, b);
     const bool full = places >= PLACES && !oldest;
-    if (full && b->slides && (m->view & VIEW_SETTLED) && (t = bt_find(m, b, m->block_eip, slides = true, &places)))
-        return t;
+    if (full && b->slides && (m->view & VIEW_SETTLED)) { /* what slides serves here too */
+        slides = true;
+        t = bt_find(m, b, m->block_eip, slides, &places);
+        if (t) return t;
+    }
     if (++b->heat < bt->warm && !(b->translation && slides)) return NULL;
     b->heat = 0;
     if (oldest) chain_drop_one(m, bt, b, oldest);
@@ -196,7 +199,7 @@ void bt_run_block(struct vp_vm *m, const struct insn *i)
     if (!bt_counts(m)) trust_consider(m, bt);
     take_kick(m, bt);
     if (m->insns != insns) return;
-    if (!bt_counts(m)) account(m, bt, 0, 0);
+    if (!bt_counts(m)) account(m, bt, 0, 0); /* it stayed where it was, which took time all the same */
     m->cur = i;
     b->first(m, i);
 }

@@ -528,7 +528,7 @@ static bool forget_last_write(struct windows *w, uint32_t page)
         struct window *v = present(w, k);
         const uint32_t place = v && v->place.base ? v->slot[w->written[page].lin] : 0;
         if (place && v->pages[place - 1].write && v->pages[place - 1].phys == page)
-            drop_code(w, v, v->pages[place - 1].lin);
+            drop_code(w, v, w->written[page].lin);
     }
     return w->written[page].count;
 }
