@@ -7,14 +7,14 @@ import sys
 import textwrap
 
 import pytest
-from box import CODE, EBX, EDX, HANDLERS, IDT, PAGE, PGE, PS, PSE, WP, A, D, G, P, U, W
+from box import CODE, EBX, EDX, HANDLERS, IDT, PAGE, PGE, PS, PSE, A, D, G, P, U, W
 from box import Box as Processor
+from windows import DATA, LIN, ROUNDS, loop, window_box
 
 from vpcore.engine import Exit
 from vpcore.engine.engine import probe
 
-DATA, OTHER, LIN = 0x200000, 0x201000, 0x500000
-ROUNDS = 1000
+OTHER = DATA + PAGE
 PF = 14
 ERR_P, ERR_W = 1, 2
 
@@ -23,15 +23,7 @@ pytestmark = pytest.mark.skipif(bool(probe()["bt"]), reason=probe()["bt"])
 
 @pytest.fixture
 def box(monkeypatch):
-    monkeypatch.setenv("VPCORE_BT_MODE", "window")
-    made = Processor(engine="bt")
-    made.page_32()
-    made.set(cr0=made.cpu.cr0 | WP)
-    return made
-
-
-def loop(body, rounds=ROUNDS):
-    return f"mov ecx, {rounds}\nagain:\n{body}\ndec ecx\njnz near again\nhlt"
+    return window_box(monkeypatch)
 
 
 def mappings():

@@ -12,26 +12,17 @@ import sys
 import pytest
 from box import PAGE, A, D, P, W
 from box import Box as Processor
+from windows import DATA, LIN, ROUNDS, loop, window_box
 
 from vpcore.engine import Exit
 from vpcore.engine.engine import probe
-
-DATA, LIN = 0x200000, 0x500000
-ROUNDS = 1000
 
 pytestmark = pytest.mark.skipif(bool(probe()["bt"]), reason=probe()["bt"])
 
 
 @pytest.fixture
 def box(monkeypatch):
-    monkeypatch.setenv("VPCORE_BT_MODE", "window")
-    made = Processor(engine="bt")
-    made.page_32()
-    return made
-
-
-def repeat(body):
-    return f"mov ecx, {ROUNDS}\nagain:\n{body}\ndec ecx\njnz near again\nhlt"
+    return window_box(monkeypatch)
 
 
 PLACES = range(0x2000_0000_0000, 0x2200_0000_0000)
@@ -54,7 +45,7 @@ def window_of(page):
 
 def test_a_window_is_a_hole_between_guards_with_nothing_in_it_but_guest_memory(box):
     before = len(spans(" "))
-    box.run(repeat(f"inc dword [{DATA}]"), budget=0)
+    box.run(loop(f"inc dword [{DATA}]"), budget=0)
 
     others = len(spans(" ")) - len(spans("guest-ram"))
 
@@ -72,7 +63,7 @@ def test_each_machine_has_holes_of_its_own_and_leaves_nothing_there(monkeypatch)
     for k, box in enumerate(boxes):
         had = set(spans("guest-ram"))
         box.page_32()
-        box.run(repeat(f"inc dword [{DATA + 4 * k}]"), budget=0)
+        box.run(loop(f"inc dword [{DATA + 4 * k}]"), budget=0)
         places.append({span.start >> 32 for span in spans("guest-ram") if span not in had})
 
     assert all(places)
@@ -100,11 +91,11 @@ def test_where_somebody_else_turns_up_in_a_window_all_are_given_up_and_what_is_t
     pages = 16
     for k in range(pages):
         box.map_32(LIN + k * PAGE, DATA + k * PAGE, P | W | A | D)
-    box.run(repeat(f"inc dword [{DATA}]"), budget=0)
+    box.run(loop(f"inc dword [{DATA}]"), budget=0)
     theirs = window_of(spans("guest-ram")[0].start) + LIN + 5 * PAGE
     unmap = mapped_by_another(theirs)
 
-    end = box.run(repeat(f"inc dword [{LIN + 2 * PAGE}]\nadd dword [{LIN + 5 * PAGE}], 2"), budget=0)
+    end = box.run(loop(f"inc dword [{LIN + 2 * PAGE}]\nadd dword [{LIN + 5 * PAGE}], 2"), budget=0)
 
     assert end == Exit.HALT
     assert [box.get(DATA + k * PAGE) for k in (0, 2, 5)] == [ROUNDS, ROUNDS, 2 * ROUNDS]
