@@ -37,9 +37,9 @@ from vpcore.wires import InterruptController, Keyboard, Power, Processor, Screen
 log = logging.getLogger("vpcore.machine")
 
 SLICE_NS: Final = 10_000_000
-"""Longest run of guest code between two looks at the host's side."""
+"""Longest run of guest code between two looks whether the host's side has something."""
 REST_NS: Final = NS_PER_SECOND
-"""The same while the guest halts, but for devices in C that wake it: Python looks seldom, as each look costs cold caches."""
+"""The longest in which Python runs nothing: each turn of its costs what it finds cold, and makes cold what the guest uses."""
 FULL_RETRY_S: Final = 1.0
 FPU_IRQ: Final = 13
 
@@ -167,15 +167,11 @@ class Machine:
             raise device_error(error, self.devices, self.bus.ports.owners, port) from error
 
     def _slice(self) -> None:
-        """Run what is due, then guest code up to the next deadline, then serve the host, waiting if the guest halts."""
-        engine = self.engine
+        """Run what is due, then guest code until something else is, or the host wants to be served."""
         self.clock.run_due()
         if self._reset_wanted or self._cpu_reset_wanted:
             self._do_reset()
-        engine.set_deadline(self._within(SLICE_NS))
-        reason: Exit | None = engine.run()
-        if reason is Exit.HALT and not (self.is_off or self._stopping or self._reset_wanted or self._cpu_reset_wanted):
-            reason = self._idle()
+        reason = self._count() if self._counts else self.engine.live(self.loop.fd, self._within(self._rest), SLICE_NS)
         if reason is Exit.SHUTDOWN:
             log.info("triple fault: the machine resets")
             self._reset_wanted = True
@@ -187,16 +183,17 @@ class Machine:
         earliest = self.clock.next_deadline
         return limit if earliest is None or earliest > limit else earliest
 
-    def _idle(self) -> Exit | None:
-        """The processor halts: sleep until something is due, or let counted time jump there."""
-        if not self._counts:
-            return self.engine.idle(self.loop.fd, self._within(self._rest), SLICE_NS)
-        due = [time for time in (self.clock.next_deadline, self.engine.next_alarm) if time is not None]
-        if due:
-            self.engine.set_now(max(min(due), self.engine.now()))
-        else:
-            self.loop.wait(SLICE_NS / NS_PER_SECOND)
-        return None
+    def _count(self) -> Exit:
+        """Guest code up to the next deadline under a clock that counts; where the guest halts, time jumps there."""
+        self.engine.set_deadline(self._within(SLICE_NS))
+        reason = self.engine.run()
+        if reason is Exit.HALT and not (self.is_off or self._stopping or self._reset_wanted or self._cpu_reset_wanted):
+            due = [time for time in (self.clock.next_deadline, self.engine.next_alarm) if time is not None]
+            if due:
+                self.engine.set_now(max(min(due), self.engine.now()))
+            else:
+                self.loop.wait(SLICE_NS / NS_PER_SECOND)
+        return reason
 
     def _no_controller(self) -> int:
         raise PluginError(f"{self.config.path}: an interrupt, but no device is an interrupt controller: add one")

@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 import attrs
 
 from vpcore.clock import NS_PER_SECOND, Timer
-from vpcore.engine.engine import ModeChange, Place, disassemble
+from vpcore.engine.engine import Exit, ModeChange, Place, disassemble
 from vpcore.machine import Machine
 from vpcore.wires import InterruptController
 
@@ -110,7 +110,9 @@ class Profiler:
         self._plain: dict[str, Callable[..., Any]] = {}
         machine.engine.wrap_calls(self._timed_call)
         self._exchange(machine.engine, "run", self._guest)
-        self._exchange(machine.engine, "idle", lambda _idle: self._timed("halted", self._sleep))
+        self._exchange(
+            machine.engine, "live", lambda _live: partial(self._live, self._timed("halted", machine.engine.sleep))
+        )
         self._exchange(machine.loop, "wait", partial(self._timed, "halted"))
         self._exchange(machine.loop, "poll", partial(self._timed, "host"))
         self._exchange(machine.clock, "run_due", lambda run_due: partial(run_due, due=self._due))
@@ -150,10 +152,15 @@ class Profiler:
 
         return timed
 
-    def _sleep(self, fd: int, until: int, _most: int) -> None:
-        """In place of `Engine.idle`, which would let the guest run on: that is to be told apart."""
+    def _live(self, sleep: Callable[[int, int], Any], fd: int, until: int, slice_ns: int) -> Exit | None:
+        """In place of `Engine.live`, which does not tell apart guest code and sleep."""
         engine = self._machine.engine
-        engine.sleep(fd, until if engine.next_alarm is None else min(until, engine.next_alarm))
+        engine.set_deadline(min(until, engine.now() + slice_ns))
+        reason = engine.run()
+        if reason is not Exit.HALT:
+            return reason
+        sleep(fd, until if engine.next_alarm is None else min(until, engine.next_alarm))
+        return None
 
     def _guest(self, run: Callable[..., Any]) -> Callable[..., Any]:
         """Guest code is what the engine's run takes less what devices take of it."""

@@ -36,7 +36,7 @@ enum vp_py_call { VP_PY_IN, VP_PY_OUT, VP_PY_IN_BLOCK, VP_PY_OUT_BLOCK, VP_PY_MM
 void vp_py_calls(vp_calls *calls);
 int vp_py_run(vp_vm *vm, uint64_t max_insns);
 int vp_sleep(vp_vm *vm, int epoll, int64_t until);
-int vp_idle(vp_vm *vm, int epoll, int64_t until, int64_t slice);
+int vp_live(vp_vm *vm, int epoll, int64_t until, int64_t slice);
 extern "Python" {
     void vp_py_set(void *target, uint32_t which, uint32_t level);
     int64_t vp_py_now(void *target);

@@ -272,13 +272,14 @@ class Engine:
         """
         return self._exit(lib.vp_py_run(self._vm, max_insns))
 
-    def idle(self, epoll: int, until: int, most: int) -> Exit | None:
-        """The guest halts: sleep until an epoll descriptor is readable or virtual time is *until* (realtime only).
+    def live(self, epoll: int, until: int, slice_ns: int) -> Exit | None:
+        """Execute guest code, and sleep while it halts, until virtual time is *until* (realtime only).
 
-        Device models in C go on meanwhile, and the guest runs, for *most* ns at a time, when one of them woke it.  Why it
-        stopped, where that is not another HALT; None when it is time to look elsewhere.
+        Python is not asked meanwhile: device models in C wake a guest that halts, and the epoll descriptor is looked at each
+        *slice_ns*.  Why the guest stopped; None when it is time to look elsewhere: the descriptor is readable, or the
+        time has come, which devices' deadlines may make earlier.
         """
-        code = lib.vp_idle(self._vm, epoll, until, most)
+        code = lib.vp_live(self._vm, epoll, until, slice_ns)
         return None if code == lib.VP_WOKEN else self._exit(code)
 
     def _exit(self, code: int) -> Exit:

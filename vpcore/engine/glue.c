@@ -231,21 +231,41 @@ static int run_to(vp_vm *vm, int64_t deadline)
     return code;
 }
 
-/* The guest halts, in realtime: sleep as vp_sleep() does, and let it run on, for `slice` ns at most, whenever an alarm
- * (native.h) rings, until Python has something to do: VP_WOKEN, or what vp_run() gave that was no HALT. */
-static int vp_idle(vp_vm *vm, int epoll, int64_t until, int64_t slice)
+static bool is_readable(int epoll)
+{
+    struct epoll_event event;
+
+    return epoll_wait(epoll, &event, 1, 0) > 0;
+}
+
+/* The guest halts: sleep as vp_sleep() does, until an alarm (native.h) rings, after which it runs on; false where Python
+ * has something to do before. */
+static bool sleep_halted(vp_vm *vm, int epoll, int64_t until, const sigset_t *mask)
+{
+    const int64_t alarm = vp_next_alarm(vm);
+
+    if (sleep_until(vm, epoll, least(until, alarm), mask)) return false;
+    const int64_t now = vp_now(vm);
+    return now >= alarm && now < until;
+}
+
+/* The guest goes on, in realtime, and sleeps while it halts, until Python has something to do: VP_WOKEN, or what vp_run()
+ * gave that was neither HALT nor DEADLINE.  Every `slice` ns it is asked whether the descriptor is readable. */
+static int vp_live(vp_vm *vm, int epoll, int64_t until, int64_t slice)
 {
     sigset_t mask;
 
     kick_hold(&mask);
     vp_soonest(vm); /* what was asked for until now, `until` has */
     for (;;) {
-        const int64_t alarm = vp_next_alarm(vm);
-        if (sleep_until(vm, epoll, least(until, alarm), &mask)) return VP_WOKEN;
-        const int64_t now = vp_now(vm);
-        if (now < alarm || now >= until) return VP_WOKEN;
-        int code = run_to(vm, least(until, now + slice));
-        if (code != VP_EXIT_HALT) return code;
+        int code = run_to(vm, least(until, vp_now(vm) + slice));
         until = least(until, vp_soonest(vm)); /* a device may have made it earlier */
+        if (code == VP_EXIT_HALT) {
+            if (!sleep_halted(vm, epoll, until, &mask)) return VP_WOKEN;
+        } else if (code != VP_EXIT_DEADLINE) {
+            return code;
+        } else if (vp_now(vm) >= until || is_readable(epoll)) {
+            return VP_WOKEN;
+        }
     }
 }

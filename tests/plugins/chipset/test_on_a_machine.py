@@ -1,5 +1,7 @@
 """The 8259A pair and the 8254 on a whole machine, where C answers the guest: by itself, and as Python would."""
 
+import threading
+
 import pytest
 
 from vpcore.engine import Exit
@@ -106,44 +108,67 @@ def test_a_traced_chip_is_answered_by_python_to_the_same_effect(make, name, capl
     assert any(name in record.name or name in record.getMessage() for record in caplog.records)
 
 
+PIECE, FAR = 10_000_000, 20_000_000_000
+"""ns of guest time."""
+
+
+def live(machine, within):
+    """Let it run until Python has something to do, for *within* ns at most."""
+    machine.engine.pause(False)
+    return machine.engine.live(machine.loop.fd, machine.engine.now() + within, PIECE)
+
+
 def test_an_idle_guest_lets_the_machine_sleep_until_python_has_something_to_do(make):
-    """`Engine.idle` goes through ticks by itself: one call, many of them."""
+    """`Engine.live` goes through ticks by itself: one call, many of them."""
     machine = make("realtime")
     machine.run(until=lambda: ticks(machine) >= 1, timeout=20)
-    machine.engine.pause(False)
-    before, engine = ticks(machine), machine.engine
-    while engine.run() is not Exit.HALT:
-        pass
+    before = ticks(machine)
 
-    end = engine.idle(machine.loop.fd, engine.now() + 100_000_000, 10_000_000)
-
-    assert end in (None, Exit.DEADLINE)  # the latter where time is up in the middle of a tick
+    assert live(machine, 10 * PIECE) is None
     assert ticks(machine) >= before + 10
+
+
+@pytest.mark.parametrize("engine", ["interp", "bt"])
+def test_a_busy_guest_is_left_when_python_has_something_to_do_and_not_before(make, engine):
+    """Pieces of guest time pass meanwhile, at whose ends the host's side is looked at without Python."""
+    machine = make("realtime", engine)
+    machine.engine.ram[ENTRY : ENTRY + 2] = b"\xeb\xfe"  # jmp to itself
+    before = machine.engine.now()
+
+    assert live(machine, 5 * PIECE) is None
+    assert machine.engine.now() - before >= 5 * PIECE
+    threading.Timer(0.03, machine.loop.post, [bool]).start()
+    assert live(machine, FAR) is None
+    assert machine.engine.now() - before < FAR
+
+
+def test_a_stop_ends_it(make):
+    machine = make("realtime")
+    machine.engine.ram[ENTRY : ENTRY + 2] = b"\xeb\xfe"
+    threading.Timer(0.03, machine.engine.stop).start()
+
+    assert live(machine, FAR) is Exit.STOP
 
 
 def test_a_deadline_that_python_sets_in_a_tick_ends_the_sleep(make):
     """One beyond the piece of guest time in which it was set: the machine must look in time, not when it would have."""
     machine = make("realtime")
     machine.run(until=lambda: ticks(machine) >= 1, timeout=20)
-    engine, piece, far = machine.engine, 10_000_000, 20_000_000_000
-    engine.pause(False)
-    ports = machine.bus.ports
+    engine, ports = machine.engine, machine.bus.ports
     mask, timer = ports.reads[1][0x21], machine.clock.timer(bool)
 
     def handler():
         if timer.deadline is None:
-            timer.after(4 * piece)
+            timer.after(4 * PIECE)
         return mask()
 
-    while engine.run() is not Exit.HALT:
-        pass
     ports.reads[1][0x21] = handler
     ports.cell_kind[0x21] = 0  # Python's to answer
-    until = engine.now() + far
+    before = engine.now()
 
-    assert engine.idle(machine.loop.fd, until, piece) in (None, Exit.DEADLINE)
+    assert live(machine, FAR) is None
     assert timer.deadline is not None
-    assert engine.now() < until
+    assert engine.now() - before < FAR
 
 
 def test_a_device_that_posts_wakes_it(make):
@@ -152,7 +177,7 @@ def test_a_device_that_posts_wakes_it(make):
     heard = []
     machine.loop.post(lambda: heard.append(True))
 
-    assert machine.engine.idle(machine.loop.fd, machine.engine.now() + 60_000_000_000, 10_000_000) is None
+    assert live(machine, FAR) is None
     machine.loop.poll()
     assert heard == [True]
 
