@@ -127,7 +127,7 @@ class Stats(NamedTuple):
     window_pages: int
     """Mapped at present."""
     window_probes: int
-    """Instructions that go by the tables because faults got them nothing."""
+    """How often an instruction was made to go by the tables: its faults got it nothing, or were the guest's own and many."""
     trusted_links: int
     """How often a jump of host code to another page was made to go there without asking whether that is the right one."""
     doubted_links: int

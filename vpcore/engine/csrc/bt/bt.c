@@ -53,6 +53,7 @@ static void on_died(struct vp_vm *m, struct block *b)
     if (b->translated) chain_forget_calls(m, bt);
     chain_drop(m, bt, b);
     chain_leave_out(m, bt, b);
+    growth_forget(&bt->growth, b);
 }
 
 static void on_dropped(struct vp_vm *m)
@@ -66,6 +67,7 @@ static void on_dropped(struct vp_vm *m)
     bt->arena_used = 0;
     bt->link = NULL;
     trust_forget(bt);
+    bt->growth = (struct growth){0};
     memset(m->targets, 0, sizeof m->targets);
     chain_forget_calls(m, bt);
 }

@@ -28,6 +28,7 @@
 #include "../kick.h"
 #include "codemem.h"
 #include "emit_x64.h"
+#include "growth.h"
 #include "map.h"
 #include "mode.h"
 #include "signals.h"
@@ -244,6 +245,7 @@ struct bt {
     struct insn part[BLOCK_MAX + 1]; /* of a site, under execution, with a sentinel */
     unsigned calling;                /* the one in use */
     struct wake wake;                /* what to fetch when a guest wakes that idles */
+    struct growth growth;            /* where guests get memory */
     FILE *map;                       /* for profilers, or NULL */
     uint32_t *target_pages; /* physical pages that vp_vm.targets lie on, plus 1; 0 where that does not tell all */
 };

@@ -197,6 +197,7 @@ void bt_run_block(struct vp_vm *m, const struct insn *i)
     m->cur = i - 1; /* all is accounted for */
     if (likely(!bt->faults.faulted && !kicked(m))) return;
     if (!bt_counts(m)) trust_consider(m, bt);
+    growth_look(m, bt);
     take_kick(m, bt);
     if (m->insns != insns) return;
     if (!bt_counts(m)) account(m, bt, 0, 0); /* it stayed where it was, which took time all the same */
@@ -220,7 +221,6 @@ static void after_fault(struct vp_vm *m, struct bt *bt, struct site *s)
 {
     enum { MISSES = 3 };
 
-    m->stats.window_faults++;
     const bool window = m->view & VIEW_WINDOW;
     if (window && window_fill(m, bt->windows, bt->faults.address)) return;
     if (++s->missed != MISSES) return;
@@ -265,6 +265,7 @@ struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t rdi, uint64_t
 
     if (!first) bt_part(bt->part, s), first = bt->part;
     bt->faults.faulted = false;
+    m->stats.window_faults += faulted;
     account(m, bt, rdi, s->owed);
     m->block_eip = s->block_eip + slide;
     m->interp->running = s->block;
@@ -273,7 +274,9 @@ struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t rdi, uint64_t
     bt_x87_notes(m, s->note);
     m->first = m->cur = first;
     const int64_t before = m->budget;
+    growth_begin(m, bt, s, faulted);
     first->fn(m, first);
+    growth_end(&bt->growth);
     const bool asked = m->budget != before || !before; /* to look at the clock */
     int64_t retired = m->cur - first + 1;
     m->cur = NULL;
