@@ -30,7 +30,7 @@ NAME = "_vp"
 GLUE = HERE / "glue.c"
 GLUE_CDEF = """
 enum vp_py_call { VP_PY_IN, VP_PY_OUT, VP_PY_IN_BLOCK, VP_PY_OUT_BLOCK, VP_PY_MMIO_READ, VP_PY_MMIO_WRITE, VP_PY_INTA,
-                  VP_PY_WARN, VP_PY_FERR, VP_PY_KEEP,
+                  VP_PY_WARN, VP_PY_FERR, VP_PY_KEEP, VP_PY_UNLOCKED,
                   VP_PY_READS1, VP_PY_READS2, VP_PY_READS4, VP_PY_WRITES1, VP_PY_WRITES2, VP_PY_WRITES4, VP_PY_CALLS };
 #define VP_WOKEN 16
 void vp_py_calls(vp_calls *calls);

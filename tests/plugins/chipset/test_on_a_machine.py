@@ -1,6 +1,10 @@
 """The 8259A pair and the 8254 on a whole machine, where C answers the guest: by itself, and as Python would."""
 
+import ctypes
+import os
+import signal
 import threading
+import time
 
 import pytest
 
@@ -148,6 +152,78 @@ def test_a_stop_ends_it(make):
     threading.Timer(0.03, machine.engine.stop).start()
 
     assert live(machine, FAR) is Exit.STOP
+
+
+@pytest.mark.parametrize("engine", ["interp", "bt"])
+def test_ticks_go_on_while_another_thread_holds_the_interpreter_lock(make, engine):
+    """Nothing of Python is called in them; now and then a run takes the lock all the same, so there are several tries."""
+    machine = make("realtime", engine)
+    machine.run(until=lambda: ticks(machine) >= 1, timeout=20)
+    holding = ctypes.PyDLL(None)
+    most = []
+
+    def hold():
+        for _ in range(100):
+            before = ticks(machine)
+            holding.usleep(20_000)
+            most.append(ticks(machine) - before)
+            if most[-1] > ENOUGH // 4:
+                break
+        machine.loop.post(bool)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert live(machine, FAR) is None
+    thread.join()
+    assert max(most) > ENOUGH // 4
+
+
+@pytest.mark.parametrize("engine", ["interp", "bt"])
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_signal_gets_its_handler_though_python_has_nothing_to_do(make, engine, busy):
+    machine = make("realtime", engine)
+    if busy:
+        machine.engine.ram[ENTRY : ENTRY + 2] = b"\xeb\xfe"
+    old = signal.signal(signal.SIGUSR1, lambda _number, _frame: machine.engine.stop())
+    threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+
+    try:
+        ends = [live(machine, FAR)]
+        if ends == [None]:  # it came in the guest's sleep, which it ended, and was seen behind that
+            ends.append(live(machine, FAR))
+    finally:
+        signal.signal(signal.SIGUSR1, old)
+    assert ends[-1] is Exit.STOP
+
+
+def test_a_signal_that_somebody_takes_from_the_engine_is_taken_back_while_python_has_nothing_to_do(make):
+    machine = make("realtime", "bt")
+    if machine.engine.lacks:
+        pytest.skip(machine.engine.lacks)
+    machine.run(until=lambda: ticks(machine) >= 1, timeout=20)
+    taking = ctypes.CDLL(None).signal
+    taking.restype = ctypes.c_size_t
+    found = []
+
+    def ignore():
+        """Whose the signal was."""
+        return taking(signal.SIGURG, int(signal.SIG_IGN))
+
+    def take():
+        found.append(ignore())
+        for _ in range(1000):
+            time.sleep(0.01)
+            found.append(ignore())
+            if found[-1] == found[0]:
+                break
+        machine.loop.post(bool)
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    assert live(machine, FAR) is None
+    thread.join()
+    assert found[0] not in {int(signal.SIG_DFL), int(signal.SIG_IGN)}
+    assert found[-1] == found[0]
 
 
 def test_a_deadline_that_python_sets_in_a_tick_ends_the_sleep(make):

@@ -184,6 +184,14 @@ int vp_run(vp_vm *m, uint64_t max_insns)
     return code;
 }
 
+int vp_run_on(vp_vm *m)
+{
+    m->runs_on = true;
+    int code = vp_run(m, 0);
+    m->runs_on = false;
+    return code;
+}
+
 void vp_stop(vp_vm *m)
 {
     atomic_fetch_or(&m->attn, ATTN_STOP);

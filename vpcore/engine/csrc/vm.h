@@ -176,7 +176,7 @@ struct vp_vm {
     int64_t deadline, soonest, time_base, host_base;
     int64_t alarm; /* the earliest of natives, or VP_NEVER */
     struct natives *natives;
-    bool paused, intr, in_run;
+    bool paused, intr, in_run, runs_on; /* the last: see vp_run_on() */
     uint32_t breaks[16];
     unsigned break_count;
 

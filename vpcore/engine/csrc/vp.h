@@ -145,6 +145,8 @@ const char *vp_engine_lacks(vp_vm *vm);
 
 /* Runs guest code until one of the above.  max_insns 0 means no bound. */
 int vp_run(vp_vm *vm, uint64_t max_insns);
+/* vp_run(vm, 0) soon after another on this thread: signals that the engine needs are taken to be still its own. */
+int vp_run_on(vp_vm *vm);
 void vp_stop(vp_vm *vm);
 void vp_set_deadline(vp_vm *vm, int64_t virtual_ns);
 void vp_sooner(vp_vm *vm, int64_t virtual_ns); /* the same, where it is earlier than the present one */
