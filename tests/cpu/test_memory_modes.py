@@ -1,13 +1,15 @@
 """Memory mode `window` of `bt`: what the guest's page tables say holds there too, and hosts and signals of all kinds."""
 
+import math
 import os
 import signal
+import struct
 import subprocess
 import sys
 import textwrap
 
 import pytest
-from box import CODE, EBX, EDX, PAGE, PGE, PS, PSE, A, D, G, P, U, W
+from box import CODE, EBP, EBX, EDX, ESI, PAGE, PGE, PS, PSE, A, D, G, P, U, W
 from box import Box as Processor
 from windows import DATA, LIN, ROUNDS, loop, mappings, window_box
 
@@ -17,6 +19,7 @@ from vpcore.engine.engine import probe
 OTHER = DATA + PAGE
 PF = 14
 ERR_P, ERR_W = 1, 2
+OSFXSR = 1 << 9
 
 pytestmark = pytest.mark.skipif(bool(probe()["bt"]), reason=probe()["bt"])
 
@@ -306,6 +309,33 @@ def test_one_fault_maps_what_a_program_has_used_around_it_and_nothing_else(box):
     assert stats.window_fills >= len(used)
 
 
+@pytest.mark.parametrize("step", ["none", "sigreturn"])
+def test_a_fault_leaves_all_registers_flags_and_vectors_as_they_were(monkeypatch, step):
+    """ADC takes the carry over a store to a page not mapped yet; x87 and SSE hold what was loaded before."""
+    monkeypatch.setenv("VPCORE_WINDOW_FAIL", step)
+    box = window_box(monkeypatch)
+    box.set(cr4=box.cpu.cr4 | OSFXSR)
+    pages = 64
+    for k in range(pages):
+        box.map_32(LIN + k * PAGE, DATA + k * 7 % pages * PAGE)
+    values = {"ebx": 0x11223344, "esi": 0x99AABBCC, "ebp": 0x12345678}
+    numbers = "".join(f"mov {name}, {value}\n" for name, value in values.items())
+
+    box.run(
+        f"{numbers}mov edx, 41\ncvtsi2ss xmm7, edx\nfninit\nfldpi\nfld1\nmov edi, {LIN}\n"
+        + loop(f"stc\nmov [edi], ecx\nadc edx, 0\nlea edi, [edi + {PAGE}]", pages).replace("hlt", "")
+        + f"movss [{LIN}], xmm7\nfaddp\nfstp qword [{LIN + 8}]\nhlt",
+        budget=0,
+    )
+
+    assert box.engine.stats().window_faults > pages // 2
+    assert [box.cpu.gpr[n] for n in (EBX, ESI, EBP)] == list(values.values())
+    assert box.cpu.gpr[EDX] == 41 + pages
+    assert [box.get(DATA + k * 7 % pages * PAGE) for k in range(1, pages)] == list(range(pages - 1, 0, -1))
+    stored = box.get(DATA).to_bytes(4, "little") + box.get(DATA + 8, 8).to_bytes(8, "little")
+    assert struct.unpack("<fd", stored) == (41, math.pi + 1)
+
+
 # -- hosts with little to give --
 
 
@@ -316,6 +346,7 @@ def test_one_fault_maps_what_a_program_has_used_around_it_and_nothing_else(box):
         ("memfd", "no windows: guest memory is no file"),
         ("fsgsbase", "windows cost more: the host has no FSGSBASE"),
         ("hole", "windows cost more: the host gives no addresses that it is asked for"),
+        ("sigreturn", ""),
     ],
 )
 def test_what_a_host_lacks_is_told_and_code_runs_all_the_same(monkeypatch, step, reason):
@@ -328,7 +359,7 @@ def test_what_a_host_lacks_is_told_and_code_runs_all_the_same(monkeypatch, step,
 
     assert box.engine.lacks == reason
     assert box.get(DATA) == ROUNDS
-    assert (box.engine.stats().window_fills > 0) == (step in {"fsgsbase", "hole"})
+    assert (box.engine.stats().window_fills > 0) == (step in {"fsgsbase", "hole", "sigreturn"})
 
 
 def test_a_host_that_maps_nothing_runs_all_code_by_probes(monkeypatch):
