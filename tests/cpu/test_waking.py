@@ -10,8 +10,8 @@ from box import Box as Processor
 from vpcore.engine import Exit
 from vpcore.engine.engine import probe
 
-LIKE, FRESH = 32, 4096
-"""Ticks before a guest is taken for idle; that a list is good for."""
+LIKE, LONG, FRESH = 32, 256, 4096
+"""Ticks before a guest is taken for idle, and its code is moved; that a list is good for."""
 MS = 1_000_000
 NMI_HANDLER = HANDLERS + 2 * 16
 DATA = 0x20_0000
@@ -83,6 +83,46 @@ def test_a_list_is_made_again_when_it_is_old():
     tick(box, 2 * LIKE)
 
     assert (before, rehearsals(box)) == (1, 2)
+
+
+PARTS = 24
+SPREAD = "\n".join(
+    [
+        *(f"call part{k}\ncall filler{k}" for k in range(PARTS)),
+        "again: hlt",
+        *(f"call part{k}" for k in range(PARTS)),
+        "jmp again",
+        *(
+            f"part{k}: add ebx, {k + 1}\nimul ebx, ebx, 5\nret\nfiller{k}: times 150 add dword [{DATA} + {k}], 1\nret"
+            for k in range(PARTS)
+        ),
+    ]
+)
+"""What a tick calls is translated with something long behind each part."""
+
+
+def test_the_code_of_a_tick_that_lies_far_apart_is_put_together_once(monkeypatch):
+    monkeypatch.setenv("VPCORE_BT_WARM", "1")
+    box, judge = idle_box(code=SPREAD), idle_box("interp", code=SPREAD)
+
+    tick(box, LONG)
+    before = box.engine.stats().moved_blocks, rehearsals(box)
+    for _ in range(3):
+        tick(box, LONG)
+    tick(judge, 4 * LONG)
+
+    assert before == (0, 1)
+    assert PARTS <= box.engine.stats().moved_blocks <= 3 * PARTS
+    assert rehearsals(box) == 2
+    assert state(box) == state(judge)
+
+
+def test_code_that_lies_together_stays_there():
+    box = idle_box()
+
+    tick(box, 2 * LONG)
+
+    assert box.engine.stats().moved_blocks == 0
 
 
 def test_a_guest_that_has_work_is_to_show_that_it_idles_again():

@@ -140,6 +140,8 @@ class Stats(NamedTuple):
     """For the interpreter, after which it did not go on at once."""
     rehearsals: int
     """Ticks of an idle guest in which was noted what memory the next ones will want at once (docs/engines.md)."""
+    moved_blocks: int
+    """Of such ticks, translated anew to lie together."""
     code_bytes: int
     code_room: int
     cold_bytes: int

@@ -217,6 +217,7 @@ typedef struct vp_stats {
      * by indirect ones and returns whose target was not found; to the interpreter, not to come back at once */
     uint64_t exits_direct, exits_indirect, exits_interp;
     uint64_t rehearsals; /* of an idle guest's ticks, in which is noted what to fetch when it wakes */
+    uint64_t moved_blocks; /* of these ticks, translated anew to lie together */
     uint64_t code_bytes, code_room;     /* of translated code: used, and at most */
     uint64_t cold_bytes, cold_room;     /* the last part of that, for what is seldom executed */
     uint64_t record_bytes, record_room; /* of what the translator keeps beside it */

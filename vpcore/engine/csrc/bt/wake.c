@@ -3,10 +3,13 @@
 #include "../interp/interp.h"
 #include "../isa.h"
 #include "bt.h"
+#include "chain.h"
 #include "view.h"
 
 enum {
     LIKE = 32,          /* ticks that make a guest idle */
+    AGAIN = 8,          /* in which code that was moved gets links that lead to each other */
+    LONG = 256,         /* and its code worth moving */
     FRESH = 4096,       /* ticks that a list is good for */
     ENOUGH = 30000,     /* instructions of one that are noted */
     SHORT = 200000,     /* instructions of a tick, at most */
@@ -34,6 +37,20 @@ static void note(struct wake *w, const void *at, size_t size)
         struct wake_page *p = page_of(w, line / LINES * PAGE_SIZE);
         if (p) p->lines |= UINT64_C(1) << line % LINES;
     }
+}
+
+/* The host code that it names lies on more than twice the pages that it would fill. */
+static bool is_spread(const struct bt *bt)
+{
+    enum { FEW = 8 };
+    unsigned pages = 0, lines = 0;
+
+    for (const struct wake_page *p = bt->wake.page; p < bt->wake.page + bt->wake.pages; p++) {
+        if (p->page - (uintptr_t)bt->mem.rx >= bt->mem.size) continue;
+        pages++;
+        lines += (unsigned)__builtin_popcountll(p->lines);
+    }
+    return pages > FEW + 2 * lines / LINES;
 }
 
 static void fetch(const struct wake *w)
@@ -130,11 +147,23 @@ static bool is_enough(const struct vp_vm *m, struct wake *w)
     return true;
 }
 
-bool wake_block(struct vp_vm *m, struct bt *bt, const struct block *b)
+/* It is translated when it is entered next, behind those that were entered before it. */
+static void move(struct vp_vm *m, struct bt *bt, struct block *b)
+{
+    if (!b->translation) return;
+    chain_renew(m, bt, b);
+    m->stats.moved_blocks++;
+}
+
+bool wake_block(struct vp_vm *m, struct bt *bt, struct block *b)
 {
     struct wake *w = &bt->wake;
 
     if (is_enough(m, w)) return false;
+    if (w->state == WAKE_MOVES) {
+        move(m, bt, b);
+        return true;
+    }
     if (w->state == WAKE_REHEARSES) {
         rehearse(m, bt, b);
         return true;
@@ -149,7 +178,7 @@ void wake_site(struct vp_vm *m, struct bt *bt, const struct site *s, const struc
 {
     struct wake *w = &bt->wake;
 
-    if (is_enough(m, w)) return;
+    if (w->state == WAKE_MOVES || is_enough(m, w)) return;
     note(w, s, sizeof *s);
     note(w, s->block, offsetof(struct block, insns));
     note(w, &s->block->insns[s->index], s->count * sizeof *first);
@@ -166,7 +195,12 @@ void wake_begin(struct vp_vm *m, struct bt *bt)
     w->woke = m->cpu.halted && m->config.clock != VP_CLOCK_ICOUNT && vp_now(m) - w->halted >= SLEPT_NS;
     w->began = m->insns;
     if (!w->woke || w->ticks < LIKE) return;
-    if (!w->pages || w->ticks >= FRESH) {
+    if (w->ticks == LONG && !w->moved && is_spread(bt)) {
+        w->state = WAKE_MOVES;
+        w->moved = true;
+        w->pages = 0;
+        w->ticks = LIKE - AGAIN;
+    } else if (!w->pages || w->ticks >= FRESH) {
         w->state = WAKE_REHEARSES;
         w->ticks = LIKE - 1;
         w->pages = 0;
@@ -187,7 +221,7 @@ void wake_end(struct vp_vm *m, struct bt *bt, int code)
 
     if (m->cpu.halted) w->halted = vp_now(m);
     if (code != VP_EXIT_HALT || m->insns - w->began > SHORT)
-        w->ticks = w->pages = 0;
+        w->ticks = w->pages = w->moved = 0;
     else if (w->woke)
         w->ticks++;
     w->state = WAKE_SILENT;

@@ -5,6 +5,10 @@
  * thousand is a rehearsal: the interpreter executes each block, and what host code would touch is noted, which is that
  * code, and operands in guest RAM.  In the next one C code's records are noted.  All others begin by telling the host's
  * caches to fetch the lot.  That is a hint, which cannot fault: nothing comes of a wrong list but a slower tick.
+ *
+ * A tick's host code was made when each part of it became warm, and lies on four times the pages that it would fill.
+ * Pages take as long as lines, for the host has forgotten its page tables too: so a guest that goes on idling has the
+ * tick's blocks translated anew, which puts them together, once.
  */
 #ifndef VP_BT_WAKE_H
 #define VP_BT_WAKE_H
@@ -22,8 +26,9 @@ struct wake_page {
 enum { WAKE_PAGES = 384 };
 
 struct wake {
-    enum { WAKE_SILENT, WAKE_REHEARSES, WAKE_LISTENS } state;
+    enum { WAKE_SILENT, WAKE_MOVES, WAKE_REHEARSES, WAKE_LISTENS } state;
     bool woke;                /* from a long sleep */
+    bool moved;               /* the tick's code, since the guest began to idle */
     unsigned ticks;           /* like one another, in a row */
     unsigned pages;           /* 0: there is no list */
     int64_t halted;           /* virtual time when the guest halted last */
@@ -37,7 +42,7 @@ void wake_begin(struct vp_vm *m, struct bt *bt);
 void wake_end(struct vp_vm *m, struct bt *bt, int code);
 
 /* While `state` is not WAKE_SILENT: the run loop enters the block; whether the interpreter is to execute it. */
-bool wake_block(struct vp_vm *m, struct bt *bt, const struct block *b);
+bool wake_block(struct vp_vm *m, struct bt *bt, struct block *b);
 /* The interpreter has executed a site's instructions, which begin at `first`. */
 void wake_site(struct vp_vm *m, struct bt *bt, const struct site *s, const struct insn *first);
 
