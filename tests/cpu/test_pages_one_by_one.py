@@ -1,5 +1,9 @@
 """Memory mode `window` of `bt`, and programs whose pages come one by one, as they touch them."""
 
+import ctypes
+import gc
+import mmap
+
 import pytest
 from box import CODE, EDX, HANDLERS, IDT, PAGE, A, D, P, U, W
 from box import Box as Processor
@@ -11,12 +15,16 @@ from vpcore.engine.engine import probe
 PF = 14
 ERR_P, ERR_W = 1, 2
 MS = 1_000_000
+HOLES = 0x200000000000, 0x220000000000
 
 pytestmark = pytest.mark.skipif(bool(probe()["bt"]), reason=probe()["bt"])
 
 
-@pytest.fixture
-def box(monkeypatch):
+@pytest.fixture(params=["all", "lazy"])
+def box(monkeypatch, request):
+    """On a host that has all that bt can use, and without userfaultfd()."""
+    monkeypatch.setenv("VPCORE_WINDOW_FAIL", request.param)
+    gc.collect()  # others' windows
     return window_box(monkeypatch)
 
 
@@ -74,11 +82,16 @@ def test_pages_that_come_one_by_one_are_the_ones_meant_and_none_comes_unasked(bo
     assert {page: box.get(DATA + page * PAGE, 8) for page in last} == {page: k << 32 | k for page, k in last.items()}
 
 
-def forbidden():
-    """Bytes of guest memory that are mapped, and allow nothing."""
+def windows():
+    """Where the process maps guest memory for windows (place.c)."""
     with open("/proc/self/maps", encoding="ascii") as lines:
-        spans = [line.split()[0].split("-") for line in lines if "guest-ram" in line and " ---s " in line]
-    return sum(int(end, 16) - int(start, 16) for start, end in spans)
+        spans = [line.split()[0].split("-") for line in lines if "guest-ram" in line]
+    found = [(int(first, 16), int(end, 16)) for first, end in spans]
+    return [(first, end - first) for first, end in found if HOLES[0] <= first < HOLES[1]]
+
+
+def mapped():
+    return sum(size for _, size in windows())
 
 
 def test_a_page_that_is_mapped_before_it_comes_faults_until_then_and_may_come_as_another(box):
@@ -87,9 +100,9 @@ def test_a_page_that_is_mapped_before_it_comes_faults_until_then_and_may_come_as
     for k in range(40):
         box.put(WANTED + 4 * k, DATA + k * PAGE | P | W | U)
     box.user()
-    before = forbidden()
+    before = mapped()
     box.run(store_to_each(12), budget=MOST)
-    ahead = forbidden() - before
+    ahead = mapped() - before - 12 * PAGE
     box.put(WANTED + 4 * 12, DATA + 12 * PAGE | P | U)
     box.put(WANTED + 4 * 14, DATA + 30 * PAGE | P | W | U)
     box.put(DATA + 12 * PAGE, 12)
@@ -126,6 +139,44 @@ def test_a_page_that_came_as_another_first_is_the_one_expected_once_it_is_that(b
         box.run(f"mov dword [{LIN + 12 * PAGE}], 0\nmov dword [{LIN + 12 * PAGE}], {value}\nhlt")
 
     assert [box.get(DATA + page * PAGE) for page in (12, 30)] == [2, 1]
+
+
+def test_of_a_system_that_gives_memory_in_blocks_a_block_is_mapped_at_its_first_page(box):
+    """Of four pages each, as buddy allocators have them; a block that is not aligned lets nothing be expected."""
+    on_page_fault(box, "")
+    starts = (40, 60, 20, 80, 13)
+    for k in range(4 * len(starts)):
+        box.put(WANTED + 4 * k, DATA + (starts[k // 4] + k % 4) * PAGE | P | W | U)
+    sizes = []
+    for pages in range(1, 4 * len(starts) + 1):
+        box.user()
+        box.run(store_to_each(pages), budget=MOST)
+        sizes.append(mapped())
+
+    ahead = [(size - sizes[0]) // PAGE + 1 - k for k, size in enumerate(sizes, 1)]
+    assert ahead[8:16] == [3, 2, 1, 0, 3, 2, 1, 0]
+    assert ahead[16] == 0
+    assert box.get(FAULTS) == 4 * len(starts)
+
+
+def test_pages_that_the_host_takes_from_a_mapping_are_given_again(box):
+    """As one does that has no memory to spare (madvise(2): MADV_DONTNEED of a mapping leaves the file's pages)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    on_page_fault(box, "")
+    for k in range(40):
+        box.put(WANTED + 4 * k, DATA + k * PAGE | P | W | U)
+    box.user()
+    box.run(store_to_each(40), budget=MOST)
+
+    for at, size in windows():
+        assert libc.madvise(ctypes.c_void_p(at), ctypes.c_size_t(size), mmap.MADV_DONTNEED) == 0
+    probes = box.engine.stats().window_probes
+    box.user()
+    box.run(store_to_each(40).replace("mov [ebx], edx", "add [ebx], edx"), budget=MOST)
+
+    assert [box.get(DATA + k * PAGE) for k in range(40)] == [2 * k for k in range(1, 41)]
+    assert box.get(FAULTS) == 40
+    assert box.engine.stats().window_probes == probes
 
 
 def test_pages_mapped_for_nothing_count_as_mappings(monkeypatch):

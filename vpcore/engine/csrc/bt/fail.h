@@ -5,7 +5,8 @@
 
 /* Whether the environment variable names this step, which is then to fail with that errno. */
 bool told_to_fail(const char *variable, const char *step, int error);
-/* The same by VPCORE_WINDOW_FAIL, with ENOMEM: `memfd`, `reserve`, `hole`, `map`, `fsgsbase`, `timer`, `sigreturn`. */
+/* The same by VPCORE_WINDOW_FAIL, with ENOMEM: `memfd`, `reserve`, `hole`, `map`, `fsgsbase`, `timer`, `sigreturn`,
+ * `lazy`. */
 bool window_told_to_fail(const char *step);
 
 #endif

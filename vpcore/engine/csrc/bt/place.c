@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "place.h"
 #include "fail.h"
+#include "lazy.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -55,9 +56,9 @@ static uint8_t *find_hole(void)
     return NULL;
 }
 
-bool place_find(struct place *p)
+bool place_find(struct place *p, int file, int lazy)
 {
-    *p = (struct place){0};
+    *p = (struct place){.file = file, .lazy = lazy};
     if (window_told_to_fail("reserve")) return false;
     p->base = find_hole();
     p->hole = p->base;
@@ -91,25 +92,43 @@ static bool map(const struct place *p, uint32_t page, uint64_t size, int prot, i
     return false;
 }
 
-bool place_map(struct place *p, uint32_t page, uint32_t count, int prot, int fd, uint32_t file_page, bool fresh)
-{
-    const bool careful = p->hole && fresh;
-    const int flags = MAP_SHARED | MAP_POPULATE | (careful ? MAP_FIXED_NOREPLACE : MAP_FIXED);
-
-    if (map(p, page, (uint64_t)count << PAGE_SHIFT, prot, flags, fd, (off_t)file_page << PAGE_SHIFT)) return true;
-    p->shared = careful && errno == EEXIST;
-    return false;
-}
-
-bool place_protect(const struct place *p, uint32_t page, uint32_t count, int prot)
-{
-    return !mprotect(address(p, page), (size_t)count << PAGE_SHIFT, prot);
-}
-
 static bool clear(const struct place *p, uint32_t page, uint64_t size)
 {
     if (p->hole) return !munmap(address(p, page), size);
     return map(p, page, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+}
+
+static bool map_file(struct place *p, uint32_t page, uint32_t count, int prot, int populate, off_t at, bool fresh)
+{
+    const bool careful = p->hole && fresh;
+    const int flags = MAP_SHARED | populate | (careful ? MAP_FIXED_NOREPLACE : MAP_FIXED);
+
+    if (map(p, page, (uint64_t)count << PAGE_SHIFT, prot, flags, p->file, at)) return true;
+    p->shared = careful && errno == EEXIST;
+    return false;
+}
+
+bool place_map(struct place *p, uint32_t page, uint32_t count, int prot, uint32_t file_page, bool fresh)
+{
+    return map_file(p, page, count, prot, MAP_POPULATE, (off_t)file_page << PAGE_SHIFT, fresh);
+}
+
+bool place_map_lazily(struct place *p, uint32_t page, uint32_t count, uint32_t file_page, bool fresh)
+{
+    const uint64_t size = (uint64_t)count << PAGE_SHIFT;
+
+    if (p->lazy < 0) return false;
+    if (!map_file(p, page, count, PROT_READ | PROT_WRITE, 0, (off_t)file_page << PAGE_SHIFT, fresh)) return false;
+    if (lazy_watch(p->lazy, address(p, page), size)) return true;
+    if (!clear(p, page, size) && !place_protect(p, page, count, PROT_NONE)) abort();
+    return false;
+}
+
+bool place_give(const struct place *p, uint32_t page) { return lazy_give(p->lazy, address(p, page), 1 << PAGE_SHIFT); }
+
+bool place_protect(const struct place *p, uint32_t page, uint32_t count, int prot)
+{
+    return !mprotect(address(p, page), (size_t)count << PAGE_SHIFT, prot);
 }
 
 bool place_unmap(const struct place *p, uint32_t page, uint32_t count)

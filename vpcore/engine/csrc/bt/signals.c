@@ -8,7 +8,7 @@
 #include <string.h>
 #include <ucontext.h>
 
-/* A guest access of host code that has no mapping, or runs over the end of non-canonical addresses. */
+/* A guest access of host code that has no mapping, or a lazy one, or runs over the end of non-canonical addresses. */
 static const int signals[] = {SIGSEGV, SIGBUS};
 enum { SIGNALS = sizeof signals / sizeof *signals };
 
@@ -31,6 +31,12 @@ static const struct fault_site *find(const struct fault_map *map, uint32_t at)
     return low < map->count && map->sites[low].at == at ? &map->sites[low] : NULL;
 }
 
+static bool has_address(const siginfo_t *info)
+{
+    if (info->si_signo == SIGBUS) return info->si_code == BUS_ADRERR; /* lazy.h */
+    return info->si_code == SEGV_MAPERR || info->si_code == SEGV_ACCERR;
+}
+
 /* Whether the signal is about a site, from which the thread then goes on. */
 static bool go_on(const siginfo_t *info, ucontext_t *context)
 {
@@ -41,8 +47,7 @@ static bool go_on(const siginfo_t *info, ucontext_t *context)
     const struct fault_site *site = find(map, (uint32_t)((uintptr_t)*rip - (uintptr_t)map->code));
     if (!site) return false;
     map->faulted = true;
-    map->address =
-        info->si_code == SEGV_MAPERR || info->si_code == SEGV_ACCERR ? (uintptr_t)info->si_addr : UINTPTR_MAX;
+    map->address = has_address(info) ? (uintptr_t)info->si_addr : UINTPTR_MAX;
     *rip = (greg_t)((uintptr_t)map->code + site->stub);
     return true;
 }

@@ -6,11 +6,13 @@
 #include "../seg.h"
 #include "../space.h"
 #include "fail.h"
+#include "lazy.h"
 #include "place.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 enum {
     SPACES = 8, /* address spaces kept */
@@ -40,6 +42,7 @@ struct mapped {
     uint32_t lin, phys; /* page numbers */
     bool write;
     bool ahead; /* it may come next: it is mapped, and allows nothing yet */
+    bool lazy;  /* mapped so (place.h) */
     bool wrong; /* look_through() says */
 };
 
@@ -79,6 +82,7 @@ struct windows {
     struct written *written; /* of each page of guest RAM */
     uint32_t ram_pages;
     int ram_fd;
+    int lazy;       /* lazy.h */
     bool maps_fail; /* a test wants it so */
     bool given_up;  /* somebody else is in one of them */
 };
@@ -100,7 +104,7 @@ static bool map(struct windows *w, struct window *v, const struct mapped *p, uns
 
     v->calls++;
     if (w->maps_fail) return false;
-    if (place_map(&v->place, p->lin, count, prot, w->ram_fd, p->phys, is_fresh(v, p->lin, count))) return true;
+    if (place_map(&v->place, p->lin, count, prot, p->phys, is_fresh(v, p->lin, count))) return true;
     w->given_up |= v->place.shared;
     return false;
 }
@@ -195,7 +199,7 @@ static bool window_prepare(struct windows *w, struct window *v)
     if (v->place.base) return true;
     v->slot = mem_reserve(LINEAR_PAGES * sizeof *v->slot);
     v->pages = mem_reserve(PAGES * sizeof *v->pages);
-    if (v->slot && v->pages && place_find(&v->place)) return true;
+    if (v->slot && v->pages && place_find(&v->place, w->ram_fd, w->lazy)) return true;
     window_release(w, v);
     return false;
 }
@@ -215,6 +219,7 @@ struct windows *windows_create(struct vp_vm *m, char *why, size_t room)
     struct windows *w = calloc(1, sizeof *w);
     if (!w) return refuse(why, room, "no memory");
     w->ram_fd = m->ram_fd;
+    w->lazy = lazy_open();
     w->maps_fail = window_told_to_fail("map");
     w->most = most;
     w->total = &m->stats.window_pages;
@@ -234,6 +239,7 @@ void windows_destroy(struct windows *w)
     if (!w) return;
     for (unsigned k = 0; k < WINDOWS; k++) window_release(w, nth(w, k));
     *w->total = 0;
+    if (w->lazy >= 0) close(w->lazy);
     mem_release(w->written, w->ram_pages * sizeof *w->written);
     free(w);
 }
@@ -338,24 +344,38 @@ static unsigned run_of(struct vp_vm *m, const struct window *v, const struct map
     return count;
 }
 
-/* Whether the k-th page before this one is mapped likewise, the k-th before it in RAM. */
-static bool follows(const struct window *v, const struct mapped *p, uint32_t k)
+/* How many pages lie behind one another in RAM, for writing, up to that one and with it. */
+static unsigned run_to(const struct window *v, uint32_t lin)
 {
-    const uint32_t place = p->lin >= k ? v->slot[p->lin - k] : 0;
+    unsigned count = 0;
 
-    return place && v->pages[place - 1].phys == p->phys - k && v->pages[place - 1].write;
+    for (const struct mapped *last = NULL; count <= AHEAD_MOST && lin >= count && v->slot[lin - count]; count++) {
+        const struct mapped *p = &v->pages[v->slot[lin - count] - 1];
+        if (!p->write || (last && last->phys != p->phys + 1)) break;
+        last = p;
+    }
+    return count;
 }
 
 /* How many pages are likely to come behind this one: systems give memory to programs page by page, as these touch it,
- * and mostly what lies together. */
+ * and mostly what lies together.  Where a run begins, it may be a block as large as the last one. */
+static unsigned expected(const struct window *v, const struct mapped *p)
+{
+    const unsigned run = p->lin ? run_to(v, p->lin - 1) : 0;
+
+    if (!run) return 0;
+    if (v->pages[v->slot[p->lin - 1] - 1].phys + 1 == p->phys) return run < AHEAD_LEAST ? 0 : 3 * run;
+    const bool block = !(run & (run - 1)) && !(p->phys & (run - 1));
+    return block ? run - 1 : 0;
+}
+
 static unsigned pages_ahead(const struct windows *w, const struct window *v, const struct mapped *p)
 {
-    unsigned behind = 0, ahead = 0;
+    unsigned ahead = 0, most = p->write ? expected(v, p) : 0;
 
-    while (behind < AHEAD_MOST && follows(v, p, behind + 1)) behind++;
-    if (!p->write || behind < AHEAD_LEAST) return 0;
-    while (ahead < AHEAD_MOST && ahead < 3 * behind && p->phys + ahead + 1 < w->ram_pages &&
-           p->lin + ahead + 1 < LINEAR_PAGES && !is_open(v, p->lin + ahead + 1))
+    if (most > AHEAD_MOST) most = AHEAD_MOST;
+    while (ahead < most && p->phys + ahead + 1 < w->ram_pages && p->lin + ahead + 1 < LINEAR_PAGES &&
+           !is_open(v, p->lin + ahead + 1))
         ahead++;
     return ahead;
 }
@@ -375,31 +395,50 @@ static void enter_run(struct windows *w, struct window *v, const struct mapped *
 }
 
 /* Map a page, and those ahead of it by the same call, for it costs more than these do. */
-static bool map_ahead(struct windows *w, struct window *v, const struct mapped *p, unsigned ahead)
+static bool map_lazily(struct windows *w, struct window *v, struct mapped *p, unsigned ahead)
+{
+    if (w->maps_fail) return false;
+    v->calls++;
+    p->lazy = place_map_lazily(&v->place, p->lin, 1 + ahead, p->phys, is_fresh(v, p->lin, 1 + ahead));
+    w->given_up |= v->place.shared;
+    return p->lazy;
+}
+
+static bool map_and_forbid(struct windows *w, struct window *v, const struct mapped *p, unsigned ahead)
 {
     if (!map(w, v, p, 1 + ahead)) return false;
     v->calls++;
-    if (!place_protect(&v->place, p->lin + 1, ahead, PROT_NONE)) {
-        drop_all(w, v);
-        return false;
-    }
-    enter_run(w, v, &(struct mapped){.lin = p->lin + 1, .phys = p->phys + 1, .ahead = true}, ahead);
-    return true;
+    if (place_protect(&v->place, p->lin + 1, ahead, PROT_NONE)) return true;
+    drop_all(w, v);
+    return false;
 }
 
-/* Whether it was ahead: half the price. */
-static bool allow(struct window *v, const struct mapped *p)
+static bool map_ahead(struct windows *w, struct window *v, struct mapped *p, unsigned ahead)
+{
+    if (!map_lazily(w, v, p, ahead) && (w->given_up || !map_and_forbid(w, v, p, ahead))) return false;
+    enter_run(w, v, &(struct mapped){.lin = p->lin + 1, .phys = p->phys + 1, .ahead = true, .lazy = p->lazy}, ahead);
+    if (!p->lazy || place_give(&v->place, p->lin)) return true;
+    p->lazy = false; /* the host has not given the guest this page yet */
+    v->calls++;
+    return place_map(&v->place, p->lin, 1, PROT_READ | PROT_WRITE, p->phys, false);
+}
+
+/* Whether it was ahead: half the price, or less. */
+static bool allow(struct window *v, struct mapped *p)
 {
     const struct mapped *had = v->slot[p->lin] ? &v->pages[v->slot[p->lin] - 1] : NULL;
 
     if (!had || !had->ahead || had->phys != p->phys || !p->write) return false;
+    p->lazy = had->lazy;
+    if (p->lazy) return place_give(&v->place, p->lin);
     v->calls++;
     return place_protect(&v->place, p->lin, 1, PROT_READ | PROT_WRITE);
 }
 
-static bool grant(struct windows *w, struct window *v, const struct mapped *p, unsigned count)
+static bool grant(struct windows *w, struct window *v, struct mapped *p, unsigned count)
 {
     if (count == 1 && allow(v, p)) return true;
+    p->lazy = false;
     const unsigned ahead = count == 1 ? pages_ahead(w, v, p) : 0;
     return ahead ? map_ahead(w, v, p, ahead) : map(w, v, p, count);
 }
@@ -426,7 +465,9 @@ static bool fill(struct vp_vm *m, struct windows *w, struct window *v, uint32_t 
     p.write = rights & PLAIN_WRITE;
     if (is_open(v, p.lin)) {
         const struct mapped *had = &v->pages[v->slot[p.lin] - 1];
-        if (had->write == p.write && had->phys == p.phys) return false; /* it was a write to what stays read-only */
+        const bool same = had->write == p.write && had->phys == p.phys;
+        /* it was a write to what stays read-only, or the host has taken the page from the mapping */
+        if (same) return had->lazy && place_give(&v->place, p.lin);
     }
     if (is_full(w)) make_room(w);
     unsigned count = run_of(m, v, &p, m->user);
