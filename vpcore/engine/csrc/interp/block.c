@@ -109,13 +109,15 @@ static struct block *allocate(struct vp_vm *m, unsigned count)
     return b;
 }
 
-/* Where the search for a block begins. */
+/* Where the search for a block begins.  Those of a page lie on one of the host's, those of 64 bytes of it in one of its
+ * cache lines: so a full one does not make its neighbours full. */
 static unsigned home(uint32_t phys)
 {
-    enum { PAGE_PLACES_SHIFT = 7, SPREAD = 0x9e3779b1 };
-    uint32_t page = (phys >> PAGE_SHIFT) * (uint32_t)SPREAD >> (32 - INDEX_BITS + PAGE_PLACES_SHIFT);
+    enum { LINE_BITS = 3 /* places of a line */, SPREAD = 0x9e3779b1 };
+    const uint32_t page = (phys >> PAGE_SHIFT) * (uint32_t)SPREAD >> (32 - INDEX_BITS + LINE_BITS);
+    const uint32_t at = (phys & ~PAGE_MASK) >> LINE_BITS;
 
-    return page << PAGE_PLACES_SHIFT | (phys & ~PAGE_MASK) >> (PAGE_SHIFT - PAGE_PLACES_SHIFT);
+    return page << LINE_BITS ^ at;
 }
 
 static unsigned after(unsigned place) { return (place + 1) & ((1 << INDEX_BITS) - 1); }
