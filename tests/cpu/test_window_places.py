@@ -27,7 +27,7 @@ def box(monkeypatch):
 
 PLACES = range(0x2000_0000_0000, 0x2200_0000_0000)
 """csrc/bt/place.c: Linux gives these addresses to no one who does not ask for them."""
-GUARD = 0x10000
+GUARD = 0x40000
 
 
 def spans(kind):

@@ -157,6 +157,8 @@ struct vp_vm {
     uint8_t ext;           /* EXT bit of error codes while an event is delivered (SDM 3A 6.13) */
     uint8_t new_task;      /* a task switch is past its point of no return: faults have the new task's EIP */
 
+    uint64_t bt_esp_base; /* what translated code's ESP is ahead of the guest's, see bt/front_esp.c */
+
     int64_t budget;  /* instructions until the run loop looks at the clock */
     uint64_t insns;  /* retired */
 

@@ -7,6 +7,7 @@
  *
  * Register use of host code:
  *   R8-R15  EAX ESP EDX EBX ECX EBP ESI EDI          RBP  struct vp_vm
+ *           R9 is ahead of ESP by the window's base, where bt_points(): ESP is its lower half
  *   RBX     the status flags, where the host's flags do not have them: LAHF's AH in bits 8-15, OF in bit 0
  *   RDI     budget: instructions until the clock is to be looked at, less struct bt.reserve   RAX RCX RDX RSI  free
  *           or the window's base, in code that does not count
@@ -260,6 +261,11 @@ static inline void bt_drop_all(struct vp_vm *m)
 }
 
 static inline bool bt_counts(const struct vp_vm *m) { return !(m->view & VIEW_TOUCHES); }
+/* R9 is where ESP points in the window (front_esp.c). */
+static inline bool bt_points(unsigned view)
+{
+    return (view & (VIEW_TOUCHES | VIEW_SEGMENTED | VIEW_SP16 | VIEW_16 | VIEW_REAL)) == VIEW_TOUCHES;
+}
 /* The budget is less than host code of the present view wants to begin. */
 static inline bool bt_is_poor(const struct vp_vm *m) { return bt_counts(m) && m->budget < bt_of(m)->reserve; }
 

@@ -106,31 +106,6 @@ static void cold_touches(struct front *f)
                                     .esp = f->esp_before});
 }
 
-void f_move_esp(struct front *f, int base, int32_t n)
-{
-    x_rm(f->e, f->sp16 ? 16 : 32, X_LEA, guest(ESP), (struct x_mem){base, X_NONE, 0, n});
-}
-
-static void move_esp(struct front *f, int32_t n)
-{
-    if (n) f_move_esp(f, guest(ESP), n);
-}
-
-void f_exact_esp(struct front *f)
-{
-    move_esp(f, f->esp);
-    f->esp = 0;
-}
-
-/* ESP as an operand, or in an address whose upper half is another one. */
-static bool names_esp(const struct front *f)
-{
-    const struct insn *i = f->i;
-    bool mem = i->form & FORM_MEM;
-
-    return i->op == OP_PUSHA || i->reg == ESP || (!mem && i->rm == ESP) || (mem && i->base == ESP && f->sp16);
-}
-
 static void emit_call_slow(struct front *f, const struct site *s)
 {
     x_mov_imm64(f->e, RSI, (uintptr_t)s);
@@ -198,11 +173,13 @@ static bool emit_insn(struct front *f)
     f->quiet = f->window || (f->bt->quiet && !(f->m->view & VIEW_WINDOW) && !(f->b->crosses >> f->index & 1));
     f->cold_mark = f->cold_count;
     f->e->touch_count = 0;
+    f->moved = false;
     f->note_before = f->note;
     f->xmm_before = f->xmm_dirty;
     f->esp_before = f->esp;
     if (!plain || !(front_insn(f) || front_flow(f))) return false;
     cold_touches(f);
+    f_point_esp(f);
     f_follow_alignment(f);
     if (f->cold_count != f->cold_mark) leave_room(f);
     for (unsigned k = f->cold_mark; k < f->cold_count; k++) {
@@ -221,6 +198,7 @@ static unsigned count_foreign(struct front *f)
     const uint8_t loaded = f->xmm_loaded, dirty = f->xmm_dirty, aligned = f->aligned;
     const struct fp_note *note = f->note;
     const int32_t esp = f->esp;
+    const bool adrift = f->adrift;
     const struct emit e = *f->e;
     uint64_t used = f->bt->arena_used;
     bool native = false;
@@ -230,7 +208,7 @@ static unsigned count_foreign(struct front *f)
         f->site = NULL;
         native = emit_insn(f);
         f->flags = flags, f->cold_count = cold_count;
-        f->assumes = assumes, f->note = note, f->esp = esp, f->aligned = aligned;
+        f->assumes = assumes, f->note = note, f->esp = esp, f->adrift = adrift, f->aligned = aligned;
         f->xmm_loaded = loaded, f->xmm_dirty = dirty, f->tail = NULL;
         f->full = f->closed = false;
         *f->e = e;
@@ -271,11 +249,11 @@ static void emit_cold(struct front *f, const struct cold *c)
     }
     f_save(f);
     f_xmm_spill(f, c->spill);
-    move_esp(f, c->esp);
+    f_add_to_esp(f, c->esp);
     emit_call_slow(f, c->site);
     if (!c->back) return;
     f_xmm_load(f, c->reload);
-    move_esp(f, -c->esp_back);
+    f_add_to_esp(f, -c->esp_back);
     uint8_t *jump = x_jmp(e);
     if (!e->full) x_aim(jump, e->run, c->back);
 }
@@ -288,7 +266,7 @@ static void emit_before(struct front *f)
     if (f->index + 1 == f->count && !f->loop) f_xmm_flush(f);
     f->note_before = f->note;
     f->xmm_before = f->xmm_dirty;
-    if (names_esp(f)) f_exact_esp(f);
+    if (f_names_esp(f)) f_exact_esp(f);
     f_look(f, false);
 }
 
@@ -350,7 +328,7 @@ static void begin(struct front *f, struct block *b, uint32_t eip)
     f->flags = IN_HOST;
     f->index = 0, f->count = extent(b), f->cold_count = 0, f->assumes = 0, f->note = NULL, f->tail = NULL;
     f->inlined = NULL, f->callee = f_callee(f);
-    f->closed = f->looked = false, f->xmm_loaded = f->xmm_dirty = f->aligned = 0, f->esp = 0;
+    f->closed = f->looked = f->adrift = false, f->xmm_loaded = f->xmm_dirty = f->aligned = 0, f->esp = 0;
 }
 
 /* At its entry, with EIP in EAX. */
@@ -439,7 +417,7 @@ bool bt_translate(struct vp_vm *m, struct block *b, bool slides)
     f->slides = slides;
     f->cs = view_cs(m);
     f->segmented = m->view & VIEW_SEGMENTED, f->sp16 = m->view & VIEW_SP16, f->real = m->view & VIEW_REAL;
-    f->touches = m->view & VIEW_TOUCHES;
+    f->touches = m->view & VIEW_TOUCHES, f->points = bt_points(m->view);
     bt->e.state = &f->flags;
     uint32_t eip = slides ? m->block_eip & ~PAGE_MASK : m->block_eip;
     for (unsigned k = 0; b && k < RUN; k++) {

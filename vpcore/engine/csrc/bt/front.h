@@ -53,6 +53,9 @@ struct front {
     bool window;                         /* memory mode */
     bool quiet;                          /* accesses leave the host's flags alone */
     bool segmented, sp16, real, touches; /* as VIEW_ */
+    bool points;                         /* bt_points() */
+    bool adrift;                         /* ESP has been moved with no access by it since (front_esp.c) */
+    bool moved;                          /* i is an addition to ESP that the host's register is short of */
     bool looked;                         /* at the budget: this block is paid */
     bool full, closed;                   /* closed: i has ended the host code */
     struct cold cold[COLD_MOST];
@@ -111,6 +114,8 @@ void f_lea(struct front *f, int to); /* effective address */
 
 /* front_align.c: what the instruction, which has been emitted, leaves known of the stack registers. */
 void f_follow_alignment(struct front *f);
+/* Whether the instruction may change the register, as one that it names. */
+bool f_may_write(const struct insn *i, unsigned n);
 /* An access at register + disp is of 4 bytes, and a multiple of 4 if the register, which may be known, is one. */
 bool f_may_be_aligned(unsigned reg, unsigned bits, uint32_t disp);
 
@@ -118,9 +123,17 @@ bool f_may_be_aligned(unsigned reg, unsigned bits, uint32_t disp);
 /* Pushes and pops do not change the host's register one by one.  f_operand(), f_stack() and f_lea() know; to all others
  * it is exact, because it is made so before an instruction that names ESP otherwise, and before what ends a block. */
 void f_exact_esp(struct front *f);
-/* To the host's register, without flags; SP only where the stack is a 16-bit one. */
+bool f_names_esp(const struct front *f);
+/* To the host's register, without flags: n more than a register of the guest's; SP only where the stack is a 16-bit
+ * one.
+ */
 void f_move_esp(struct front *f, int base, int32_t n);
-static inline void f_add_esp(struct front *f, int32_t n) { f->esp += n; }
+void f_add_to_esp(struct front *f, int32_t n);
+/* The instruction has been emitted: where it may have changed the host's register by name, that points again. */
+void f_point_esp(struct front *f);
+void f_add_esp(struct front *f, int32_t n);
+/* ADD or SUB of a constant to it, emitted; false, and nothing emitted, where it is another instruction. */
+bool f_moves_esp(struct front *f);
 
 /* -- Cold code -- */
 /* The site of the instruction under translation; NULL (and f->full) where there is no room. */

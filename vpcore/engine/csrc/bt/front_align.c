@@ -26,8 +26,7 @@ static bool names(const struct insn *i, unsigned operand, unsigned n)
     }
 }
 
-/* Whether it may change the register, as one that it names. */
-static bool may_write(const struct insn *i, unsigned n)
+bool f_may_write(const struct insn *i, unsigned n)
 {
     const struct op_info *info = &op_info[i->op];
     const bool both = i->op == OP_XCHG_Ev_Gv || i->op == OP_XCHG_Zv_rAX || i->op == OP_XADD_Ev_Gv;
@@ -87,7 +86,7 @@ void f_follow_alignment(struct front *f)
     if (written & 1u << ESP) known = moved_stack(i, known);
     if (written & 1u << EBP) known &= ~(1u << EBP);
     for (unsigned n = ESP; n <= EBP; n++)
-        if (may_write(i, n)) {
+        if (f_may_write(i, n)) {
             const bool is = makes_multiple(i, n, f->aligned);
             known = is ? known | 1u << n : known & ~(1u << n);
         }

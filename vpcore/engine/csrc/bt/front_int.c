@@ -113,6 +113,7 @@ static bool alu(struct front *f)
     unsigned op = f->i->op, bits = op_bits(f->i);
 
     if (op < OP_ADD_Eb_Gb || op > OP_CMP_Ev_Ibs) return false;
+    if (f_moves_esp(f)) return true;
     unsigned group = (op - OP_ADD_Eb_Gb) / 8, k = (op - OP_ADD_Eb_Gb) % 8;
     enum need need = k == ALU_ADC || k == ALU_SBB ? CARRY : NO_FLAGS;
     unsigned opcode = k << 3 | X_ALU_RM_R;

@@ -102,9 +102,14 @@ static int anchor_of(unsigned reg, unsigned bits, uint32_t disp)
 }
 
 /* As the guest has it; code that touches has the window's base in a register, which makes loads a cycle faster. */
-static struct x_mem in_window(const struct front *f, struct x_mem at)
+static struct x_mem in_window(struct front *f, struct x_mem at)
 {
-    if (f->touches && x_is_near(at)) return (struct x_mem){WINDOW, at.base, X_TOUCH, at.disp};
+    if (f->touches && x_is_near(at)) {
+        const bool by_esp = f->points && at.base == guest(ESP);
+        if (by_esp) f->adrift = false;
+        return by_esp ? (struct x_mem){at.base, X_NONE, X_TOUCH, at.disp}
+                      : (struct x_mem){WINDOW, at.base, X_TOUCH, at.disp};
+    }
     at.scale |= X_GUEST;
     return at;
 }
@@ -113,7 +118,9 @@ static struct x_mem at_linear(struct front *f, int lin, int anchor, unsigned bit
 {
     const struct x_mem at = {lin, X_NONE, 0, 0};
 
-    return f->window ? in_window(f, at) : probe(f, lin, anchor, bits, write);
+    if (f->window) return in_window(f, at);
+    if (f->points && lin == guest(ESP)) x_mov(f->e, lin = RSI, guest(ESP));
+    return probe(f, lin, anchor, bits, write);
 }
 
 struct x_mem f_linear(struct front *f, unsigned bits, bool write) { return at_linear(f, RSI, X_NONE, bits, write); }

@@ -13,9 +13,9 @@
 
 enum {
     PAGE_SHIFT = 12,
-    GUARD = 1 << 16, /* before and behind: accesses that run over the ends, emit_x64.h */
+    GUARD = 1 << 18, /* before and behind: accesses that run over the ends, emit_x64.h and front_esp.c */
 };
-#define SIZE (UINT64_C(1) << 32)
+#define SIZE (UINT64_C(1) << 32) /* of which a base is a multiple */
 #define WHOLE (GUARD + SIZE + GUARD)
 
 /* Where holes are.  To who names no address Linux gives the highest free one below the stack, or, in its older layout,
@@ -46,7 +46,8 @@ static bool gives_others(void)
 static uint8_t *find_hole(void)
 {
     if (window_told_to_fail("hole") || !gives_others()) return NULL;
-    for (uint64_t at = FIRST; at < END; at += WHOLE) {
+    for (uint64_t base = FIRST + SIZE; base < END; base += 2 * SIZE) {
+        const uint64_t at = base - GUARD;
         uint8_t *got = reserve(at, WHOLE, MAP_FIXED_NOREPLACE);
         if (!got && errno == EEXIST) continue;
         if (got == (uint8_t *)(uintptr_t)at && !munmap(got + GUARD, SIZE)) return got + GUARD;
@@ -56,6 +57,20 @@ static uint8_t *find_hole(void)
     return NULL;
 }
 
+/* What lies right, of twice as much. */
+static uint8_t *find_reservation(void)
+{
+    const uint64_t size = SIZE + WHOLE;
+    uint8_t *got = reserve(0, size, 0);
+
+    if (!got) return NULL;
+    const uintptr_t first = (uintptr_t)got + GUARD;
+    uint8_t *base = got + GUARD + (-first & (SIZE - 1)), *behind = base + SIZE + GUARD;
+    if (base - GUARD > got) munmap(got, (size_t)(base - GUARD - got));
+    if (got + size > behind) munmap(behind, (size_t)(got + size - behind));
+    return base;
+}
+
 bool place_find(struct place *p, int file, int lazy)
 {
     *p = (struct place){.file = file, .lazy = lazy};
@@ -63,9 +78,8 @@ bool place_find(struct place *p, int file, int lazy)
     p->base = find_hole();
     p->hole = p->base;
     if (p->hole) return true;
-    uint8_t *got = reserve(0, WHOLE, 0);
-    p->base = got ? got + GUARD : NULL;
-    return got;
+    p->base = find_reservation();
+    return p->base;
 }
 
 void place_release(struct place *p)

@@ -80,6 +80,7 @@ static int64_t begin(struct vp_vm *m, struct bt *bt)
 {
     trust_key(m, bt);
     bt->base = m->insns + (uint64_t)m->budget;
+    m->bt_esp_base = bt_points(m->view) ? (uintptr_t)bt->gs : 0;
     if (bt_counts(m)) return m->budget - bt->reserve;
     bt->since = __builtin_ia32_rdtsc();
     return (int64_t)(uintptr_t)bt->gs;

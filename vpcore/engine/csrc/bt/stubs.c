@@ -10,10 +10,12 @@ static void store_guest(struct emit *e)
         x_rm(e, 32, X_MOV_RM_R, guest(n), vm_at(offsetof(struct vp_vm, cpu.gpr) + 4 * n));
 }
 
+/* Before load_flags(). */
 static void load_guest(struct emit *e)
 {
     for (unsigned n = EAX; n <= EDI; n++)
         x_rm(e, 32, X_MOV_R_RM, guest(n), vm_at(offsetof(struct vp_vm, cpu.gpr) + 4 * n));
+    x_rm(e, 64, X_ADD << 3 | X_ALU_R_RM, guest(ESP), vm_at(offsetof(struct vp_vm, bt_esp_base)));
 }
 
 static void x_mov64(struct emit *e, int to, int from) { x_rr(e, 64, X_MOV_RM_R, from, to); }
