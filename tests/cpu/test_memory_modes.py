@@ -309,6 +309,23 @@ def test_one_fault_maps_what_a_program_has_used_around_it_and_nothing_else(box):
     assert stats.window_fills >= len(used)
 
 
+@pytest.mark.parametrize("order", ["upwards", "downwards"])
+def test_a_systems_memory_is_mapped_by_sixteen_pages_in_whatever_order_it_is_used(monkeypatch, order):
+    """As of Linux, all of RAM in a row, in global pages."""
+    box = window_box(monkeypatch)
+    box.set(cr4=box.cpu.cr4 | PGE)
+    pages = 128
+    for k in range(-1, pages + 1):
+        box.map_32(LIN + k * PAGE, DATA + k * PAGE, P | W | A | D | G)
+    first, step = (LIN, PAGE) if order == "upwards" else (LIN + (pages - 1) * PAGE, -PAGE)
+
+    box.run(f"mov edi, {first}\n" + loop(f"mov [edi], ecx\nadd edi, {step}", pages), budget=0)
+
+    values = [box.get(DATA + k * PAGE) for k in range(pages)]
+    assert values == list(range(pages, 0, -1) if order == "upwards" else range(1, pages + 1))
+    assert box.engine.stats().window_faults <= pages // 16 + 2
+
+
 @pytest.mark.parametrize("step", ["none", "sigreturn"])
 def test_a_fault_leaves_all_registers_flags_and_vectors_as_they_were(monkeypatch, step):
     """ADC takes the carry over a store to a page not mapped yet; x87 and SSE hold what was loaded before."""

@@ -159,6 +159,25 @@ def test_of_a_system_that_gives_memory_in_blocks_a_block_is_mapped_at_its_first_
     assert box.get(FAULTS) == 4 * len(starts)
 
 
+def test_a_run_of_pages_goes_on_behind_one_that_has_gone_elsewhere(box):
+    """A system that takes pages for other purposes meanwhile, its page tables for one."""
+    on_page_fault(box, "")
+    for lin, page in [*enumerate(range(10, 16)), (6, 17), (7, 18), (40, 16)]:
+        box.put(WANTED + 4 * lin, DATA + page * PAGE | P | W | U)
+    box.user()
+    box.run(store_to_each(6), budget=MOST)
+    box.user()
+    box.run(f"mov dword [{LIN + 40 * PAGE}], 1\nhlt", budget=MOST)
+    before = mapped()
+    box.user()
+    box.run(store_to_each(7), budget=MOST)
+
+    # three pages of the six that were mapped ahead of the run are others now
+    assert mapped() - before == (1 + 5 - 3) * PAGE
+    assert [box.get(DATA + page * PAGE) for page in (*range(10, 16), 17)] == list(range(1, 8))
+    assert box.get(FAULTS) == 8
+
+
 def test_pages_that_the_host_takes_from_a_mapping_are_given_again(box):
     """As one does that has no memory to spare (madvise(2): MADV_DONTNEED of a mapping leaves the file's pages)."""
     libc = ctypes.CDLL(None, use_errno=True)

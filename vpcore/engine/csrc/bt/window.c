@@ -22,7 +22,8 @@ enum {
     MAPPINGS_OTHERS = 8192,       /* of vm.max_map_count, left to the rest of the process */
     MAPPINGS_LEAST = 32,          /* with fewer there are no windows */
     PAGES = 1 << 18,              /* of all windows, for the host has tables for them */
-    RUN = 16,                     /* pages that one fault may map */
+    RUN = 64,                     /* pages that one fault may map */
+    SYSTEM_RUN = 16,              /* a power of 2: of the system's, which may not have used most of them */
     AROUND = 64,                  /* a power of 2 of pages, where those are filled that are like the one that faulted */
     CODE_AROUND = 8,              /* a power of 2 of pages, dropped with one that has code now */
     AHEAD_LEAST = 2,              /* pages that came one after the other let more be expected */
@@ -79,6 +80,7 @@ struct windows {
     /* a page whose translation has just gone: likely it gets another one and is accessed again */
     const struct window *expects;
     uint32_t expected;
+    uint32_t granted;        /* the page of RAM, last */
     struct written *written; /* of each page of guest RAM */
     uint32_t ram_pages;
     int ram_fd;
@@ -329,18 +331,29 @@ static void make_room(struct windows *w)
     for (unsigned k = 0; k < WINDOWS; k++) drop_all(w, nth(w, k));
 }
 
-/* Pages from p->lin on that may be mapped together with it: not yet mapped, behind one another in RAM, and of the same
- * rights. */
-static unsigned run_of(struct vp_vm *m, const struct window *v, const struct mapped *p, bool user)
+/* Whether the page so many after this one may be mapped together with it: not yet mapped, as far from it in RAM, and of
+ * the same rights. */
+static bool is_like(struct vp_vm *m, const struct window *v, const struct mapped *p, uint32_t distance)
+{
+    const uint32_t lin = p->lin + distance;
+    uint32_t phys;
+
+    if (lin >= LINEAR_PAGES || is_open(v, lin)) return false;
+    const unsigned rights = peek(m, lin, m->user, &phys);
+    return (rights & PLAIN_READ) && phys == p->phys + distance && !!(rights & PLAIN_WRITE) == p->write;
+}
+
+/* A system's memory lies as RAM does, and is used in any order. */
+static void go_back(struct vp_vm *m, const struct window *v, struct mapped *p)
+{
+    while (p->lin % SYSTEM_RUN && is_like(m, v, p, -1u)) p->lin--, p->phys--;
+}
+
+static unsigned run_of(struct vp_vm *m, const struct window *v, const struct mapped *p, unsigned most)
 {
     unsigned count = 1;
 
-    for (; count < RUN; count++) {
-        uint32_t lin = p->lin + count, phys;
-        if (lin >= LINEAR_PAGES || is_open(v, lin)) break;
-        unsigned rights = peek(m, lin, user, &phys);
-        if (!(rights & PLAIN_READ) || phys != p->phys + count || !!(rights & PLAIN_WRITE) != p->write) break;
-    }
+    while (count < most && is_like(m, v, p, count)) count++;
     return count;
 }
 
@@ -358,20 +371,21 @@ static unsigned run_to(const struct window *v, uint32_t lin)
 }
 
 /* How many pages are likely to come behind this one: systems give memory to programs page by page, as these touch it,
- * and mostly what lies together.  Where a run begins, it may be a block as large as the last one. */
-static unsigned expected(const struct window *v, const struct mapped *p)
+ * and mostly what lies together.  Where a run begins, it may be a block as large as the last one, or the last run goes
+ * on, of which a page has gone elsewhere. */
+static unsigned expected(const struct windows *w, const struct window *v, const struct mapped *p)
 {
     const unsigned run = p->lin ? run_to(v, p->lin - 1) : 0;
 
     if (!run) return 0;
     if (v->pages[v->slot[p->lin - 1] - 1].phys + 1 == p->phys) return run < AHEAD_LEAST ? 0 : 3 * run;
     const bool block = !(run & (run - 1)) && !(p->phys & (run - 1));
-    return block ? run - 1 : 0;
+    return block || w->granted + 1 == p->phys ? run - 1 : 0;
 }
 
 static unsigned pages_ahead(const struct windows *w, const struct window *v, const struct mapped *p)
 {
-    unsigned ahead = 0, most = p->write ? expected(v, p) : 0;
+    unsigned ahead = 0, most = p->write ? expected(w, v, p) : 0;
 
     if (most > AHEAD_MOST) most = AHEAD_MOST;
     while (ahead < most && p->phys + ahead + 1 < w->ram_pages && p->lin + ahead + 1 < LINEAR_PAGES &&
@@ -470,13 +484,16 @@ static bool fill(struct vp_vm *m, struct windows *w, struct window *v, uint32_t 
         if (same) return had->lazy && place_give(&v->place, p.lin);
     }
     if (is_full(w)) make_room(w);
-    unsigned count = run_of(m, v, &p, m->user);
+    const bool system = v == &w->system;
+    if (system && !is_open(v, p.lin)) go_back(m, v, &p);
+    const unsigned count = run_of(m, v, &p, system ? SYSTEM_RUN : RUN);
     if (!grant(w, v, &p, count)) {
         make_room(w);
         if (w->given_up) give_up(m, w);
         return false;
     }
     enter_run(w, v, &p, count);
+    w->granted = p.phys + count - 1;
     m->stats.window_fills++;
     return true;
 }
