@@ -9,8 +9,8 @@ from vpcore.engine.engine import probe
 
 FAR, FIRST, SECOND = 0x300000, 0x200000, 0x210000
 BACK = CODE + 0x40
-ROUNDS = 4_000_000
-"""Of some ns each: kicks come every 2 ms."""
+ROUNDS = 12_000_000
+"""Of some ns each: kicks come every 5 ms."""
 
 pytestmark = pytest.mark.skipif(bool(probe()["bt"]), reason=probe()["bt"])
 

@@ -24,8 +24,9 @@ enum {
     FAULT_PRICE = 256,  /* instructions that one that faults takes the time of */
     BREATH = 1 << 20,   /* instructions between two times that the host gets, under icount */
 };
-/* The same under other clocks, in ns; and the least that the guest gets between two looks at the clock. */
-enum { BREATH_NS = 2000000, SPELL_NS = 20000 };
+/* The same under other clocks, in ns: Python's threads take turns as often (sys.getswitchinterval()), and for most
+ * guests their own timer's tick comes before.  And the least that the guest gets between two looks at the clock. */
+enum { BREATH_NS = 5000000, SPELL_NS = 20000 };
 /* attention that is needed again after each single instruction */
 enum { ATTN_EACH = ATTN_SHADOW | ATTN_TRAP | ATTN_BREAK | ATTN_DR };
 
