@@ -2,9 +2,14 @@
 around, accesses by it go where the interpreter's go.
 """
 
+import ctypes
+import mmap
+from itertools import pairwise
+
 import pytest
 from box import PAGE, STACK0
 from box import Box as Processor
+from windows import GUARD, spans
 
 from vpcore.engine import Exit
 from vpcore.engine.engine import probe
@@ -101,10 +106,39 @@ WRAPS = {
     "add": "mov esp, 0xffffffe0\nadd esp, 0x4000\nmov [esp+4], ecx\nmov eax, [esp-0x3ff8]\npop edx",
     "sub and no access, again and again": "mov esp, 0x1000\nmov ecx, 0x40\nl: sub esp, 0x1ffc\ndec ecx\njnz l\nmov [esp+4], edx\nmov eax, [esp+4]\npush ebx",
     "add and no access, again and again": "mov esp, 0xffff0000\nmov ecx, 0x40100\nl: add esp, 0x3ffc\ndec ecx\njnz l\nand esp, 0x1ffffc\nmov [esp+4], edx\nmov eax, [esp+4]\npush ebx",
-    "add as far as the other end": "mov esp, 0x240000\nmov ecx, 0x40000\nl: add esp, 0x4000\ndec ecx\njnz l\nmov [esp+4], edx\npush ebx",
+    "add, 4 GB": "mov esp, 0x240000\nmov ecx, 0x40050\nl: add esp, 0x4000\ndec ecx\njnz l\nmov [esp+4], edx\npush ebx",
+    "sub, 4 GB": "mov esp, 0x380000\nmov ecx, 0x40050\nl: sub esp, 0x4000\ndec ecx\njnz l\nmov [esp+4], edx\npush ebx",
     "pushes on and on": f"mov esp, 0x1000\nmov ecx, {TOP_PAGES * 1000}\nl: push ecx\ndec ecx\njnz l\nmov eax, [esp+8]\nmov [esp+4], edx",
     "pops on and on": "mov esp, 0xfff80000\nmov ecx, 0x30000\nl: pop eax\nadd edx, eax\ndec ecx\njnz l\nmov eax, [esp+8]\nmov [esp+4], edx",
 }
+
+
+GB, MB = 1 << 30, 1 << 20
+FIXED_NOREPLACE = 0x100000
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
+libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+
+
+class Surroundings:
+    """Memory around windows, where ESP would point that has left one: behind the guards, and 4 GB away."""
+
+    def __init__(self):
+        guards = spans(" ---p ")
+        bases = [below.stop for below, above in pairwise(guards) if above.start - below.stop == 4 * GB]
+        near = ((GUARD - 4 * GB, 8 * MB), (-2 * MB, 2 * MB - GUARD), (4 * GB + GUARD, 8 * MB))
+        places = sorted({(base + at, size) for base in bases for at, size in near})
+        protection, flags = mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | FIXED_NOREPLACE
+        self.pieces = [(libc.mmap(at, size, protection, flags, -1, 0), size) for at, size in places]
+        assert [at for at, _ in self.pieces] == [at for at, _ in places] != []
+
+    def untouched(self):
+        """Nothing has been written there; they are given back."""
+        clean = all(ctypes.string_at(at, size).count(0) == size for at, size in self.pieces)
+        for at, size in self.pieces:
+            libc.munmap(at, size)
+        return clean
 
 
 def end(engine, code, monkeypatch, rounds=6):
@@ -120,9 +154,14 @@ def end(engine, code, monkeypatch, rounds=6):
     start = f"mov esp, {STACK}\nmov ebx, {OTHER}\nmov edx, 16\nmov eax, 0x1234\nmov edi, 0x9abcdef0"
     use = "push edi\nmov eax, [esp+4]\nmov [esp-8], eax\nadd [esp+12], edx\npop edi\npushfd"
     program = f"mov dword [{ROUNDS}], {rounds}\nagain: {start}\n{code}\n{use}\nmov esp, {STACK0}\ndec dword [{ROUNDS}]\njnz again\nhlt"
+    assert box.run("push eax\nhlt", budget=0) == Exit.HALT
+    around = Surroundings() if engine == "bt" else None
     assert box.run(program, budget=0) == Exit.HALT
-    memory = [bytes(box.ram[at : at + size]) for at, size in ((0, 0x8000), (0x230000, 0x30000), (TOP, 64 * PAGE))]
-    return list(box.cpu.gpr), box.cpu.eflags, box.fault, memory
+    assert not around or around.untouched()
+    memory = [bytes(box.ram[at : at + size]) for at, size in ((0, 0x8000), (0x230000, 0x30000), (TOP, 256 * PAGE))]
+    left = list(box.cpu.gpr), box.cpu.eflags, box.fault, memory
+    box.engine.close()
+    return left
 
 
 @pytest.mark.parametrize("name", CHANGES)
