@@ -215,3 +215,23 @@ def test_code_mapped_at_more_places_than_are_kept_is_right_at_each():
 
     assert end == Exit.HALT
     assert box.cpu.gpr[2] == 5 * 2 * sum(place + 5 for place in places)
+
+
+def test_the_block_behind_a_call_lies_where_the_jump_to_it_would_be(monkeypatch, tmp_path):
+    """Once it is half as warm as the call: the callee is what came after that each time, and is of no use there."""
+    jump = 5
+    monkeypatch.setenv("VPCORE_BT_MODE", "window")
+    monkeypatch.setenv("VPCORE_BT_WARM", "10")
+    monkeypatch.setenv("VPCORE_BT_MAP", str(tmp_path / "map"))
+    box = Processor(engine="bt")
+    box.page_32()
+
+    box.run("mov ecx, 30\nagain: dec ecx\njz near out\ncall f\ninc ebx\njmp again\nout: hlt\nf: ret", budget=0)
+
+    box.engine.close()
+    lines = [line.split() for line in (tmp_path / "map").read_text().splitlines() if line[0] != "#"]
+    blocks = {line[2]: (int(line[0], 16), int(line[1], 16)) for line in reversed(lines) if len(line) == 3}
+    call = CODE + 5 + 1 + 6
+    behind = call + 5
+    at, size = blocks[f"guest_{call:x}_window"]
+    assert blocks[f"guest_{behind:x}_window"][0] == at + size - jump
