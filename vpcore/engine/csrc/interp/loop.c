@@ -89,15 +89,22 @@ static __attribute__((noinline)) struct block *find(struct vp_vm *m, uint32_t li
     return b;
 }
 
+/* Where that block names the one that was found after it last, behind it or elsewhere. */
+static inline struct block **hint_at(struct block *from, uint32_t lin)
+{
+    if ((uint32_t)from->key + from->bytes == lin) return &from->next[0];
+    __asm__(""); /* so that this is a jump, which hosts foresee: an index would have to wait for EIP */
+    return &from->next[1];
+}
+
 /* The block at `lin`: as a rule one of the two that were found there after the last one before, in reach of which it is
  * likely to be. */
 static inline struct block *find_next(struct vp_vm *m, uint32_t lin)
 {
     struct interp *it = m->interp;
     const uint64_t key = jump_key(m, lin);
-    struct block *from = it->running;
-    const bool elsewhere = from && (uint32_t)from->key + from->bytes != lin;
-    struct block *b = from ? from->next[elsewhere] : NULL;
+    struct block *from = it->running, **hint = from ? hint_at(from, lin) : NULL;
+    struct block *b = hint ? *hint : NULL;
 
     if (likely(b && b->key == key)) return b;
     if (b && !((b->phys ^ lin) & ~PAGE_MASK)) {
@@ -108,7 +115,7 @@ static inline struct block *find_next(struct vp_vm *m, uint32_t lin)
     }
     if (!b || block_is_dead(b)) return b;
     b->key = key;
-    if (from && it->running == from) from->next[elsewhere] = b; /* else all blocks have gone */
+    if (hint && it->running == from) *hint = b; /* else all blocks have gone */
     return b;
 }
 
