@@ -95,6 +95,12 @@ void mem_code_mark(struct vp_vm *m, uint32_t phys, unsigned size)
     space_forget_writes(m, page, page);
 }
 
+void mem_code_fetch(const struct vp_vm *m, uint32_t phys)
+{
+    __builtin_prefetch(m->phys[phys >> PAGE_SHIFT].read + (phys & ~PAGE_MASK));
+    __builtin_prefetch(&m->code[phys >> PAGE_SHIFT], 1);
+}
+
 void mem_code_clear(struct vp_vm *m, uint32_t page) { memset(&m->code[page], 0, sizeof m->code[page]); }
 
 void mem_code_none(struct vp_vm *m, uint32_t page)

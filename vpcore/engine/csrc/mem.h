@@ -27,6 +27,8 @@ uint8_t *mem_write_span(struct vp_vm *m, uint64_t phys, unsigned size);
 
 /* Code was made from [phys, phys + size): writes there must come to the engine's invalidate(). */
 void mem_code_mark(struct vp_vm *m, uint32_t phys, unsigned size);
+/* Have the host's caches fetch that byte, and what says whether it is code. */
+void mem_code_fetch(const struct vp_vm *m, uint32_t phys);
 /* Forget what is code on a page; then either mark again what still is, or let the page be plain memory. */
 void mem_code_clear(struct vp_vm *m, uint32_t page);
 void mem_code_none(struct vp_vm *m, uint32_t page);

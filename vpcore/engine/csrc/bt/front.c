@@ -384,6 +384,7 @@ static bool translate(struct front *f, struct block *b, uint32_t eip, struct lin
     const size_t size = (size_t)(x_runs_at(f->e) - t->body);
     t->size = size < UINT16_MAX ? (uint16_t)size : UINT16_MAX;
     b->translation = t;
+    b->entry_key = 0;
     b->translated = true;
     if (from) chain_lead(from, t);
     if (f->inlined) chain_take_in(f->m, bt, f->inlined);

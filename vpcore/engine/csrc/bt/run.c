@@ -124,12 +124,19 @@ static struct leave enter(struct vp_vm *m, struct bt *bt, const uint8_t *entry, 
     return out;
 }
 
+/* It was found to have code, but none for here. */
+static bool is_none_here(const struct vp_vm *m, const struct block *b)
+{
+    return !b->entry && b->entry_key == (m->bt_key | m->block_eip);
+}
+
 /* Whether the block has no code, and is to have none yet: most that come by here are seldom executed. */
 static bool is_cold(const struct vp_vm *m, const struct bt *bt, struct block *b)
 {
     const bool moved = b->heat && b->heat_eip != m->block_eip;
 
-    if (b->translation || moved || (bt->link && bt->link->slides) || b->heat + 1u >= bt->warm) return false;
+    if (b->translation && !is_none_here(m, b)) return false;
+    if (moved || (bt->link && bt->link->slides) || b->heat + 1u >= bt->warm) return false;
     b->heat_eip = m->block_eip;
     b->heat++;
     return true;
@@ -148,12 +155,12 @@ static const uint8_t *entry_of(struct vp_vm *m, struct bt *bt, struct block *b)
     view_choose(m, bt);
     m->bt_key = view_key(m, bt);
     const uint64_t key = m->bt_key | m->block_eip;
-    if (b->entry_key == key && !bt->left && !bt->link) return b->entry;
+    if (b->entry_key == key && b->entry && !bt->left && !bt->link) return b->entry;
     struct translation *t = translation_for(m, b);
+    b->entry_key = key;
+    b->entry = t ? t->entry : NULL;
     if (!t) return NULL;
     const bool direct = bt->link && !bt->link->guess && !bt->link->to;
-    b->entry_key = key;
-    b->entry = t->entry;
     chain_arrive(m, bt, b, t);
     if (bt->left && !direct) chain_note(m, bt, b, t);
     return t->entry;
@@ -196,6 +203,7 @@ void bt_run_block(struct vp_vm *m, const struct insn *i)
     for (; entry; entry = out.rdi == ACCOUNTED ? NULL : go_on(m, bt)) out = enter(m, bt, entry, out.flags);
     if (out.rdi != ACCOUNTED) fl_put(m, flags_eflags(out.flags));
     m->cur = i - 1; /* all is accounted for */
+    __builtin_prefetch(jumps_near(m->interp, m->cpu.seg[VP_CS].base + m->cpu.eip));
     if (likely(!bt->faults.faulted && !kicked(m))) return;
     if (!bt_counts(m)) trust_consider(m, bt);
     growth_look(m, bt);

@@ -203,9 +203,20 @@ static struct block *build(struct vp_vm *m, uint32_t phys)
     return count ? complete(m, phys, count, bytes) : NULL;
 }
 
+/* What a block is made from and entered in lies far apart: the host's memory is to bring all of it at once. */
+static void fetch_ahead(const struct vp_vm *m, uint32_t phys)
+{
+    const uint32_t page = phys >> PAGE_SHIFT;
+
+    __builtin_prefetch(&m->interp->index[home(phys)], 1);
+    __builtin_prefetch(&m->interp->pages[page], 1);
+    mem_code_fetch(m, phys);
+}
+
 struct block *block_at(struct vp_vm *m, uint64_t phys)
 {
     if (phys >> 32) return NULL;
+    fetch_ahead(m, (uint32_t)phys);
     struct block *b = look_up(m->interp, (uint32_t)phys, m->code32);
     if (b && b->other) return NULL;
     return b ? b : build(m, (uint32_t)phys);

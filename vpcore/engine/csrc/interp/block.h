@@ -29,8 +29,8 @@ struct block {
     bool varies;     /* ends with a jump that leads to many places, or to code that changes */
 
     uint32_t size;           /* of it in the arena */
-    uint64_t entry_key;      /* vp_vm.bt_key and EIP under which a tier's code was entered last, or 0: no such key */
-    const uint8_t *entry;    /* where that was */
+    uint64_t entry_key;      /* vp_vm.bt_key and EIP under which a tier's code was looked for last, or 0: no such key */
+    const uint8_t *entry;    /* where that was entered, or NULL: there was none */
     struct block *page_next; /* of the same page */
     struct block *other;     /* of an instruction on two pages, its part on the other one; else NULL */
     uint64_t probed;         /* a bit for each instruction whose operands a tier is not to reach by faults */
