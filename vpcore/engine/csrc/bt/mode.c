@@ -1,7 +1,8 @@
 /* mode.c: see mode.h.
  *
- * Measured on the machine of docs/engines.md: a page of a window costs 6 to 8 us to fill, 2 of them for the fault; an
- * instruction is 0.15 to 0.3 ns faster with one than without.  So one pays for the other where a page is new per 20 to
+ * Measured on the machine of docs/engines.md: a page of a window cost 6 to 8 us to fill, 2 of them for the fault (since
+ * then 4, 1 where it was foreseen, and 2 for a fault; yet with half the PAGE programs take no less); an instruction is
+ * 0.15 to 0.3 ns faster with one than without.  So one pays for the other where a page is new per 20 to
  * 50 thousand instructions.  What counts are the pages that a window has to map, which is each once: not how often the
  * flat tables, which forget more, were filled with them (struct footprint).
  *
