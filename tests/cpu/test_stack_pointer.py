@@ -13,6 +13,7 @@ from windows import GUARD, spans
 
 from vpcore.engine import Exit
 from vpcore.engine.engine import probe
+from vpcore.engine.isa.table import rows
 
 pytestmark = pytest.mark.skipif(bool(probe()["bt"]), reason=probe()["bt"])
 
@@ -184,3 +185,19 @@ def test_pushes_that_ask_the_flat_table_do_not_take_esp_out_of_the_window(monkey
     code += "push_it: pop esi\npush ecx\njmp esi\nalign 64\nedge: times 80 nop\ndone: nop"
 
     assert end("interp", code, monkeypatch, rounds=2) == end("bt", code, monkeypatch, rounds=2)
+
+
+def test_general_registers_are_written_as_first_operands_of_known_kinds():
+    """f_may_write() (bt/front_align.c) knows no others; an instruction that it missed would leave ESP without the window's base."""
+    kinds = {"Ed", "Ev", "Ew", "Gd", "Gv", "Gw", "Rd", "Rv", "Zv"}
+    exchanges = {"XCHG_Ev_Gv", "XADD_Ev_Gv"}
+
+    written = [
+        (row.id, place, operand)
+        for row in rows()
+        for place, (operand, access) in enumerate(zip(row.operands, row.access, strict=True))
+        if access in "wx" and operand[0] in "EGRZ" and operand[1] not in "bs"
+    ]
+
+    assert {operand for _, _, operand in written} <= kinds
+    assert {name for name, place, _ in written if place} == exchanges
