@@ -14,7 +14,6 @@ enum { SIGNALS = sizeof signals / sizeof *signals };
 
 static _Thread_local struct fault_map *running;
 static struct sigaction before[SIGNALS];
-static bool skips_sigreturn;
 static pthread_mutex_t installing = PTHREAD_MUTEX_INITIALIZER;
 
 static const struct fault_site *find(const struct fault_map *map, uint32_t at)
@@ -92,7 +91,7 @@ static bool may_skip_sigreturn(const void *frame, const ucontext_t *c)
 {
     enum { LINKAGE = 16 /* RBP and the address of return, which the kernel puts just before the context */ };
 
-    return skips_sigreturn && (const uint8_t *)frame + LINKAGE == (const uint8_t *)c && c->uc_mcontext.fpregs &&
+    return !running->sigreturns && (const uint8_t *)frame + LINKAGE == (const uint8_t *)c && c->uc_mcontext.fpregs &&
            more_state(c)->magic == MORE_STATE_MAGIC && !((unsigned)c->uc_stack.ss_flags & AUTODISARM);
 }
 
@@ -141,7 +140,6 @@ bool signals_install(void)
     bool done = true;
 
     pthread_mutex_lock(&installing);
-    skips_sigreturn = !window_told_to_fail("sigreturn");
     for (unsigned k = 0; k < SIGNALS && done; k++) {
         struct sigaction mine = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER}, now;
         sigemptyset(&mine.sa_mask);
@@ -172,6 +170,7 @@ bool fault_map_create(struct fault_map *map, const uint8_t *code, size_t size)
     size_t room = size / BYTES_PER_SITE;
 
     *map = (struct fault_map){.code = code, .code_size = size, .room = room};
+    map->sigreturns = window_told_to_fail("sigreturn");
     map->sites = mem_reserve(room * sizeof *map->sites);
     return map->sites;
 }

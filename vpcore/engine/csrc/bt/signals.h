@@ -22,6 +22,7 @@ struct fault_map {
     size_t count, room;
     uintptr_t address; /* of the last fault; UINTPTR_MAX where the processor does not say */
     bool faulted;      /* since this was last cleared */
+    bool sigreturns;   /* its handler always returns, as a test wants it */
 };
 
 bool fault_map_create(struct fault_map *map, const uint8_t *code, size_t size);
