@@ -116,6 +116,8 @@ void f_lea(struct front *f, int to); /* effective address */
 void f_follow_alignment(struct front *f);
 /* Whether the instruction may change the register, as one that it names. */
 bool f_may_write(const struct insn *i, unsigned n);
+/* ADD or SUB of a constant, to an operand that is no byte. */
+bool f_adds_constant(const struct insn *i);
 /* An access at register + disp is of 4 bytes, and a multiple of 4 if the register, which may be known, is one. */
 bool f_may_be_aligned(unsigned reg, unsigned bits, uint32_t disp);
 

@@ -55,17 +55,25 @@ static unsigned moved_stack(const struct insn *i, unsigned known)
     }
 }
 
+bool f_adds_constant(const struct insn *i)
+{
+    switch (i->op) {
+    case OP_ADD_Ev_Iz:
+    case OP_ADD_Ev_Ibs:
+    case OP_SUB_Ev_Iz:
+    case OP_SUB_Ev_Ibs: return true;
+    default: return false;
+    }
+}
+
 /* Is what the instruction makes of the register a multiple of 4 again? */
 static bool makes_multiple(const struct insn *i, unsigned n, unsigned known)
 {
     const bool same = known >> n & 1;
 
     if (!(i->form & FORM_OS32)) return false;
+    if (f_adds_constant(i)) return same && i->imm % WORD == 0;
     switch (i->op) {
-    case OP_ADD_Ev_Iz:
-    case OP_ADD_Ev_Ibs:
-    case OP_SUB_Ev_Iz:
-    case OP_SUB_Ev_Ibs: return same && i->imm % WORD == 0;
     case OP_AND_Ev_Iz:
     case OP_AND_Ev_Ibs: return i->imm % WORD == 0;
     case OP_MOV_Ev_Gv: return known >> i->reg & 1;

@@ -56,14 +56,7 @@ static bool moves(const struct front *f)
 {
     const struct insn *i = f->i;
 
-    if (!f->points || is_mem(f) || i->rm != ESP || !(i->form & FORM_OS32)) return false;
-    switch (i->op) {
-    case OP_ADD_Ev_Iz:
-    case OP_ADD_Ev_Ibs:
-    case OP_SUB_Ev_Iz:
-    case OP_SUB_Ev_Ibs: break;
-    default: return false;
-    }
+    if (!f->points || is_mem(f) || i->rm != ESP || !(i->form & FORM_OS32) || !f_adds_constant(i)) return false;
     const int64_t n = (int32_t)i->imm;
     return n >= -FARTHEST && n <= FARTHEST && f->esp >= -FARTHEST && f->esp <= FARTHEST;
 }
@@ -98,11 +91,8 @@ bool f_names_esp(const struct front *f)
 static bool has_cleared(const struct insn *i)
 {
     if (!(i->form & FORM_OS32)) return false;
+    if (f_adds_constant(i)) return true;
     switch (i->op) {
-    case OP_ADD_Ev_Iz:
-    case OP_ADD_Ev_Ibs:
-    case OP_SUB_Ev_Iz:
-    case OP_SUB_Ev_Ibs:
     case OP_AND_Ev_Iz:
     case OP_AND_Ev_Ibs:
     case OP_MOV_Ev_Gv:
