@@ -1,13 +1,12 @@
 """Memory mode `window` of `bt`, and programs whose pages come one by one, as they touch them."""
 
-import ctypes
 import gc
 import mmap
 
 import pytest
 from box import CODE, EDX, HANDLERS, IDT, PAGE, A, D, P, U, W
 from box import Box as Processor
-from windows import DATA, LIN, mappings, window_box
+from windows import DATA, LIN, libc, mappings, spans, window_box
 
 from vpcore.engine import Exit
 from vpcore.engine.engine import probe
@@ -15,7 +14,6 @@ from vpcore.engine.engine import probe
 PF = 14
 ERR_P, ERR_W = 1, 2
 MS = 1_000_000
-HOLES = 0x200000000000, 0x220000000000
 
 pytestmark = pytest.mark.skipif(bool(probe()["bt"]), reason=probe()["bt"])
 
@@ -45,6 +43,12 @@ def on_page_fault(box, flush):
     box.put(IDT + 8 * PF, HANDLER | 8 << 16 | 0x8E00 << 32, 8)
 
 
+def gives(box, pages, rights=P | W | U):
+    """Which page of memory is the k-th."""
+    for k, page in enumerate(pages):
+        box.put(WANTED + 4 * k, DATA + page * PAGE | rights)
+
+
 def store_to_each(pages):
     """Their numbers, from 1 on, twice."""
     return (
@@ -70,8 +74,7 @@ RAM_PAGES = {
 def test_pages_that_come_one_by_one_are_the_ones_meant_and_none_comes_unasked(box, pages, flush):
     """SDM 3A 4.7: each first access faults, whatever the window guessed would come next."""
     on_page_fault(box, flush)
-    for k, page in enumerate(pages):
-        box.put(WANTED + 4 * k, DATA + page * PAGE | P | W | U)
+    gives(box, pages)
     box.user()
 
     box.run(store_to_each(len(pages)), budget=MOST)
@@ -82,23 +85,15 @@ def test_pages_that_come_one_by_one_are_the_ones_meant_and_none_comes_unasked(bo
     assert {page: box.get(DATA + page * PAGE, 8) for page in last} == {page: k << 32 | k for page, k in last.items()}
 
 
-def windows():
-    """Where the process maps guest memory for windows (place.c)."""
-    with open("/proc/self/maps", encoding="ascii") as lines:
-        spans = [line.split()[0].split("-") for line in lines if "guest-ram" in line]
-    found = [(int(first, 16), int(end, 16)) for first, end in spans]
-    return [(first, end - first) for first, end in found if HOLES[0] <= first < HOLES[1]]
-
-
 def mapped():
-    return sum(size for _, size in windows())
+    """Bytes of guest memory in windows."""
+    return sum(map(len, spans("guest-ram")))
 
 
 def test_a_page_that_is_mapped_before_it_comes_faults_until_then_and_may_come_as_another(box):
     """Reads and writes; then it is one that may only be read."""
     on_page_fault(box, "")
-    for k in range(40):
-        box.put(WANTED + 4 * k, DATA + k * PAGE | P | W | U)
+    gives(box, range(40))
     box.user()
     before = mapped()
     box.run(store_to_each(12), budget=MOST)
@@ -126,8 +121,7 @@ def test_a_page_that_is_mapped_before_it_comes_faults_until_then_and_may_come_as
 
 def test_a_page_that_came_as_another_first_is_the_one_expected_once_it_is_that(box):
     on_page_fault(box, "")
-    for k in range(12):
-        box.put(WANTED + 4 * k, DATA + k * PAGE | P | W | U)
+    gives(box, range(12))
     box.user()
     box.run(store_to_each(12), budget=MOST)
 
@@ -145,8 +139,7 @@ def test_of_a_system_that_gives_memory_in_blocks_a_block_is_mapped_at_its_first_
     """Of four pages each, as buddy allocators have them; a block that is not aligned lets nothing be expected."""
     on_page_fault(box, "")
     starts = (40, 60, 20, 80, 13)
-    for k in range(4 * len(starts)):
-        box.put(WANTED + 4 * k, DATA + (starts[k // 4] + k % 4) * PAGE | P | W | U)
+    gives(box, [start + k for start in starts for k in range(4)])
     sizes = []
     for pages in range(1, 4 * len(starts) + 1):
         box.user()
@@ -180,15 +173,13 @@ def test_a_run_of_pages_goes_on_behind_one_that_has_gone_elsewhere(box):
 
 def test_pages_that_the_host_takes_from_a_mapping_are_given_again(box):
     """As one does that has no memory to spare (madvise(2): MADV_DONTNEED of a mapping leaves the file's pages)."""
-    libc = ctypes.CDLL(None, use_errno=True)
     on_page_fault(box, "")
-    for k in range(40):
-        box.put(WANTED + 4 * k, DATA + k * PAGE | P | W | U)
+    gives(box, range(40))
     box.user()
     box.run(store_to_each(40), budget=MOST)
 
-    for at, size in windows():
-        assert libc.madvise(ctypes.c_void_p(at), ctypes.c_size_t(size), mmap.MADV_DONTNEED) == 0
+    for span in spans("guest-ram"):
+        assert libc.madvise(span.start, len(span), mmap.MADV_DONTNEED) == 0
     probes = box.engine.stats().window_probes
     box.user()
     box.run(store_to_each(40).replace("mov [ebx], edx", "add [ebx], edx"), budget=MOST)
@@ -205,8 +196,7 @@ def test_pages_mapped_for_nothing_count_as_mappings(monkeypatch):
     box = Processor(engine="bt")
     box.page_32()
     on_page_fault(box, "")
-    for k in range(700):
-        box.put(WANTED + 4 * k, DATA + k * PAGE | P | W | U)
+    gives(box, range(700))
     box.run("hlt")
     before = mappings()
     most = 0
@@ -235,8 +225,7 @@ FEW = 16
 def on_growth(box, pages):
     """Pages come marked, as Linux has them: without a look of its own the window may have them at once."""
     on_page_fault(box, "")
-    for k in range(pages):
-        box.put(WANTED + 4 * k, DATA + k * PAGE | P | W | U | A | D)
+    gives(box, range(pages), P | W | U | A | D)
 
 
 def test_an_instruction_that_keeps_faulting_soon_does_so_without_signals(box):
@@ -259,8 +248,9 @@ def grow(box, pages, first):
     box.run(eip=CODE, budget=0, ebx=LIN + first * PAGE, ecx=pages)
 
 
-def growing(box):
-    box.load(f"next: mov [ebx], ecx\nadd ebx, {PAGE}\ndec ecx\njnz next\nhlt")
+def growing(box, first=""):
+    """A program that does, behind that instruction."""
+    box.load(f"{first}\nnext: mov [ebx], ecx\nadd ebx, {PAGE}\ndec ecx\njnz next\nhlt")
 
 
 def test_one_that_has_stopped_to_fault_uses_the_window_again_until_it_faults_again(monkeypatch):
@@ -293,8 +283,7 @@ def test_programs_that_take_the_place_of_one_that_grew_fault_where_they_should(b
     """What is known of its instructions goes with their block."""
     on_growth(box, 300)
     for first in range(0, 300, 30):
-        growing(box)
-        box.load(f"{'nop' * (first // 30 % 2)}\nnext: mov [ebx], ecx\nadd ebx, {PAGE}\ndec ecx\njnz next\nhlt")
+        growing(box, "nop" * (first // 30 % 2))
         grow(box, 30, first)
 
     assert box.get(FAULTS) == 300

@@ -3,13 +3,12 @@ around, accesses by it go where the interpreter's go.
 """
 
 import ctypes
-import mmap
 from itertools import pairwise
 
 import pytest
 from box import PAGE, STACK0
 from box import Box as Processor
-from windows import GUARD, spans
+from windows import GUARD, map_at, spans
 
 from vpcore.engine import Exit
 from vpcore.engine.engine import probe
@@ -115,11 +114,6 @@ WRAPS = {
 
 
 GB, MB = 1 << 30, 1 << 20
-FIXED_NOREPLACE = 0x100000
-libc = ctypes.CDLL(None, use_errno=True)
-libc.mmap.restype = ctypes.c_void_p
-libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
-libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
 
 
 class Surroundings:
@@ -129,16 +123,15 @@ class Surroundings:
         guards = spans(" ---p ")
         bases = [below.stop for below, above in pairwise(guards) if above.start - below.stop == 4 * GB]
         near = ((GUARD - 4 * GB, 8 * MB), (-2 * MB, 2 * MB - GUARD), (4 * GB + GUARD, 8 * MB))
-        places = sorted({(base + at, size) for base in bases for at, size in near})
-        protection, flags = mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | FIXED_NOREPLACE
-        self.pieces = [(libc.mmap(at, size, protection, flags, -1, 0), size) for at, size in places]
-        assert [at for at, _ in self.pieces] == [at for at, _ in places] != []
+        self.places = sorted({(base + at, size) for base in bases for at, size in near})
+        self.give_back = [map_at(*place) for place in self.places]
+        assert self.places != []
 
     def untouched(self):
         """Nothing has been written there; they are given back."""
-        clean = all(ctypes.string_at(at, size).count(0) == size for at, size in self.pieces)
-        for at, size in self.pieces:
-            libc.munmap(at, size)
+        clean = all(ctypes.string_at(at, size).count(0) == size for at, size in self.places)
+        for give_back in self.give_back:
+            give_back()
         return clean
 
 

@@ -2,7 +2,6 @@
 
 import ctypes
 import gc
-import mmap
 import os
 import resource
 import shutil
@@ -12,7 +11,7 @@ import sys
 import pytest
 from box import PAGE, A, D, P, W
 from box import Box as Processor
-from windows import DATA, GUARD, LIN, ROUNDS, loop, spans, window_box
+from windows import DATA, GUARD, LIN, ROUNDS, loop, map_at, spans, window_box
 
 from vpcore.engine import Exit
 from vpcore.engine.engine import probe
@@ -63,16 +62,10 @@ def test_each_machine_has_holes_of_its_own_and_leaves_nothing_there(monkeypatch)
 
 
 def mapped_by_another(at):
-    """A page of somebody who asks for this address."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.mmap.restype = ctypes.c_void_p
-    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-    got = libc.mmap(
-        ctypes.c_void_p(at), ctypes.c_size_t(PAGE), mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, ctypes.c_long(0)
-    )
-    assert got == at
+    """A page of somebody who asks for this address, with something in it."""
+    unmap = map_at(at, PAGE)
     ctypes.memset(at, 0x5A, PAGE)
-    return lambda: libc.munmap(ctypes.c_void_p(at), ctypes.c_size_t(PAGE))
+    return unmap
 
 
 def test_where_somebody_else_turns_up_in_a_window_all_are_given_up_and_what_is_theirs_stays(box, caplog):
