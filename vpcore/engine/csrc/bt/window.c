@@ -22,7 +22,7 @@ enum {
     RUN = 64,                     /* pages that one fault may map */
     SYSTEM_RUN = 16,              /* a power of 2: of the system's, which may not have used most of them */
     AROUND = 64,                  /* a power of 2 of pages, where those are filled that are like the one that faulted */
-    CODE_AROUND = 8,              /* a power of 2 of pages, dropped with one that has code now */
+    CODE_AROUND = 64,              /* a power of 2 of pages, dropped with one that has code now */
     PER_CALL = MAPPED_AHEAD + 1 > RUN ? MAPPED_AHEAD + 1 : RUN, /* pages */
     GAP = 16, /* pages with nothing mapped that do not end a run of those to drop */
 };
