@@ -40,6 +40,7 @@ BLOCKS: Final = {
     "string": "movsd\nlodsb\njmp over\nover: hlt",
     "multiplication": "imul eax, ecx\nmov [ebx], eax\njmp over\nover: hlt",
     "data of a thread": "cmp eax, ecx\nmov edx, [gs:20]\nsetc dl\njmp over\nover: hlt",
+    "load of a segment register": "mov gs, ax\njmp over\nover: hlt",
     "foreign": "mov eax, 1\ncpuid\nmov [ebx], eax\njmp over\nover: hlt",
 }
 MODES: Final = ("flat", "window")

@@ -10,7 +10,8 @@
 
 /* -- Descriptor tables -------------------------------------------------------------------------------------------- */
 
-bool desc_read(struct vp_vm *m, uint16_t sel, struct desc *d)
+/* Where it lies; false outside the table. */
+static inline bool locate(const struct vp_vm *m, uint16_t sel, struct desc *d)
 {
     const struct vp_seg *ldt = &m->cpu.seg[VP_LDTR];
     uint32_t base = m->cpu.gdtr_base, limit = m->cpu.gdtr_limit;
@@ -21,17 +22,33 @@ bool desc_read(struct vp_vm *m, uint16_t sel, struct desc *d)
         limit = ldt->limit;
     }
     uint32_t offset = sel & ~7u;
-    if (offset + 7 > limit) return false;
     d->lin = base + offset;
+    return offset + 7 <= limit;
+}
+
+/* Where that needs no more than the flat tables. */
+static inline bool read_plainly(struct vp_vm *m, struct desc *d)
+{
     const void *at = mmu_in(m, FLAT_SR, d->lin, 2 * sizeof d->lo);
-    if (likely(at)) {
-        memcpy(&d->lo, at, sizeof d->lo);
-        memcpy(&d->hi, (const uint8_t *)at + sizeof d->lo, sizeof d->hi);
-        return true;
-    }
+
+    if (unlikely(!at)) return false;
+    memcpy(&d->lo, at, sizeof d->lo);
+    memcpy(&d->hi, (const uint8_t *)at + sizeof d->lo, sizeof d->hi);
+    return true;
+}
+
+bool desc_read(struct vp_vm *m, uint16_t sel, struct desc *d)
+{
+    if (!locate(m, sel, d)) return false;
+    if (read_plainly(m, d)) return true;
     d->lo = mmu_sys_ld(m, d->lin, 4);
     d->hi = mmu_sys_ld(m, d->lin + 4, 4);
     return true;
+}
+
+bool desc_peek(struct vp_vm *m, uint16_t sel, struct desc *d)
+{
+    return !sel_is_null(sel) && locate(m, sel, d) && read_plainly(m, d);
 }
 
 void desc_fetch(struct vp_vm *m, uint16_t sel, struct desc *d, unsigned vector)
@@ -182,10 +199,42 @@ void seg_check_stack(struct vp_vm *m, uint16_t sel, unsigned cpl, unsigned vecto
     if (!attr_present(attr)) raise_err(m, EXC_SS, sel_err(sel));
 }
 
-static void load_data(struct vp_vm *m, unsigned seg, uint16_t sel)
+static struct seg_load *known_load(struct vp_vm *m, uint16_t sel)
 {
     enum { INDEX_SHIFT = 3 };
-    struct seg_load *known = &m->seg_loads[(sel >> INDEX_SHIFT) % SEG_LOADS];
+
+    return &m->seg_loads[(sel >> INDEX_SHIFT) % SEG_LOADS];
+}
+
+static inline bool is_known(const struct vp_vm *m, const struct seg_load *known, uint16_t sel, const struct desc *d)
+{
+    return known->sel == sel && known->cpl == m->cpl && known->lo == d->lo && known->hi == d->hi;
+}
+
+static inline void load_known(struct vp_vm *m, unsigned seg, const struct seg_load *known)
+{
+    m->cpu.seg[seg] = known->seg;
+    m->sacc[seg] = known->access;
+}
+
+bool seg_load_again(struct vp_vm *m, unsigned seg, uint16_t sel, bool flat)
+{
+    const struct seg_load *known = known_load(m, sel);
+    struct desc d;
+
+    if (sel_is_null(sel) && !flat) {
+        seg_set_null(m, seg, sel);
+        return true;
+    }
+    if (!desc_peek(m, sel, &d) || !is_known(m, known, sel, &d)) return false;
+    if (flat && !(known->access.wide && !known->access.base)) return false;
+    load_known(m, seg, known);
+    return true;
+}
+
+static void load_data(struct vp_vm *m, unsigned seg, uint16_t sel)
+{
+    struct seg_load *known = known_load(m, sel);
     struct desc d;
 
     if (sel_is_null(sel)) {
@@ -193,9 +242,8 @@ static void load_data(struct vp_vm *m, unsigned seg, uint16_t sel)
         return;
     }
     desc_fetch(m, sel, &d, EXC_GP);
-    if (known->sel == sel && known->cpl == m->cpl && known->lo == d.lo && known->hi == d.hi) {
-        m->cpu.seg[seg] = known->seg;
-        m->sacc[seg] = known->access;
+    if (is_known(m, known, sel, &d)) {
+        load_known(m, seg, known);
         return;
     }
     unsigned attr = desc_attr(&d), dpl = attr_dpl(attr);

@@ -85,7 +85,10 @@ static inline uint16_t sel_err(uint16_t sel) { return sel & 0xfffc; }
 
 /* The descriptor that `sel` names; false where it lies outside its table.  Page faults are raised. */
 bool desc_read(struct vp_vm *m, uint16_t sel, struct desc *d);
-/* The same, but raises `vector` with the selector as error code for what lies outside and, with GP, for null. */
+/* The same, of none that is null, where nothing can fault and no page has to be looked up; else false. */
+bool desc_peek(struct vp_vm *m, uint16_t sel, struct desc *d);
+/* The same as desc_read(), but raises `vector` with the selector as error code for what lies outside and, with GP, for
+ * null. */
 void desc_fetch(struct vp_vm *m, uint16_t sel, struct desc *d, unsigned vector);
 /* Sets `bits` of the descriptor's type in memory: accessed (1) or busy (2). */
 void desc_set_type_bits(struct vp_vm *m, struct desc *d, unsigned bits);
@@ -110,6 +113,9 @@ static inline struct vp_seg desc_seg(const struct desc *d, uint16_t sel)
 
 /* ES, SS, DS, FS or GS from a selector in any mode, with all checks (MOV Sw, POP, LxS). */
 void seg_load(struct vp_vm *m, unsigned seg, uint16_t sel);
+/* The same of ES, DS, FS or GS in protected mode, where the load is known to be right and cannot fault; else false, and
+ * nothing done.  `flat`: the segment is to begin at 0 and to have 4 GB to read and write. */
+bool seg_load_again(struct vp_vm *m, unsigned seg, uint16_t sel, bool flat);
 /* What real mode and virtual-8086 mode do, CS too. */
 void seg_load_real(struct vp_vm *m, unsigned seg, uint16_t sel);
 /* Puts a checked descriptor into a register, marking it accessed. */
@@ -121,6 +127,21 @@ void seg_check_stack(struct vp_vm *m, uint16_t sel, unsigned cpl, unsigned vecto
 void seg_drop_inner(struct vp_vm *m);
 void seg_load_ldt(struct vp_vm *m, uint16_t sel, unsigned vector);
 void seg_load_tr(struct vp_vm *m, uint16_t sel);
+
+/* The descriptor is no less privileged than who looks at it by that selector (SDM 2, LAR). */
+static inline bool seg_sees(const struct vp_vm *m, uint16_t sel, const struct desc *d)
+{
+    const unsigned attr = desc_attr(d), dpl = attr_dpl(attr);
+
+    return attr_is_conforming(attr) || (dpl >= m->cpl && dpl >= (sel & SEL_RPL));
+}
+/* VERR, VERW of a descriptor that there is. */
+static inline bool seg_verifies(const struct vp_vm *m, uint16_t sel, const struct desc *d, bool write)
+{
+    const unsigned attr = desc_attr(d);
+
+    return seg_sees(m, sel, d) && (write ? attr_is_writable(attr) : attr_is_readable(attr));
+}
 
 /* Recompute what follows from one segment register, or from all of them with CR0 and EFLAGS.VM. */
 void seg_derive(struct vp_vm *m, unsigned seg);

@@ -224,6 +224,7 @@ struct bt {
     const uint8_t *go;                      /* to EIP in EAX */
     const uint8_t *look_up;                 /* the same without faith in the calls */
     const uint8_t *exit, *exit_link, *slow; /* exits */
+    const uint8_t *help;                    /* to C and back (help.h) */
     const uint8_t *second;                  /* from bt_emit_look_up()'s jump: to the second place, or the exit */
     uint8_t *arena;                         /* sites, links, translations */
     uint64_t arena_used, arena_size;

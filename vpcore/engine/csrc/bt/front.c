@@ -138,6 +138,24 @@ static void leave_to_interp(struct front *f, unsigned count)
     f->closed = s->last;
 }
 
+/* -- C's part ----------------------------------------------------------------------------------------------------- */
+
+/* XMM registers of the host are C's to use. */
+void f_begin_help(struct front *f)
+{
+    f_clobber(f);
+    f_xmm_flush(f);
+    f->xmm_loaded = f->xmm_before = 0;
+}
+
+void f_help(struct front *f, help_fn fn, uint32_t how)
+{
+    x_mov_imm32(f->e, RDX, how);
+    x_mov_imm64(f->e, RCX, (uintptr_t)fn);
+    uint8_t *call = x_call(f->e);
+    if (!f->e->full) x_aim(call, f->e->run, f->bt->help);
+}
+
 /* -- The walk ----------------------------------------------------------------------------------------------------- */
 
 /* How many instructions the host code has: up to the first that ends it. */

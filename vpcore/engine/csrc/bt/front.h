@@ -4,6 +4,7 @@
 #include "../isa.h"
 #include "../seg.h"
 #include "bt.h"
+#include "help.h"
 
 /* Where the guest's status flags are between two instructions of host code. */
 enum { IN_HOST = 1, IN_RBX = 2 };
@@ -146,6 +147,12 @@ void f_site_if(struct front *f, unsigned cc);
 void f_guard(struct front *f, unsigned assumption, size_t byte);
 /* Code behind the block for the jump whose displacement is at `from`, to that site. */
 void f_cold(struct front *f, uint8_t *from, struct site *site);
+
+/* -- C -- */
+/* Before all else of an instruction that has C help. */
+void f_begin_help(struct front *f);
+/* The help for the value in ESI; what it gives is in RAX; RCX RDX RSI are lost. */
+void f_help(struct front *f, help_fn fn, uint32_t how);
 
 /* -- Ends -- */
 /* The address behind an instruction of the block, and behind the one under translation. */

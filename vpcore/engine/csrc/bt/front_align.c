@@ -48,6 +48,7 @@ static unsigned moved_stack(const struct insn *i, unsigned known)
     case OP_PUSHA:
     case OP_POP_Zv:
     case OP_POP_Ev:
+    case OP_POP_Zs:
     case OP_POPF:
     case OP_POPA: return i->form & FORM_OS32 ? known : known & ~(1u << ESP);
     case OP_LEAVE: return (known >> EBP & 1) && (i->form & FORM_OS32) ? known | 1u << ESP : known & ~(1u << ESP);

@@ -1,7 +1,8 @@
-/* front_seg.c: loads of ES, DS, FS and GS in real and virtual-8086 mode, where a selector says all (seg_load_real()).
+/* front_seg.c: loads of ES, DS, FS and GS.
  *
- * What such a load keeps or sets besides, limit and attributes, has to be in place; else it is the interpreter's, as
- * all loads in protected mode are.
+ * In real and virtual-8086 mode a selector says all (seg_load_real()).  What such a load keeps or sets besides, limit
+ * and attributes, has to be in place; else it is the interpreter's.  So are loads in protected mode that have not been
+ * found to be right before (seg_load_again()), and far pointers there.
  */
 #include "front.h"
 
@@ -87,9 +88,53 @@ static void load_pointer(struct front *f, unsigned seg)
     load(f, seg);
 }
 
+/* -- In protected mode --------------------------------------------------------------------------------------------- */
+
+/* From ESI. */
+static void load_again(struct front *f, unsigned seg)
+{
+    const bool flat = f_is_flat(f, seg);
+
+    f_x87_flush(f);
+    f_help(f, help_load_segment, seg | (flat ? HELP_FLAT : 0));
+    x_rr(f->e, 32, X_TEST_RM_R, RAX, RAX);
+    f_site_if(f, X_CC_E);
+}
+
+static void move_again(struct front *f)
+{
+    f_begin_help(f);
+    if (is_mem(f))
+        x_rm(f->e, 32, X_MOVZX_W, RSI, f_operand(f, 16, false));
+    else
+        x_rr(f->e, 32, X_MOVZX_W, RSI, guest(f->i->rm));
+    load_again(f, f->i->reg);
+}
+
+static void pop_again(struct front *f)
+{
+    const unsigned bits = op_bits(f->i);
+
+    f_begin_help(f);
+    x_rm(f->e, bits, X_MOV_R_RM, RSI, f_stack(f, ESP, 0, bits, false));
+    x_rr(f->e, 32, X_MOVZX_W, RSI, RSI);
+    load_again(f, f->i->reg);
+    f_add_esp(f, (int32_t)bits / 8);
+}
+
+static bool in_protected_mode(struct front *f)
+{
+    switch (f->i->op) {
+    case OP_MOV_Sw_Ew: move_again(f); return true;
+    case OP_POP_Zs: pop_again(f); return true;
+    default: return false;
+    }
+}
+
 bool front_seg(struct front *f)
 {
-    if (!f->real || !f->segmented) return false;
+    if (!f->real) return in_protected_mode(f);
+    if (!f->segmented) return false;
     switch (f->i->op) {
     case OP_MOV_Sw_Ew: move(f); return true;
     case OP_POP_Zs: pop(f); return true;

@@ -174,6 +174,68 @@ static void push_selector(struct front *f)
     f_add_esp(f, -(int32_t)bits / 8);
 }
 
+/* -- Control registers, descriptors, the time-stamp counter -------------------------------------------------------- */
+
+static void load_control(struct front *f)
+{
+    static const size_t at[] = {
+        offsetof(struct vp_cpu, cr0), 0, offsetof(struct vp_cpu, cr2), offsetof(struct vp_cpu, cr3),
+        offsetof(struct vp_cpu, cr4),
+    };
+
+    x_rm(f->e, 32, X_MOV_R_RM, guest(f->i->rm), vm_at(offsetof(struct vp_vm, cpu) + at[f->i->reg]));
+}
+
+/* VERR and VERW: ZF alone changes. */
+static void verify(struct front *f, bool write)
+{
+    enum { ZF_SHIFT = 6 };
+    struct emit *e = f->e;
+
+    f_begin_help(f);
+    if (is_mem(f))
+        x_rm(e, 32, X_MOVZX_W, RSI, f_operand(f, 16, false));
+    else
+        x_rr(e, 32, X_MOVZX_W, RSI, guest(f->i->rm));
+    f_help(f, help_verify, write);
+    x_alu_imm(e, 32, X_CMP, RAX, HELP_REFUSES);
+    f_site_if(f, X_CC_E);
+    x_alu_imm(e, 32, X_AND, FLAGS, ~((uint32_t)EF_ZF << RAW_AH_SHIFT));
+    shift(e, RAX, LEFT, RAW_AH_SHIFT + ZF_SHIFT);
+    x_rr(e, 32, X_OR << 3 | X_ALU_RM_R, RAX, FLAGS);
+    f->flags = IN_RBX;
+}
+
+/* Where it counts no instructions. */
+static void read_time(struct front *f)
+{
+    const uint32_t UPPER = 32;
+    struct emit *e = f->e;
+
+    f_begin_help(f);
+    if (f->m->cpl) {
+        x_rm(e, 32, X_GROUP3, 0, vm_at(offsetof(struct vp_vm, cpu.cr4)));
+        x_u32(e, CR4_TSD);
+        f_site_if(f, X_CC_NE);
+    }
+    f_help(f, help_tsc, 0);
+    x_mov(e, guest(EAX), RAX);
+    x_rr(e, 64, X_SHIFT_IMM, RIGHT, RAX);
+    x_byte(e, UPPER);
+    x_mov(e, guest(EDX), RAX);
+}
+
+static bool front_help(struct front *f)
+{
+    switch (f->i->op) {
+    case OP_MOV_Rd_Cd: return f->m->cpl == 0 && (load_control(f), true);
+    case OP_RDTSC: return f->m->config.clock != VP_CLOCK_ICOUNT && (read_time(f), true);
+    case OP_VERR_Ew: return !f->real && (verify(f, false), true);
+    case OP_VERW_Ew: return !f->real && (verify(f, true), true);
+    default: return false;
+    }
+}
+
 bool front_system(struct front *f)
 {
     const bool privileged = f->m->cpl == 0, v86 = f->real && f->m->user;
@@ -188,6 +250,6 @@ bool front_system(struct front *f)
     case OP_POPF: return !v86 && (pop_flags(f), true);
     case OP_MOV_Ev_Sw: store_selector(f); return true;
     case OP_PUSH_Zs: push_selector(f); return true;
-    default: return false;
+    default: return front_help(f);
     }
 }

@@ -148,11 +148,31 @@ static void emit_slow(struct bt *bt)
     emit_return(e);
 }
 
+/* Called with a help_fn in RCX and its arguments in ESI and EDX; what it gives is in RAX.  RBX keeps the flags. */
+static void emit_help(struct bt *bt)
+{
+    static const int lost[] = {R8, R9, R10, R11, RDI};
+    enum { LOST = sizeof lost / sizeof *lost, CALL = 2 };
+    struct emit *e = &bt->e;
+
+    bt->help = x_runs_at(e);
+    to_c_stack(e);
+    for (unsigned k = 0; k < LOST; k++) x_push(e, lost[k]);
+    x_alu_imm(e, 64, X_SUB, RSP, FRAME);
+    x_rm(e, 64, X_LEA, RDI, vm_at(0));
+    x_rr(e, 32, X_GROUP5, CALL, RCX);
+    x_alu_imm(e, 64, X_ADD, RSP, FRAME);
+    for (unsigned k = LOST; k--;) x_pop(e, lost[k]);
+    x_rm(e, 64, X_MOV_R_RM, RSP, vm_at(offsetof(struct vp_vm, bt_calls)));
+    x_byte(e, 0xc3);
+}
+
 void bt_emit_stubs(struct bt *bt)
 {
     emit_enter(bt);
     emit_exit(bt);
     emit_slow(bt);
+    emit_help(bt);
     emit_second(bt);
     emit_look_up(bt);
     x_align(&bt->e, LINE);

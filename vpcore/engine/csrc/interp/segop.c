@@ -99,9 +99,8 @@ enum {
 static bool visible(struct vp_vm *m, uint16_t sel, unsigned types, struct desc *d)
 {
     if (sel_is_null(sel) || !desc_read(m, sel, d)) return false;
-    unsigned attr = desc_attr(d), dpl = attr_dpl(attr);
     if (desc_kind(d) < 16 && !(types >> desc_kind(d) & 1)) return false;
-    return attr_is_conforming(attr) || (dpl >= m->cpl && dpl >= (sel & SEL_RPL));
+    return seg_sees(m, sel, d);
 }
 
 static bool lar(struct vp_vm *m, const struct insn *i, uint32_t *out)
@@ -141,8 +140,8 @@ static void verify(struct vp_vm *m, const struct insn *i, bool write)
     struct desc d;
 
     need_protected(m);
-    bool ok = visible(m, source16(m, i), 0, &d);
-    set_zf(m, ok && (write ? attr_is_writable(desc_attr(&d)) : attr_is_readable(desc_attr(&d))));
+    const uint16_t sel = source16(m, i);
+    set_zf(m, !sel_is_null(sel) && desc_read(m, sel, &d) && seg_verifies(m, sel, &d, write));
 }
 #define VERIFY(row, write)                                                                                             \
     HANDLER(row)                                                                                                       \
