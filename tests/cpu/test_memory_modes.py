@@ -68,10 +68,14 @@ def test_a_page_made_read_only_faults_and_is_written_again_when_it_is_not(box):
     assert (box.fault, box.get(DATA)) == (None, 3)
 
 
+SPACES = 36
+"""More than windows are kept for."""
+
+
 def test_each_address_space_sees_its_own_page(box):
-    """More spaces than windows are kept for, round and round."""
+    """Round and round."""
     spaces = []
-    for k in range(12):
+    for k in range(SPACES):
         box.page_32()
         box.map_32(LIN, DATA + k * PAGE)
         box.map_32(LIN + PAGE, DATA + k * PAGE, P | U)
@@ -80,8 +84,8 @@ def test_each_address_space_sees_its_own_page(box):
 
     assert box.run(loop(switches, 20), budget=0, edx=0) == Exit.HALT
 
-    assert [box.get(DATA + k * PAGE) for k in range(12)] == [20] * 12
-    assert box.cpu.gpr[EDX] == 12 * sum(range(1, 21))
+    assert [box.get(DATA + k * PAGE) for k in range(SPACES)] == [20] * SPACES
+    assert box.cpu.gpr[EDX] == SPACES * sum(range(1, 21))
 
 
 @pytest.mark.parametrize("distance", [8, 0x40, 0x7FFF, 0x8000, 0x8001, 0x7FFFFFFF])
@@ -407,6 +411,25 @@ def test_few_mappings_are_shared_out_among_many_pages(monkeypatch):
 
     assert [box.get(DATA + page * PAGE) for page in range(256)] == [10] * 256
     assert 0 < box.engine.stats().window_pages <= 20
+
+
+def test_what_was_used_the_longest_ago_gives_way_when_mappings_run_out(monkeypatch):
+    monkeypatch.setenv("VPCORE_BT_MODE", "window")
+    monkeypatch.setenv("VPCORE_MAX_MAP_COUNT", str(8192 + 2 * 60))
+    box = Processor(engine="bt")
+    pages, spaces = 24, []
+    for _ in range(3):
+        box.page_32()
+        for page in range(pages):
+            box.map_32(LIN + page * PAGE, DATA + (page ^ 1) * PAGE)
+        spaces.append(box.directory)
+
+    switches = "\n".join(f"mov eax, {at}\nmov cr3, eax\ncall touch" for at in spaces)
+    touch = f"touch: mov ebx, {LIN}\nnext: inc dword [ebx]\nadd ebx, 4096\ncmp ebx, {LIN + pages * PAGE}\njb next\nret"
+    assert box.run(f"{switches}\nhlt\n{touch}", budget=0) == Exit.HALT
+
+    assert [box.get(DATA + page * PAGE) for page in range(pages)] == [3] * pages
+    assert 2 * pages <= box.engine.stats().window_pages <= 60
 
 
 def test_windows_have_no_more_mappings_than_they_may_however_they_are_torn(monkeypatch):

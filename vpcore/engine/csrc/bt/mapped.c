@@ -26,6 +26,12 @@ bool mapped_prepare(struct mappings *all, struct window *v)
     return false;
 }
 
+static void count_call(struct mappings *all, struct window *v)
+{
+    v->calls++;
+    all->calls++;
+}
+
 /* -- Dropping ----------------------------------------------------------------------------------------------------- */
 
 void mapped_drop_all(struct mappings *all, struct window *v)
@@ -38,6 +44,7 @@ void mapped_drop_all(struct mappings *all, struct window *v)
         all->written[v->pages[k].phys].count -= v->pages[k].write;
     }
     *all->total -= v->count;
+    all->calls -= v->calls;
     v->count = v->calls = 0;
 }
 
@@ -54,7 +61,7 @@ static void forget(struct mappings *all, struct window *v, unsigned place)
 
 void mapped_drop_run(struct mappings *all, struct window *v, uint32_t lin, uint32_t count)
 {
-    v->calls++;
+    count_call(all, v);
     if (!place_unmap(&v->place, lin, count)) {
         mapped_drop_all(all, v);
         return;
@@ -76,7 +83,7 @@ static bool map(struct mappings *all, struct window *v, const struct mapped *p, 
 {
     const int prot = PROT_READ | (p->write ? PROT_WRITE : 0);
 
-    v->calls++;
+    count_call(all, v);
     if (all->maps_fail) return false;
     if (place_map(&v->place, p->lin, count, prot, p->phys, is_fresh(v, p->lin, count))) return true;
     all->given_up |= v->place.shared;
@@ -137,7 +144,7 @@ static void enter_run(struct mappings *all, struct window *v, const struct mappe
 static bool map_lazily(struct mappings *all, struct window *v, struct mapped *p, unsigned ahead)
 {
     if (all->maps_fail) return false;
-    v->calls++;
+    count_call(all, v);
     p->lazy = place_map_lazily(&v->place, p->lin, 1 + ahead, p->phys, is_fresh(v, p->lin, 1 + ahead));
     all->given_up |= v->place.shared;
     return p->lazy;
@@ -146,7 +153,7 @@ static bool map_lazily(struct mappings *all, struct window *v, struct mapped *p,
 static bool map_and_forbid(struct mappings *all, struct window *v, const struct mapped *p, unsigned ahead)
 {
     if (!map(all, v, p, 1 + ahead)) return false;
-    v->calls++;
+    count_call(all, v);
     if (place_protect(&v->place, p->lin + 1, ahead, PROT_NONE)) return true;
     mapped_drop_all(all, v);
     return false;
@@ -159,25 +166,25 @@ static bool map_ahead(struct mappings *all, struct window *v, struct mapped *p, 
     enter_run(all, v, &(struct mapped){.lin = p->lin + 1, .phys = p->phys + 1, .ahead = true, .lazy = p->lazy}, ahead);
     if (!p->lazy || place_give(&v->place, p->lin)) return true;
     p->lazy = false; /* the host has not given the guest this page yet */
-    v->calls++;
+    count_call(all, v);
     return place_map(&v->place, p->lin, 1, PROT_READ | PROT_WRITE, p->phys, false);
 }
 
 /* Whether it was ahead: half the price, or less. */
-static bool allow(struct window *v, struct mapped *p)
+static bool allow(struct mappings *all, struct window *v, struct mapped *p)
 {
     const struct mapped *had = v->slot[p->lin] ? &v->pages[v->slot[p->lin] - 1] : NULL;
 
     if (!had || !had->ahead || had->phys != p->phys || !p->write) return false;
     p->lazy = had->lazy;
     if (p->lazy) return place_give(&v->place, p->lin);
-    v->calls++;
+    count_call(all, v);
     return place_protect(&v->place, p->lin, 1, PROT_READ | PROT_WRITE);
 }
 
 static bool grant(struct mappings *all, struct window *v, struct mapped *p, unsigned count)
 {
-    if (count == 1 && allow(v, p)) return true;
+    if (count == 1 && allow(all, v, p)) return true;
     p->lazy = false;
     const unsigned ahead = count == 1 ? pages_ahead(all, v, p) : 0;
     return ahead ? map_ahead(all, v, p, ahead) : map(all, v, p, count);

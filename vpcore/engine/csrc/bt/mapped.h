@@ -40,6 +40,7 @@ struct written {
 /* What all windows of a vm share. */
 struct mappings {
     uint64_t *total;         /* pages */
+    unsigned calls;          /* of all windows */
     uint32_t granted;        /* the page of RAM, last */
     struct written *written; /* of each page of guest RAM */
     uint32_t ram_pages;

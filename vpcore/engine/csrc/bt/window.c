@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 enum {
-    SPACES = 8, /* address spaces kept */
+    SPACES = 32, /* address spaces kept: what one that has ended had mapped is best unmapped late, or never */
     WINDOWS = 2 * SPACES + 1,
     MAPPINGS_DEFAULT = 48 * 1024, /* of all windows; vm.max_map_count is 65530 by default */
     MAPPINGS_PER_CALL = 2,        /* at worst: what was one is three */
@@ -22,7 +22,7 @@ enum {
     RUN = 64,                     /* pages that one fault may map */
     SYSTEM_RUN = 16,              /* a power of 2: of the system's, which may not have used most of them */
     AROUND = 64,                  /* a power of 2 of pages, where those are filled that are like the one that faulted */
-    CODE_AROUND = 64,              /* a power of 2 of pages, dropped with one that has code now */
+    CODE_AROUND = 64,             /* a power of 2 of pages, dropped with one that has code now */
     PER_CALL = MAPPED_AHEAD + 1 > RUN ? MAPPED_AHEAD + 1 : RUN, /* pages */
     GAP = 16, /* pages with nothing mapped that do not end a run of those to drop */
 };
@@ -69,6 +69,7 @@ static unsigned host_mappings(struct windows *w)
 {
     unsigned count = 0;
 
+    if (w->all.calls * MAPPINGS_PER_CALL + MAPPINGS_PER_CALL <= w->most) return w->all.calls * MAPPINGS_PER_CALL;
     for (unsigned k = 0; k < WINDOWS; k++) {
         const struct window *v = nth(w, k);
         count += v->calls < v->count ? v->calls : v->count;
@@ -134,6 +135,11 @@ void windows_destroy(struct windows *w)
 
 /* -- Address spaces ----------------------------------------------------------------------------------------------- */
 
+static void drop_space(struct windows *w, struct pair *s)
+{
+    for (unsigned user = 0; user < 2; user++) mapped_drop_all(&w->all, &s->window[user]);
+}
+
 /* The least recently used one for `cr3`, unless there is one for it. */
 static struct pair *space_for(struct windows *w, uint32_t cr3)
 {
@@ -144,7 +150,7 @@ static struct pair *space_for(struct windows *w, uint32_t cr3)
         if (s->used && s->cr3 == cr3) return s;
         if (s->used < oldest->used) oldest = s;
     }
-    for (unsigned user = 0; user < 2; user++) mapped_drop_all(&w->all, &oldest->window[user]);
+    drop_space(w, oldest);
     oldest->cr3 = cr3;
     return oldest;
 }
@@ -212,9 +218,34 @@ bool window_is_stale(const struct windows *w) { return w->stale; }
 
 /* -- Filling ------------------------------------------------------------------------------------------------------ */
 
-static void make_room(struct windows *w)
+static void drop_all(struct windows *w)
 {
     for (unsigned k = 0; k < WINDOWS; k++) mapped_drop_all(&w->all, nth(w, k));
+}
+
+/* That was used the longest ago, of those that have something mapped, but for the present one; or NULL. */
+static struct pair *oldest_space(struct windows *w)
+{
+    struct pair *oldest = NULL;
+
+    for (struct pair *s = w->space; s < w->space + SPACES; s++) {
+        const bool empty = !s->window[0].calls && !s->window[1].calls;
+        if (s != w->now && !empty && (!oldest || s->used < oldest->used)) oldest = s;
+    }
+    return oldest;
+}
+
+static bool is_full(struct windows *w)
+{
+    return host_mappings(w) + MAPPINGS_PER_CALL > w->most || *w->all.total + PER_CALL > MAPPED_MOST;
+}
+
+static void make_room(struct windows *w)
+{
+    struct pair *oldest;
+
+    while (is_full(w) && (oldest = oldest_space(w))) drop_space(w, oldest);
+    if (is_full(w)) drop_all(w);
 }
 
 /* Whether the page so many after this one may be mapped together with it: not yet mapped, as far from it in RAM, and of
@@ -243,11 +274,6 @@ static unsigned run_of(struct vp_vm *m, const struct window *v, const struct map
     return count;
 }
 
-static bool is_full(struct windows *w)
-{
-    return host_mappings(w) + MAPPINGS_PER_CALL > w->most || *w->all.total + PER_CALL > MAPPED_MOST;
-}
-
 /* No guest is to reach what has turned up there: host code leaves at its next look, and nothing is mapped again. */
 static void give_up(struct vp_vm *m, struct windows *w)
 {
@@ -269,12 +295,12 @@ static bool fill(struct vp_vm *m, struct windows *w, struct window *v, uint32_t 
         /* it was a write to what stays read-only, or the host has taken the page from the mapping */
         if (same) return had->lazy && place_give(&v->place, p.lin);
     }
-    if (is_full(w)) make_room(w);
+    make_room(w);
     const bool system = v == &w->system;
     if (system && !mapped_is_open(v, p.lin)) go_back(m, v, &p);
     const unsigned count = run_of(m, v, &p, system ? SYSTEM_RUN : RUN);
     if (!mapped_grant(&w->all, v, &p, count)) {
-        make_room(w);
+        drop_all(w);
         if (w->all.given_up) give_up(m, w);
         return false;
     }
