@@ -32,16 +32,19 @@ void *bt_allocate(struct bt *bt, size_t size)
     return at;
 }
 
+struct learned *bt_learn(struct bt *bt, struct block *b)
+{
+    if (b->learned) return b->learned;
+    b->learned = bt_allocate(bt, sizeof *b->learned);
+    if (b->learned) *b->learned = (struct learned){0};
+    return b->learned;
+}
+
 /* -- What becomes of blocks --------------------------------------------------------------------------------------- */
 
 static void on_built(struct vp_vm *m, struct block *b)
 {
     (void)m;
-    b->translation = NULL;
-    b->entry_key = 0;
-    b->inlined = NULL;
-    b->probed = b->crosses = 0;
-    b->slides = b->varies = b->translated = false;
     b->insns[0].fn = bt_run_block;
 }
 

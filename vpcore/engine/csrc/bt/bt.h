@@ -94,6 +94,13 @@ struct guess {
     unsigned misses;
 };
 
+/* What has been found out about a block in host code, and outlives that. */
+struct learned {
+    uint64_t probed;         /* a bit for each instruction whose operands are not to be reached by faults */
+    uint64_t crosses;        /* and for each one that has run over the end of a page now and then */
+    struct inlined *inlined; /* where host code has this block's instructions in place of a call of it */
+};
+
 /* Where a call would be, and a callee's few instructions are (front_thunk.c). */
 struct inlined {
     struct inlined *next; /* of those with the same callee */
@@ -253,7 +260,16 @@ struct bt {
 };
 
 static inline struct bt *bt_of(const struct vp_vm *m) { return (struct bt *)m->interp->tier; }
-void *bt_allocate(struct bt *bt, size_t size); /* NULL when full */
+void *bt_allocate(struct bt *bt, size_t size);            /* NULL when full */
+struct learned *bt_learn(struct bt *bt, struct block *b); /* NULL when full */
+static inline bool bt_is_probed(const struct block *b, unsigned index)
+{
+    return b->learned && (b->learned->probed >> index & 1);
+}
+static inline bool bt_crosses(const struct block *b, unsigned index)
+{
+    return b->learned && (b->learned->crosses >> index & 1);
+}
 /* Everything goes, at the next look at the clock. */
 static inline void bt_drop_all(struct vp_vm *m)
 {

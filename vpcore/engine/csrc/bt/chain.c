@@ -99,16 +99,20 @@ static void guess(struct vp_vm *m, struct bt *bt, struct link *link, struct tran
 
 /* -- Callees that stand in place of their calls -------------------------------------------------------------------- */
 
-void chain_take_in(struct vp_vm *m, struct bt *bt, struct inlined *in)
+bool chain_take_in(struct vp_vm *m, struct bt *bt, struct inlined *in)
 {
+    struct learned *callee = bt_learn(bt, in->callee);
+
+    if (!callee) return false;
     if (in->link->check) trust_note(m, bt, in->link);
-    in->next = in->callee->inlined;
-    in->callee->inlined = in;
+    in->next = callee->inlined;
+    callee->inlined = in;
+    return true;
 }
 
 void chain_leave_out(struct vp_vm *m, struct bt *bt, struct block *b)
 {
-    for (struct inlined *in = b->inlined; in; in = in->next) {
+    for (struct inlined *in = b->learned ? b->learned->inlined : NULL; in; in = in->next) {
         struct link *link = in->link;
         in->callee = NULL;
         trust_end(m, bt, link);
@@ -119,7 +123,7 @@ void chain_leave_out(struct vp_vm *m, struct bt *bt, struct block *b)
             x_aim(link->field, bt->e.run, link->cold);
         }
     }
-    b->inlined = NULL;
+    if (b->learned) b->learned->inlined = NULL;
 }
 
 /* The callee was called after all, and this is what was there.  Another one is to be called from now on. */

@@ -24,8 +24,8 @@ static inline uint32_t chain_check(const struct vp_vm *m) { return -(uint32_t)(m
 /* The link, which has a check or is a guess, is good under the present key. */
 void chain_set_check(const struct vp_vm *m, struct link *link);
 
-/* The callee's instructions stand there as long as it lives. */
-void chain_take_in(struct vp_vm *m, struct bt *bt, struct inlined *in);
+/* The callee's instructions stand there as long as it lives.  False where there is no room. */
+bool chain_take_in(struct vp_vm *m, struct bt *bt, struct inlined *in);
 /* Host code that has the block's instructions calls it from now on. */
 void chain_leave_out(struct vp_vm *m, struct bt *bt, struct block *b);
 

@@ -187,8 +187,8 @@ static bool emit_insn(struct front *f)
     const struct insn *i = f->i;
     bool plain = i->len && !is_repeated(i);
 
-    f->window = (f->m->view & VIEW_WINDOW) && !(f->b->probed >> f->index & 1);
-    f->quiet = f->window || (f->bt->quiet && !(f->m->view & VIEW_WINDOW) && !(f->b->crosses >> f->index & 1));
+    f->window = (f->m->view & VIEW_WINDOW) && !bt_is_probed(f->b, f->index);
+    f->quiet = f->window || (f->bt->quiet && !(f->m->view & VIEW_WINDOW) && !bt_crosses(f->b, f->index));
     f->cold_mark = f->cold_count;
     f->e->touch_count = 0;
     f->moved = false;
@@ -405,7 +405,7 @@ static bool translate(struct front *f, struct block *b, uint32_t eip, struct lin
     b->entry_key = 0;
     b->translated = true;
     if (from) chain_lead(from, t);
-    if (f->inlined) chain_take_in(f->m, bt, f->inlined);
+    if (f->inlined && !chain_take_in(f->m, bt, f->inlined)) return false;
     if (unlikely(bt->map)) {
         map_add(bt->map, f->m, b, eip, f->count, from ? t->body : t->entry, x_runs_at(f->e));
         map_add(bt->map, f->m, b, eip, 0, cold, x_runs_at(&bt->cold));

@@ -8,15 +8,17 @@ enum {
     CALM = 2,
 };
 
-static bool asks(const struct site *s) { return s->block->probed >> s->index & 1; }
+static bool asks(const struct site *s) { return bt_is_probed(s->block, s->index); }
 
 static void change(struct vp_vm *m, struct bt *bt, struct growing *g, bool asks)
 {
+    struct learned *learned = bt_learn(bt, g->block);
     const uint64_t bit = UINT64_C(1) << g->index;
 
+    if (!learned) return;
     g->asks = asks;
     m->stats.window_probes += asks;
-    g->block->probed = asks ? g->block->probed | bit : g->block->probed & ~bit;
+    learned->probed = asks ? learned->probed | bit : learned->probed & ~bit;
     chain_renew(m, bt, g->block);
 }
 

@@ -2,7 +2,7 @@
  *
  * Systems give memory to a program as it touches it, page by page, and nearly all of that happens at a few
  * instructions: where malloc() notes how much it has left, or a loop clears what is new.  Code for a window pays a
- * signal for each of these faults.  Such an instruction asks the flat tables (struct block.probed) for as long as it
+ * signal for each of these faults.  Such an instruction asks the flat tables (struct learned.probed) for as long as it
  * keeps faulting.
  */
 #ifndef VP_BT_GROWTH_H

@@ -233,8 +233,13 @@ static void after_fault(struct vp_vm *m, struct bt *bt, struct site *s)
     const bool window = m->view & VIEW_WINDOW;
     if (window && window_fill(m, bt->windows, bt->faults.address)) return;
     if (++s->missed != MISSES) return;
+    struct learned *learned = bt_learn(bt, s->block);
+    if (!learned) {
+        bt_drop_all(m);
+        return;
+    }
     m->stats.window_probes += window;
-    *(window ? &s->block->probed : &s->block->crosses) |= UINT64_C(1) << s->index;
+    *(window ? &learned->probed : &learned->crosses) |= UINT64_C(1) << s->index;
     chain_renew(m, bt, s->block);
 }
 

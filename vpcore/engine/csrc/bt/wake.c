@@ -86,7 +86,7 @@ static void note_operands(struct vp_vm *m, struct bt *bt, const struct block *b)
     for (unsigned k = 0; k < b->count; k++) {
         const struct insn *i = &b->insns[k];
         if (!(i->form & FORM_MEM) && !i->disp) continue;
-        note_guest(m, bt, m->sacc[i->seg].base + ea(m, i), window && !(b->probed >> k & 1));
+        note_guest(m, bt, m->sacc[i->seg].base + ea(m, i), window && !bt_is_probed(b, k));
     }
 }
 

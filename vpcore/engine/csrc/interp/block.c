@@ -90,21 +90,21 @@ static unsigned decode_run(struct vp_vm *m, const uint8_t *code, unsigned avail,
         if (op_info[i->op].traits & TRAIT_END) break;
     }
     *bytes = off;
-    block_sentinel(&out[count], off);
     return count;
 }
 
 enum { INDEX_MOST = (1 << INDEX_BITS) / 4 * 3, ARENA_FIRST = ARENA_UNIT /* no block is at 0 */ };
 
-static struct block *allocate(struct vp_vm *m, unsigned count)
+/* With room for so many instructions. */
+static struct block *allocate(struct vp_vm *m, unsigned room)
 {
     struct interp *it = m->interp;
-    uint64_t size = (sizeof(struct block) + (count + 1) * sizeof(struct insn) + ARENA_UNIT - 1) & ~(ARENA_UNIT - 1ull);
+    const uint64_t size = sizeof(struct block) + room * sizeof(struct insn);
 
     if (it->used + size > m->config.cache_size || it->indexed > INDEX_MOST) block_drop_all(m);
     struct block *b = (struct block *)(it->arena + it->used);
     mem_give(it->arena + it->used, &it->given, it->arena + m->config.cache_size);
-    b->size = (uint32_t)size;
+    *b = (struct block){.units = (uint8_t)(size / ARENA_UNIT)};
     m->stats.cache_bytes = it->used += size;
     return b;
 }
@@ -174,18 +174,17 @@ static void list(struct vp_vm *m, struct block *b)
 /* A block of the instructions in scratch. */
 static struct block *complete(struct vp_vm *m, uint32_t phys, unsigned count, unsigned bytes)
 {
-    struct block *b = allocate(m, count);
+    const struct insn *insns = m->interp->scratch;
+    const bool ends = op_info[insns[count - 1].op].traits & TRAIT_END;
+    struct block *b = allocate(m, count + !ends);
 
     b->phys = phys;
     b->bytes = (uint16_t)bytes;
     b->count = (uint8_t)count;
     b->code32 = m->code32;
-    b->other = NULL;
-    b->heat = 0;
-    b->key = JUMP_NONE;
-    b->next[0] = b->next[1] = NULL;
-    memcpy(b->insns, m->interp->scratch, (count + 1) * sizeof(struct insn));
-    b->first = b->insns[0].fn;
+    b->first = insns[0].fn;
+    memcpy(b->insns, insns, count * sizeof *insns);
+    if (!ends) block_sentinel(&b->insns[count], bytes);
     if (m->interp->tier) m->interp->tier->built(m, b);
     index_block(m->interp, b);
     list(m, b);
@@ -233,7 +232,6 @@ static void set_other(struct vp_vm *m, struct block *b, uint32_t next, unsigned 
     if (m->stats.cache_flushes != flushes) return; /* the block has gone with all others: this is one without use */
     part->phys = next;
     part->bytes = (uint16_t)(b->bytes - have);
-    part->count = 0;
     part->other = b;
     b->other = part;
     list(m, part);
@@ -267,7 +265,7 @@ void block_cut(struct vp_vm *m)
     if (!m->cur) return;
     struct insn *next = (struct insn *)m->cur + 1; /* the cache and scratch are ours to write */
     m->budget = 0;
-    if (next->fn == leave) return;
+    if ((op_info[m->cur->op].traits & TRAIT_END) || next->fn == leave) return;
     block_uncut(m);
     it->cut_at = next;
     it->cut_fn = next->fn;
@@ -365,7 +363,7 @@ void block_drop_all(struct vp_vm *m)
         uint32_t page = b->phys >> PAGE_SHIFT;
         it->pages[page] = NULL;
         mem_code_none(m, page);
-        at += b->size;
+        at += b->units * (uint64_t)ARENA_UNIT;
     }
     if (it->indexed) {
         memset(it->index, 0, sizeof it->index);
@@ -383,7 +381,7 @@ void block_drop_all(struct vp_vm *m)
 
 bool block_create(struct vp_vm *m)
 {
-    const uint64_t least = sizeof(struct block) + (BLOCK_MAX + 1) * sizeof(struct insn) + ARENA_UNIT;
+    const uint64_t least = sizeof(struct block) + (BLOCK_MAX + 1) * sizeof(struct insn);
 
     struct interp *it = m->interp = mem_reserve(sizeof *it);
     if (!it) return false;

@@ -8,34 +8,35 @@ enum {
     INDEX_BITS = 19, /* of the table by physical address */
     JUMP_BITS = 14,  /* of the table by linear address */
     JUMP_WAYS = 4,   /* of one place */
+    CACHE_LINE = 64, /* of most hosts */
 };
 
 /* Straight-line code on one page, ended by an instruction with the trait `end`, the page, or BLOCK_MAX; behind the
- * last instruction stands a sentinel.  An instruction that goes on on another page is a block of its own, and what it
- * has there is another one, without instructions, that stands for it in that page's list. */
+ * last instruction stands a sentinel, unless it has that trait: then nothing goes on behind it.  An instruction that
+ * goes on on another page is a block of its own, and what it has there is another one, without instructions, that
+ * stands for it in that page's list. */
 struct block {
-    /* A host's cache line: all that is looked at when it is entered. */
+    /* A host's cache line, or half of each of two: all that is looked at when it is entered. */
     uint64_t key;          /* jump_key() under which it was found last, or JUMP_NONE */
     struct block *next[2]; /* found after it last, behind it and elsewhere, or NULL: their keys say if again */
     insn_fn first;         /* the interpreter's handler of insns[0], which a tier may have exchanged */
     struct translation *translation; /* a tier's code for it */
-    uint32_t phys;
-    uint32_t heat_eip; /* where it was entered */
-    uint16_t heat;     /* times it was entered there in a row, for a tier */
+    uint64_t entry_key;              /* vp_vm.bt_key and EIP under which that was looked for last, or 0: no such key */
+    const uint8_t *entry;            /* where it was entered, or NULL: there was none */
+    uint16_t heat;                   /* times the block was entered at heat_eip in a row, for a tier */
     uint16_t bytes;
-    uint8_t count, code32;
-    bool slides;     /* entered at several addresses, see bt/bt.h */
-    bool translated; /* it has had a tier's code, some of which may be under execution */
-    bool varies;     /* ends with a jump that leads to many places, or to code that changes */
+    uint8_t count;
+    uint8_t units; /* of the arena */
+    bool code32 : 1;
+    bool slides : 1;     /* entered at several addresses, see bt/bt.h */
+    bool translated : 1; /* it has had a tier's code, some of which may be under execution */
+    bool varies : 1;     /* ends with a jump that leads to many places, or to code that changes */
 
-    uint32_t size;           /* of it in the arena */
-    uint64_t entry_key;      /* vp_vm.bt_key and EIP under which a tier's code was looked for last, or 0: no such key */
-    const uint8_t *entry;    /* where that was entered, or NULL: there was none */
+    uint32_t phys;
+    uint32_t heat_eip;
     struct block *page_next; /* of the same page */
     struct block *other;     /* of an instruction on two pages, its part on the other one; else NULL */
-    uint64_t probed;         /* a bit for each instruction whose operands a tier is not to reach by faults */
-    uint64_t crosses;        /* and for each one that has run over the end of a page now and then */
-    struct inlined *inlined; /* where a tier's code has this block's instructions in place of a call of it */
+    struct learned *learned; /* by a tier, of the few that this is so of; else NULL */
     struct insn insns[];
 };
 
@@ -63,7 +64,9 @@ struct indexed {
     uint32_t phys;
     uint32_t where; /* in the arena, in units, times 2, plus 1 for 32-bit code; or INDEX_ */
 };
-enum { ARENA_UNIT = 64 /* a cache line of most hosts */, INDEX_FREE = 0, INDEX_GONE = 1 };
+enum { ARENA_UNIT = 32, INDEX_FREE = 0, INDEX_GONE = 1 };
+_Static_assert(sizeof(struct block) % ARENA_UNIT == 0 && sizeof(struct insn) % ARENA_UNIT == 0, "blocks waste nothing");
+_Static_assert(sizeof(struct block) + (BLOCK_MAX + 1) * sizeof(struct insn) <= UINT8_MAX * ARENA_UNIT, "block.units");
 
 struct interp {
     uint64_t stop_at;      /* vp_insns() at which run() ends */
@@ -82,7 +85,7 @@ struct interp {
     uint64_t used;
     uint8_t *given;                     /* of the arena, mem_give() */
     struct insn scratch[BLOCK_MAX + 1]; /* a block being built, or a part of one being executed */
-    struct jumps jumps[1 << JUMP_BITS] __attribute__((aligned(ARENA_UNIT)));
+    struct jumps jumps[1 << JUMP_BITS] __attribute__((aligned(CACHE_LINE)));
     unsigned indexed; /* places of `index` that are not free */
     struct indexed index[1 << INDEX_BITS];
 };

@@ -7,7 +7,7 @@
  *
  * Handlers chain by tail calls along the decoded block; the depth without tail-call optimisation is bounded by the
  * block length.  A handler that may change EIP, the mode or interrupt state ends the block: it sets cpu.eip and returns
- * (END_AT), and its row has the trait `end` so that the builder closes the block there.
+ * (END_AT), never NEXT, and its row has the trait `end` so that the builder closes the block there.
  */
 #ifndef VP_INTERP_H
 #define VP_INTERP_H

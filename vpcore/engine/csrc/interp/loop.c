@@ -122,12 +122,10 @@ static inline struct block *find_next(struct vp_vm *m, uint32_t lin)
 /* The host's memory takes as long as a block does: those that may come are fetched meanwhile. */
 static inline void fetch_ahead(const struct block *b)
 {
-    enum { LINE = ARENA_UNIT };
-
     for (unsigned k = 0; k < 2; k++) {
         const uintptr_t next = (uintptr_t)b->next[k];
         __builtin_prefetch((const void *)next);
-        __builtin_prefetch((const void *)(next + LINE));
+        __builtin_prefetch((const void *)(next + CACHE_LINE));
     }
 }
 

@@ -284,13 +284,13 @@ STRING(SCAS_rAX_Yv_32, scas, 32, DST, no_span, true)
     {                                                                                                                  \
         seg_io_check(m, port, bits / 8);                                                                               \
         set_reg##bits(m, EAX, (uint##bits##_t)io_in(m, port, bits / 8));                                               \
-        NEXT;                                                                                                          \
+        END_AT(next_eip(m, i));                                                                                        \
     }                                                                                                                  \
     HANDLER(out_row)                                                                                                   \
     {                                                                                                                  \
         seg_io_check(m, port, bits / 8);                                                                               \
         io_out(m, port, bits / 8, reg##bits(m, EAX));                                                                  \
-        NEXT;                                                                                                          \
+        END_AT(next_eip(m, i));                                                                                        \
     }
 PORT(8, IN_AL_Ib, OUT_Ib_AL, i->imm & 0xff)
 PORT(16, IN_rAX_Ib_16, OUT_Ib_rAX_16, i->imm & 0xff)
@@ -365,7 +365,7 @@ static void outs_one(struct vp_vm *m, const struct insn *i, unsigned size)
             name##_##bits(m, i);                                                                                       \
             step(m, i, moves, 1, bits / 8);                                                                            \
         }                                                                                                              \
-        NEXT;                                                                                                          \
+        END_AT(next_eip(m, i));                                                                                        \
     }
 PORT_STRING(INS_Yb_DX, ins, 8, DST)
 PORT_STRING(INS_Yv_DX_16, ins, 16, DST)
