@@ -115,6 +115,7 @@ static struct leave enter(struct vp_vm *m, struct bt *bt, const uint8_t *entry, 
     const uint64_t since = bt->since;
     const uint32_t eip = m->cpu.eip;
     struct leave out = bt->enter(m, entry, rdi, flags);
+    __builtin_prefetch(jumps_near(m->interp, m->cpu.seg[VP_CS].base + m->cpu.eip));
     bt_x87_notes(m, NULL);
     count_exit(m, bt, out.rdi == ACCOUNTED);
     if (out.rdi == ACCOUNTED) return out;
@@ -203,7 +204,6 @@ void bt_run_block(struct vp_vm *m, const struct insn *i)
     for (; entry; entry = out.rdi == ACCOUNTED ? NULL : go_on(m, bt)) out = enter(m, bt, entry, out.flags);
     if (out.rdi != ACCOUNTED) fl_put(m, flags_eflags(out.flags));
     m->cur = i - 1; /* all is accounted for */
-    __builtin_prefetch(jumps_near(m->interp, m->cpu.seg[VP_CS].base + m->cpu.eip));
     if (likely(!bt->faults.faulted && !kicked(m))) return;
     if (!bt_counts(m)) trust_consider(m, bt);
     growth_look(m, bt);

@@ -212,6 +212,12 @@ static void fetch_ahead(const struct vp_vm *m, uint32_t phys)
     mem_code_fetch(m, phys);
 }
 
+void block_expect(const struct vp_vm *m, uint32_t phys)
+{
+    __builtin_prefetch(&m->interp->index[home(phys)]);
+    __builtin_prefetch(m->phys[phys >> PAGE_SHIFT].read + (phys & ~PAGE_MASK));
+}
+
 struct block *block_at(struct vp_vm *m, uint64_t phys)
 {
     if (phys >> 32) return NULL;

@@ -94,6 +94,8 @@ bool block_create(struct vp_vm *m);
 void block_destroy(struct vp_vm *m);
 /* The block at a physical address, made if need be; NULL where its first instruction has to be fetched by itself. */
 struct block *block_at(struct vp_vm *m, uint64_t phys);
+/* One may begin there: the host's memory is to bring what block_at() asks first. */
+void block_expect(const struct vp_vm *m, uint32_t phys);
 /* The one for the instruction that begins at `phys` and goes on at `next`, the beginning of another page; NULL where it
  * has to be fetched by itself. */
 struct block *block_across(struct vp_vm *m, uint64_t phys, uint64_t next);

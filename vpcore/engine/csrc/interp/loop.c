@@ -70,6 +70,23 @@ static struct block *find_across(struct vp_vm *m, uint32_t lin, uint64_t phys)
     return b;
 }
 
+/* That far from the beginning of a block that is new here another one may begin. */
+static void expect(const struct vp_vm *m, const struct block *b, uint32_t lin, uint32_t distance)
+{
+    __builtin_prefetch(jumps_near(m->interp, lin + distance));
+    if (!((b->phys ^ (b->phys + distance)) & PAGE_MASK)) block_expect(m, b->phys + distance);
+}
+
+/* Finding what follows a block takes the host's memory as long as executing it does: it is to begin now. */
+static void expect_next(const struct vp_vm *m, const struct block *b, uint32_t lin)
+{
+    const struct insn *last = &b->insns[b->count - 1];
+    const enum imm_kind kind = op_info[last->op].imm;
+
+    expect(m, b, lin, b->bytes);
+    if (kind == IMM_JB || kind == IMM_JZ) expect(m, b, lin, b->bytes + last->imm);
+}
+
 /* By way of the page tables, perhaps that one; NULL where the instruction has to be fetched by itself. */
 static __attribute__((noinline)) struct block *find(struct vp_vm *m, uint32_t lin, struct block *hint)
 {
@@ -84,6 +101,7 @@ static __attribute__((noinline)) struct block *find(struct vp_vm *m, uint32_t li
     if (!b) b = block_at(m, phys);
     if (!b) b = find_across(m, lin, phys);
     if (!b) return NULL;
+    expect_next(m, b, lin);
     space_code(m, lin, (uint32_t)(phys >> PAGE_SHIFT));
     remember(near, (struct jump){jump_key(m, lin), b});
     return b;
