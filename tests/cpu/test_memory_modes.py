@@ -413,6 +413,26 @@ def test_few_mappings_are_shared_out_among_many_pages(monkeypatch):
     assert 0 < box.engine.stats().window_pages <= 20
 
 
+def test_what_another_process_had_mapped_is_unmapped_while_the_guest_idles(monkeypatch):
+    """The next process has the same CR3 and other pages: it does not wait for that."""
+    box = window_box(monkeypatch)
+    pages, processes = 200, 3
+    touch = f"mov ebx, {LIN}\nnext: inc dword [ebx]\nadd ebx, 4096\ncmp ebx, {LIN + pages * PAGE}\njb next\nhlt"
+    memory = [[DATA + (process * pages + (page ^ 1)) * PAGE for page in range(pages)] for process in range(processes)]
+    for process in memory:
+        for page, phys in enumerate(process):
+            box.map_32(LIN + page * PAGE, phys, P | W | A | D)
+        box.run(f"mov eax, cr3\nmov cr3, eax\n{touch}", budget=0)
+
+    had = box.engine.stats().window_pages
+    for _ in range(processes * pages):
+        box.run("hlt", budget=0)
+
+    assert [box.get(phys) for process in memory for phys in process] == [1] * processes * pages
+    assert had >= (processes - 1) * pages
+    assert pages <= box.engine.stats().window_pages < pages + 20
+
+
 def test_what_was_used_the_longest_ago_gives_way_when_mappings_run_out(monkeypatch):
     monkeypatch.setenv("VPCORE_BT_MODE", "window")
     monkeypatch.setenv("VPCORE_MAX_MAP_COUNT", str(8192 + 2 * 60))

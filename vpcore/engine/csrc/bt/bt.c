@@ -240,6 +240,7 @@ static int bt_run(struct vp_vm *m, uint64_t max_insns)
     wake_begin(m, bt);
     int code = interp_run(m, max_insns);
     wake_end(m, bt, code);
+    if (code == VP_EXIT_HALT && bt->windows) windows_idle(bt->windows);
     kick_leave(m);
     signals_enter(outer);
     view_set_gs(bt, outer_gs);

@@ -34,6 +34,11 @@ static void count_call(struct mappings *all, struct window *v)
 
 /* -- Dropping ----------------------------------------------------------------------------------------------------- */
 
+static void forget_write(struct mappings *all, const struct window *v, unsigned place)
+{
+    if (!v->left) all->written[v->pages[place].phys].count -= v->pages[place].write;
+}
+
 void mapped_drop_all(struct mappings *all, struct window *v)
 {
     if (!v->calls) return;
@@ -41,16 +46,34 @@ void mapped_drop_all(struct mappings *all, struct window *v)
     for (unsigned k = 0; k < v->count; k++) {
         if (v->place.shared) place_unmap(&v->place, v->pages[k].lin, 1);
         v->slot[v->pages[k].lin] = 0;
-        all->written[v->pages[k].phys].count -= v->pages[k].write;
+        forget_write(all, v, k);
     }
     *all->total -= v->count;
     all->calls -= v->calls;
     v->count = v->calls = 0;
+    v->left = false;
+}
+
+void mapped_leave(struct mappings *all, struct window *v)
+{
+    for (unsigned k = 0; k < v->count; k++) forget_write(all, v, k);
+    v->left = true;
+}
+
+void mapped_tidy(struct mappings *all, struct window *v)
+{
+    enum { PIECE = 64 };
+    const uint32_t lin = v->count ? v->pages[v->count - 1].lin & -(uint32_t)PIECE : 0;
+
+    if (v->count > PIECE)
+        mapped_drop_run(all, v, lin, PIECE);
+    else
+        mapped_drop_all(all, v);
 }
 
 static void forget(struct mappings *all, struct window *v, unsigned place)
 {
-    all->written[v->pages[place].phys].count -= v->pages[place].write;
+    forget_write(all, v, place);
     v->slot[v->pages[place].lin] = 0;
     if (place != --v->count) {
         v->pages[place] = v->pages[v->count];

@@ -30,6 +30,7 @@ struct window {
     unsigned count;
     unsigned calls; /* that changed mappings, since there were none */
     bool stale;     /* page tables have been loaded, or may have changed, since it was looked through */
+    bool left;      /* nobody uses it any more: mapped_leave() */
 };
 
 /* Of a physical page: how many pages of windows map it for writing, and where one of them is. */
@@ -65,6 +66,10 @@ static inline bool mapped_is_open(const struct window *v, uint32_t lin)
 bool mapped_grant(struct mappings *all, struct window *v, struct mapped *p, unsigned count);
 
 void mapped_drop_all(struct mappings *all, struct window *v);
+/* Nobody is to use it before all is dropped.  That takes 1 us a page, so it is put off. */
+void mapped_leave(struct mappings *all, struct window *v);
+/* Drop a few pages, at least, of one that was left. */
+void mapped_tidy(struct mappings *all, struct window *v);
 /* Pages next to each other; where the host has no mapping left for the hole, all of them. */
 void mapped_drop_run(struct mappings *all, struct window *v, uint32_t lin, uint32_t count);
 

@@ -13,8 +13,9 @@
 #include <unistd.h>
 
 enum {
-    SPACES = 32, /* address spaces kept: what one that has ended had mapped is best unmapped late, or never */
-    WINDOWS = 2 * SPACES + 1,
+    SPACES = 16, /* address spaces kept */
+    LEFT = 32,   /* windows that nobody uses any more, and that are to be unmapped */
+    WINDOWS = 2 * SPACES + 1 + LEFT,
     MAPPINGS_DEFAULT = 48 * 1024, /* of all windows; vm.max_map_count is 65530 by default */
     MAPPINGS_PER_CALL = 2,        /* at worst: what was one is three */
     MAPPINGS_OTHERS = 8192,       /* of vm.max_map_count, left to the rest of the process */
@@ -45,6 +46,8 @@ struct windows {
     struct window system; /* of global pages, for the supervisor in all address spaces; see common() */
     struct pair space[SPACES];
     struct pair *now; /* NULL before the first one, and after a flush until it is known again */
+    struct window left[LEFT];
+    bool leaves; /* some of these may have something mapped */
     uint64_t clock;
     unsigned most;    /* mappings */
     uint8_t *entered; /* base that window_enter() gave last */
@@ -58,10 +61,11 @@ uint32_t window_space(const struct vp_vm *m) { return !m->user && space_has_glob
 
 /* -- Mappings ----------------------------------------------------------------------------------------------------- */
 
-/* A window of the address spaces, or the system's. */
+/* A window of the address spaces, the system's, or one that is left. */
 static struct window *nth(struct windows *w, unsigned k)
 {
-    return k < 2 * SPACES ? &w->space[k / 2].window[k & 1] : &w->system;
+    if (k < 2 * SPACES) return &w->space[k / 2].window[k & 1];
+    return k < 2 * SPACES + LEFT ? &w->left[k - 2 * SPACES] : &w->system;
 }
 
 /* Mappings there are at most: each page, and each call, has made no more. */
@@ -135,9 +139,40 @@ void windows_destroy(struct windows *w)
 
 /* -- Address spaces ----------------------------------------------------------------------------------------------- */
 
-static void drop_space(struct windows *w, struct pair *s)
+/* Of those that are left, the one with the fewest pages. */
+static struct window *emptiest(struct windows *w)
 {
-    for (unsigned user = 0; user < 2; user++) mapped_drop_all(&w->all, &s->window[user]);
+    struct window *v = w->left;
+
+    for (struct window *other = v; other < w->left + LEFT; other++)
+        if (other->count < v->count) v = other;
+    return v;
+}
+
+/* Nothing of it is of use any more: another one takes its place. */
+static void leave(struct windows *w, struct window *v)
+{
+    struct window *other = emptiest(w);
+
+    if (v->place.shared || other->count >= v->count) {
+        mapped_drop_all(&w->all, v);
+        return;
+    }
+    mapped_drop_all(&w->all, other);
+    const struct window left = *v;
+    *v = *other;
+    *other = left;
+    mapped_leave(&w->all, other);
+    w->leaves = true;
+}
+
+void windows_idle(struct windows *w)
+{
+    if (!w->leaves) return;
+    struct window *v = w->left;
+    while (v < w->left + LEFT && !v->calls) v++;
+    w->leaves = v < w->left + LEFT;
+    if (w->leaves) mapped_tidy(&w->all, v);
 }
 
 /* The least recently used one for `cr3`, unless there is one for it. */
@@ -150,7 +185,7 @@ static struct pair *space_for(struct windows *w, uint32_t cr3)
         if (s->used && s->cr3 == cr3) return s;
         if (s->used < oldest->used) oldest = s;
     }
-    drop_space(w, oldest);
+    for (unsigned user = 0; user < 2; user++) leave(w, &oldest->window[user]);
     oldest->cr3 = cr3;
     return oldest;
 }
@@ -194,7 +229,7 @@ static uint32_t last_wrong(const struct window *v, uint32_t lin, uint32_t step)
 /* What is wrong goes, many pages by one call; another process's window as a whole. */
 static void look_through(struct vp_vm *m, struct windows *w, struct window *v, bool user)
 {
-    enum { FEW = 8 /* one of so many need not be kept */ };
+    enum { DEAR = 2 /* to map a page anew takes so many times what unmapping one does */ };
     unsigned wrong = 0, right = 0;
 
     for (unsigned k = 0; k < v->count; k++) {
@@ -202,7 +237,10 @@ static void look_through(struct vp_vm *m, struct windows *w, struct window *v, b
         v->pages[k].wrong = !still_right(m, &v->pages[k], user);
         *(v->pages[k].wrong ? &wrong : &right) += 1;
     }
-    if (right * FEW < right + wrong) mapped_drop_all(&w->all, v);
+    if (right * DEAR < wrong) {
+        leave(w, v);
+        wrong = 0;
+    }
     for (unsigned k = 0; wrong && k < v->count;) {
         if (!v->pages[k].wrong) {
             k++;
@@ -223,16 +261,19 @@ static void drop_all(struct windows *w)
     for (unsigned k = 0; k < WINDOWS; k++) mapped_drop_all(&w->all, nth(w, k));
 }
 
-/* That was used the longest ago, of those that have something mapped, but for the present one; or NULL. */
-static struct pair *oldest_space(struct windows *w)
+/* What may go without harm to the present one: what nobody uses, else the space that was used the longest ago; or NULL.
+ */
+static struct window *spare(struct windows *w)
 {
-    struct pair *oldest = NULL;
+    struct window *found = NULL;
+    uint64_t used = UINT64_MAX;
 
-    for (struct pair *s = w->space; s < w->space + SPACES; s++) {
-        const bool empty = !s->window[0].calls && !s->window[1].calls;
-        if (s != w->now && !empty && (!oldest || s->used < oldest->used)) oldest = s;
-    }
-    return oldest;
+    for (unsigned k = 0; k < LEFT; k++)
+        if (w->left[k].calls) return &w->left[k];
+    for (struct pair *s = w->space; s < w->space + SPACES; s++)
+        for (unsigned user = 0; user < 2 && s != w->now && s->used < used; user++)
+            if (s->window[user].calls) used = s->used, found = &s->window[user];
+    return found;
 }
 
 static bool is_full(struct windows *w)
@@ -242,9 +283,9 @@ static bool is_full(struct windows *w)
 
 static void make_room(struct windows *w)
 {
-    struct pair *oldest;
+    struct window *v;
 
-    while (is_full(w) && (oldest = oldest_space(w))) drop_space(w, oldest);
+    while (is_full(w) && (v = spare(w))) mapped_drop_all(&w->all, v);
     if (is_full(w)) drop_all(w);
 }
 
@@ -337,8 +378,8 @@ uint8_t *window_enter(struct vp_vm *m, struct windows *w)
         w->now->used = ++w->clock;
     }
     struct window *v = common(m) ? &w->system : &w->now->window[m->user];
-    if (!mapped_prepare(&w->all, v)) return NULL;
     if (v->stale) look_through(m, w, v, m->user);
+    if (!mapped_prepare(&w->all, v)) return NULL;
     w->stale = false;
     w->entered = v->place.base;
     if (w->expects == v) {

@@ -28,6 +28,9 @@ bool window_is_stale(const struct windows *w);
  * False where it may not. */
 bool window_fill(struct vp_vm *m, struct windows *w, uintptr_t address);
 
+/* The guest has nothing to do: something that was put off is done. */
+void windows_idle(struct windows *w);
+
 /* As the functions of mmu.h with these names. */
 void window_flush(struct windows *w, bool global_too);
 void window_flush_page(struct windows *w, uint32_t lin);
