@@ -63,6 +63,7 @@ struct spaces {
     uint64_t newest; /* generation */
     uint64_t loads;
     unsigned locals;               /* pages of `system` that are not global */
+    uint32_t missed;               /* page of the last access that was not allowed, plus 1; or 0 */
     struct seen seen;              /* by the supervisor in all spaces: global pages */
     uint8_t large[REGIONS / 8];    /* regions that had an entry from a large page since the last full flush */
     uint16_t listed[2][LIN_PAGES]; /* [user]: where the page stands in the list of code pages, plus 1 */
@@ -317,7 +318,19 @@ void space_fill(struct vp_vm *m, uint32_t lin, unsigned uses, uint32_t page)
 void space_forget_data(struct vp_vm *m, uint32_t lin)
 {
     clear(m, lin);
+    m->spaces->missed = (lin >> PAGE_SHIFT) + 1;
     if (m->engine->forget_page) m->engine->forget_page(m, lin);
+}
+
+void space_fill_given(struct vp_vm *m)
+{
+    const uint32_t missed = m->spaces->missed, lin = (missed - 1) << PAGE_SHIFT;
+    uint32_t page;
+
+    if (!missed) return;
+    m->spaces->missed = 0;
+    const unsigned uses = walk_uses(m, lin, &page);
+    if (!(uses & USE_LARGE)) space_fill(m, lin, uses & (USE_UR | USE_UW | USE_GLOBAL), page);
 }
 
 void space_large(struct vp_vm *m, uint32_t lin)

@@ -24,7 +24,9 @@ enum {
     USE_DATA = USE_SR | USE_SW | USE_UR | USE_UW,
     USE_WRITE = USE_SW | USE_UW,
     USE_ALL = USE_DATA | USE_SX | USE_UX,
-    USE_GLOBAL = 64, /* not a use: the page is the same in all address spaces */
+    /* no uses: the page is the same in all address spaces; belongs to a large one */
+    USE_GLOBAL = 64,
+    USE_LARGE = 128,
 };
 
 enum { ADDRESS_SPACES = 16 /* remembered */, FOOTPRINTS = 2 * ADDRESS_SPACES + 1 };
@@ -57,7 +59,11 @@ void space_code(struct vp_vm *m, uint32_t lin, uint32_t page);
 void space_load(struct vp_vm *m);                     /* CR3 was loaded: all but global pages are looked up anew */
 void space_flush(struct vp_vm *m);                    /* forget everything */
 void space_flush_page(struct vp_vm *m, uint32_t lin); /* INVLPG */
+/* An access at `lin` was not allowed. */
 void space_forget_data(struct vp_vm *m, uint32_t lin);
+/* The user goes on.  If the page tables allow it the page of the last such access now, and no table has to be marked
+ * for that, it is entered: the access is about to come again. */
+void space_fill_given(struct vp_vm *m);
 /* Physical pages [first, last] are no longer to be written directly. */
 void space_forget_writes(struct vp_vm *m, uint32_t first, uint32_t last);
 

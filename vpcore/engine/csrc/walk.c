@@ -174,5 +174,5 @@ unsigned walk_uses(struct vp_vm *m, uint32_t lin, uint32_t *page)
     uint64_t phys = mem_a20(m, w.phys);
     if (!(all & PTE_A) || phys >> 32) return 0;
     *page = (uint32_t)(phys >> PAGE_SHIFT);
-    return uses_of(m, all, last);
+    return uses_of(m, all, last) | (w.large ? USE_LARGE : 0);
 }

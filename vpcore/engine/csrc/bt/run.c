@@ -2,6 +2,7 @@
 #include "../interp/interp.h"
 #include "../mem.h"
 #include "../profile.h"
+#include "../space.h"
 #include "chain.h"
 #include "trust.h"
 #include "view.h"
@@ -250,6 +251,7 @@ static struct leave next_block(struct vp_vm *m, struct bt *bt)
     const struct leave leaves = {.rdi = ACCOUNTED};
 
     if (!may_run(m) || kicked(m)) return leaves;
+    if (m->user) space_fill_given(m);
     view_choose(m, bt);
     m->bt_key = view_key(m, bt);
     m->bt_go_on = chain_target(m, bt);
