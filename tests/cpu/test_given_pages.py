@@ -93,3 +93,40 @@ def test_the_system_does_not_get_what_only_the_user_was_given():
     assert box.run(f"mov dword [{FIRST}], 7\nhlt", esp=0x8000) == Exit.HALT
     assert box.get(GIVEN) == 7
     assert box.get(box.pte(FIRST)) & D
+
+
+@pytest.mark.parametrize("order", ["upwards", "downwards", "each second"])
+@pytest.mark.parametrize("pages", [1, 40, 150])
+def test_a_user_sees_other_pages_where_the_system_has_put_and_told_them(pages, order):
+    """SDM 3A 4.10.4.1: INVLPG, of a few pages or of more than are kept in mind until the user goes on."""
+    box, other, rounds = Processor(engine="bt"), GIVEN + pages * PAGE, 3
+    box.page_32()
+    for page in range(pages):
+        box.map_32(FIRST + page * PAGE, GIVEN + page * PAGE, P | W | U | A | D)
+        box.put(GIVEN + page * PAGE, 1)
+        box.put(other + page * PAGE, 1000)
+    first, step = {
+        "upwards": (0, PAGE),
+        "downwards": (pages - 1, -PAGE),
+        "each second": (0, 2 * PAGE),
+    }[order]
+    count = (pages + 1) // 2 if order == "each second" else pages
+    table = box.pte(FIRST)
+    box.load(
+        f"pusha\nmov edi, {FIRST + first * PAGE}\nmov ebx, {table + 4 * first}\nmov ecx, {count}\n"
+        f"mov eax, [{FAULTS}]\nnext: add [ebx], eax\ninvlpg [edi]\nadd edi, {step}\nadd ebx, {step // PAGE * 4}\ndec ecx\njnz next\n"
+        f"neg dword [{FAULTS}]\npopa\niretd",
+        HANDLER,
+    )
+    box.put(FAULTS, other - GIVEN)
+    box.put(IDT + 8 * 3, HANDLER | 8 << 16 | 0xEE00 << 32, 8)
+    box.user()
+    look = f"mov edi, {FIRST}\nmov ecx, {pages}\nlook: add eax, [edi]\ninc dword [edi]\nadd edi, {PAGE}\ndec ecx\njnz look\nint3"
+    box.run(f"xor eax, eax\nmov ebp, {2 * rounds}\nagain: {look}\ndec ebp\njnz again\nud2", budget=100_000)
+
+    changed = len(range(0, pages, 2)) if order == "each second" else pages
+    kept = pages - changed
+    expected = sum(
+        changed * (1 + k) + changed * (1000 + k) + kept * (1 + 2 * k) + kept * (2 + 2 * k) for k in range(rounds)
+    )
+    assert (box.fault, box.cpu.gpr[0]) == ((UD, None), expected)

@@ -209,7 +209,7 @@ static bool grant(struct mappings *all, struct window *v, struct mapped *p, unsi
 {
     if (count == 1 && allow(all, v, p)) return true;
     p->lazy = false;
-    const unsigned ahead = count == 1 ? pages_ahead(all, v, p) : 0;
+    const unsigned ahead = count == 1 && !mapped_is_open(v, p->lin) ? pages_ahead(all, v, p) : 0;
     return ahead ? map_ahead(all, v, p, ahead) : map(all, v, p, count);
 }
 

@@ -25,6 +25,7 @@ enum {
     AROUND = 64,                  /* a power of 2 of pages, where those are filled that are like the one that faulted */
     CODE_AROUND = 64,             /* a power of 2 of pages, dropped with one that has code now */
     PER_CALL = MAPPED_AHEAD + 1 > RUN ? MAPPED_AHEAD + 1 : RUN, /* pages */
+    GONE = 64,                                                  /* pages */
     GAP = 16, /* pages with nothing mapped that do not end a run of those to drop */
 };
 #define WINDOW_SIZE (UINT64_C(1) << 32)
@@ -52,9 +53,10 @@ struct windows {
     unsigned most;    /* mappings */
     uint8_t *entered; /* base that window_enter() gave last */
     bool stale;       /* since then */
-    /* a page whose translation has just gone: likely it gets another one and is accessed again */
-    const struct window *expects;
-    uint32_t expected;
+    /* pages of the present space's user, who is not under way, whose translation has gone */
+    uint32_t gone[GONE];
+    unsigned gone_count;
+    bool expects; /* the last of them: likely it has another one and is accessed again */
 };
 
 uint32_t window_space(const struct vp_vm *m) { return !m->user && space_has_globals(m) ? WINDOW_COMMON : m->cpu.cr3; }
@@ -211,6 +213,11 @@ static bool still_right(struct vp_vm *m, const struct mapped *p, bool user)
     unsigned rights = peek(m, p->lin, user, &phys);
 
     return (rights & PLAIN_READ) && phys == p->phys && (!p->write || (rights & PLAIN_WRITE));
+}
+
+static bool is_wrong(struct vp_vm *m, const struct window *v, uint32_t lin)
+{
+    return mapped_is_open(v, lin) && !still_right(m, &v->pages[v->slot[lin] - 1], true);
 }
 
 /* The farthest page to drop in that direction, with none on the way that is to stay. */
@@ -370,6 +377,23 @@ bool window_fill(struct vp_vm *m, struct windows *w, uintptr_t address)
     return true;
 }
 
+/* Those that have another translation by now, or none; the last of them is mapped again at once, in its place. */
+static void drop_gone(struct vp_vm *m, struct windows *w, struct window *v)
+{
+    const unsigned count = w->gone_count;
+
+    w->gone_count = 0;
+    if (w->expects) fill(m, w, v, w->gone[count - 1]);
+    w->expects = false;
+    for (unsigned k = 0; k < count; k++) {
+        const uint32_t lin = w->gone[k];
+        unsigned pages = 1;
+        if (!is_wrong(m, v, lin)) continue;
+        while (k + 1 < count && w->gone[k + 1] == lin + pages && is_wrong(m, v, lin + pages)) k++, pages++;
+        mapped_drop_run(&w->all, v, lin, pages);
+    }
+}
+
 uint8_t *window_enter(struct vp_vm *m, struct windows *w)
 {
     if (w->all.given_up || !mmu_is_plain(m)) return NULL;
@@ -382,10 +406,7 @@ uint8_t *window_enter(struct vp_vm *m, struct windows *w)
     if (!mapped_prepare(&w->all, v)) return NULL;
     w->stale = false;
     w->entered = v->place.base;
-    if (w->expects == v) {
-        w->expects = NULL;
-        fill(m, w, v, w->expected);
-    }
+    if (w->gone_count && v == &w->now->window[1]) drop_gone(m, w, v);
     return w->all.given_up ? NULL : v->place.base;
 }
 
@@ -395,6 +416,7 @@ void window_flush(struct windows *w, bool global_too)
 {
     if (w->now) w->now->window[0].stale = w->now->window[1].stale = true;
     w->now = NULL;
+    w->gone_count = 0;
     if (global_too) w->system.stale = true;
     if (global_too || w->entered != w->system.place.base) w->stale = true;
 }
@@ -412,11 +434,13 @@ static void flush_page(struct windows *w, struct window *v, uint32_t lin)
 void window_flush_page(struct windows *w, uint32_t lin)
 {
     flush_page(w, &w->system, lin);
-    for (unsigned user = 0; user < 2 && w->now; user++) flush_page(w, &w->now->window[user], lin);
-    if (w->now) {
-        w->expects = &w->now->window[1];
-        w->expected = lin >> PAGE_SHIFT;
-    }
+    if (!w->now) return;
+    flush_page(w, &w->now->window[0], lin);
+    w->expects = w->gone_count < GONE;
+    if (w->expects)
+        w->gone[w->gone_count++] = lin >> PAGE_SHIFT;
+    else
+        w->now->window[1].stale = true;
 }
 
 /* The windows of the present space, which may not be known, and the one of all spaces. */
