@@ -25,7 +25,9 @@ enum { HOT_PART = 2, HOT_PARTS = 5 };
 
 void *bt_allocate(struct bt *bt, size_t size)
 {
-    size = (size + 15) & ~(size_t)15;
+    enum { UNIT = sizeof(uint64_t) };
+
+    size = (size + UNIT - 1) & ~(size_t)(UNIT - 1);
     if (size > bt->arena_size - bt->arena_used) return NULL;
     void *at = bt->arena + bt->arena_used;
     bt->arena_used += size;
