@@ -173,7 +173,9 @@ struct translation {
     uint32_t eip;
     uint8_t view;
     bool slides;
-    uint16_t size; /* of what is executed often, from `body` on */
+    bool is_copy;   /* the block has code elsewhere; this lies behind another's that goes on with it, and serves that */
+    uint8_t copies; /* that were made of it */
+    uint16_t size;  /* of what is executed often, from `body` on */
     struct code_segment cs;
     const uint8_t *entry, *body;
     uint64_t made; /* when that many instructions were retired */

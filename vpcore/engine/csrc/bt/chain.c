@@ -231,7 +231,7 @@ struct translation **chain_oldest(const struct vp_vm *m, const struct bt *bt, st
     struct translation **oldest = NULL;
 
     for (struct translation **at = &b->translation; *at; at = &(*at)->next)
-        if (!(*at)->slides) oldest = at;
+        if (!(*at)->slides && !(*at)->is_copy) oldest = at;
     return b->slides && oldest && m->insns - (*oldest)->made >= OLD * bt->settled ? oldest : NULL;
 }
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUN = 16 /* blocks translated at once */ };
+enum { RUN = 16 /* blocks translated at once */, COPIES = 2 /* of these, that come one after another */ };
 
 /* -- The interpreter's part --------------------------------------------------------------------------------------- */
 
@@ -356,6 +356,16 @@ static void set_slide(struct front *f, struct emit *e)
     x_rm(e, 32, X_MOV_RM_R, RAX, vm_at(offsetof(struct vp_vm, bt_slide)));
 }
 
+static void keep(struct block *b, struct translation *t, struct translation *of)
+{
+    struct translation **at = of ? &of->next : &b->translation;
+
+    t->next = *at;
+    *at = t;
+    t->is_copy = of;
+    if (of) of->copies++;
+}
+
 /* An entry that lies elsewhere. */
 static const uint8_t *slide_to(struct front *f, const uint8_t *body)
 {
@@ -368,8 +378,8 @@ static const uint8_t *slide_to(struct front *f, const uint8_t *body)
     return entry;
 }
 
-/* The block at EIP, behind the jump to it, if any. */
-static bool translate(struct front *f, struct block *b, uint32_t eip, struct link *from)
+/* The block at EIP, behind the jump to it, if any, perhaps as a copy of the code that it has. */
+static bool translate(struct front *f, struct block *b, uint32_t eip, struct link *from, struct translation *of)
 {
     struct bt *bt = f->bt;
     struct translation *t = bt_allocate(bt, sizeof *t);
@@ -386,8 +396,7 @@ static bool translate(struct front *f, struct block *b, uint32_t eip, struct lin
         x_align(f->e, LINE);
     else if (!from)
         x_align(f->e, HALF_LINE);
-    *t = (struct translation){.next = b->translation,
-                              .eip = eip,
+    *t = (struct translation){.eip = eip,
                               .view = f->m->view & ~VIEW_SETTLED,
                               .slides = f->slides,
                               .cs = f->cs,
@@ -395,13 +404,13 @@ static bool translate(struct front *f, struct block *b, uint32_t eip, struct lin
                               .made = f->m->insns};
     if (f->slides && !from) set_slide(f, f->e);
     t->body = x_runs_at(f->e);
-    if (f->slides && from) t->entry = slide_to(f, t->body);
+    if (f->slides && from && !of) t->entry = slide_to(f, t->body);
     f_xmm_begin_loop(f);
     emit_block(f);
     if (f->full || bt->e.full || bt->cold.full) return false;
     const size_t size = (size_t)(x_runs_at(f->e) - t->body);
     t->size = size < UINT16_MAX ? (uint16_t)size : UINT16_MAX;
-    b->translation = t;
+    keep(b, t, of);
     b->entry_key = 0;
     b->translated = true;
     if (from) chain_lead(from, t);
@@ -424,6 +433,26 @@ bool bt_may_slide(const struct block *b)
     return true;
 }
 
+/* What a block goes on with is on the same page and has host code elsewhere, which is short: that, and its block; else
+ * NULL.  A jump there would take room where hosts remember which jumps were taken last, by which they foresee the
+ * indirect ones. */
+static struct translation *worth_a_copy(struct front *f, uint32_t eip, struct block **b)
+{
+    enum { MOST = 32, SHORT = 64, SHORT_TO_ANYWHERE = 192 /* bytes */ };
+    const uint32_t at = f_whole_eip(f, eip);
+    unsigned places;
+
+    if (!f->touches || f->segmented || !f_is_near(f, eip) || eip == f->eip) return NULL;
+    struct block *next = block_known(f->m->interp, jump_key(f->m, at));
+    if (!next || block_is_dead(next) || next->other || is_loop(next, extent(next))) return NULL;
+    struct translation *t = bt_find(f->m, next, at, f->slides, &places);
+    const unsigned last = next->insns[extent(next) - 1].op;
+    const bool anywhere = last == OP_JMP_Ev || last == OP_RET;
+    if (!t || t->copies == MOST || t->size > (anywhere ? SHORT_TO_ANYWHERE : SHORT)) return NULL;
+    *b = next;
+    return t;
+}
+
 struct front *front_create(void) { return calloc(1, sizeof(struct front)); }
 
 bool bt_translate(struct vp_vm *m, struct block *b, bool slides)
@@ -439,14 +468,18 @@ bool bt_translate(struct vp_vm *m, struct block *b, bool slides)
     f->touches = m->view & VIEW_TOUCHES, f->points = bt_points(m->view);
     bt->e.state = &f->flags;
     uint32_t eip = slides ? m->block_eip & ~PAGE_MASK : m->block_eip;
+    struct translation *of = NULL;
+    unsigned copies = 0;
     for (unsigned k = 0; b && k < RUN; k++) {
-        if (!translate(f, b, eip, from)) {
+        if (!translate(f, b, eip, from, of)) {
             if (from) chain_unaim(m, bt, from);
             return false;
         }
-        b->heat = 0;
+        if (!of) b->heat = 0;
         from = f->tail;
         b = from ? f_follower(f, eip = from->eip) : NULL;
+        of = from && !b && copies < COPIES ? worth_a_copy(f, eip, &b) : NULL;
+        copies = of ? copies + 1 : 0;
     }
     return true;
 }

@@ -233,8 +233,11 @@ static void emit_jump_eax(struct front *f)
     x_rm(f->e, 32, X_GROUP5, GROUP5_JMP, bt_looked_up(0));
 }
 
-/* Whether a jump to what memory says is taken to lead to the same place as the last time. */
-static bool guesses(const struct front *f) { return is_mem(f) && !f->slides && !f->b->varies; }
+/* Whether a jump to what memory says is taken to lead to the same place as the last time: not one by a table. */
+static bool guesses(const struct front *f)
+{
+    return is_mem(f) && f->i->index == REG_NONE && !f->slides && !f->b->varies;
+}
 
 /* By a guess to what EAX says. */
 static void emit_guess(struct front *f, bool calls)
