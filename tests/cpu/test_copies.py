@@ -20,8 +20,10 @@ MARK, OTHER = 0x05EC0DE5, 0x00000003
 pytestmark = pytest.mark.skipif(bool(probe()["bt"]), reason=probe()["bt"])
 
 
-@pytest.fixture(autouse=True)
-def kind(monkeypatch):
+@pytest.fixture(autouse=True, params=["in place", "sliding"])
+def kind(request, monkeypatch):
+    if request.param == "sliding":
+        monkeypatch.setenv("VPCORE_BT_SLIDE", "1")
     monkeypatch.setenv("VPCORE_BT_MODE", "window")
     monkeypatch.setenv("VPCORE_BT_LOOKS", "none")
 
