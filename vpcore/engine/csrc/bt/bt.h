@@ -172,10 +172,10 @@ struct translation {
     struct translation *next;
     uint32_t eip;
     uint8_t view;
-    bool slides;
-    bool is_copy;   /* the block has code elsewhere; this lies behind another's that goes on with it, and serves that */
-    uint8_t copies; /* that were made of it */
-    uint16_t size;  /* of what is executed often, from `body` on */
+    bool slides : 1;
+    bool is_copy : 1;   /* the block has code elsewhere; this serves another one's, which it lies behind */
+    uint8_t copies : 6; /* that were made of it */
+    uint16_t size;      /* of what is executed often, from `body` on */
     struct code_segment cs;
     const uint8_t *entry, *body;
     uint64_t made; /* when that many instructions were retired */
