@@ -195,7 +195,7 @@ enum {
     CALLS_SIZE = 1 << 21,
     CALLS_GUARD = PAGE_SIZE, /* at their base, for those who touch it before they call */
     CALLS_ROOM = 1 << 16,    /* below them, for the host's signals */
-    /* How far below: Zen 5 takes a load at a whole KB from RSP for one of the return address that is there, at first
+    /* How far below: Zen 4 takes a load at a whole KB from RSP for one of the return address that is there, at first
      * (sqlite a quarter slower). */
     CALLS_TOUCH = CALLS_ROOM + 68
 };

@@ -1,7 +1,7 @@
 /* front_esp.c: the host's register for ESP.
  *
  * In users' code for windows it points: it is the window's base, of which the lower half is 0, plus ESP.  So accesses
- * to the stack have one register in their addresses, and a host (Zen 5) takes what was stored there from its register
+ * to the stack have one register in their addresses, and a host (Zen 4) takes what was stored there from its register
  * file; with the base in one register and ESP in another it often does not.  Its lower half is ESP, to whoever reads 32
  * bits.
  *

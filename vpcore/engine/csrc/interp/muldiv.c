@@ -2,7 +2,7 @@
 #include "interp.h"
 
 /* SDM leaves SF, ZF, AF and PF undefined after a multiplication, and all six after a division.  Here they are what
- * AMD's processors make of them (Zen 5 was asked), so that host code (bt) need not correct them: a multiplication keeps
+ * AMD's processors make of them (Zen 4 was asked), so that host code (bt) need not correct them: a multiplication keeps
  * the four, a division keeps CF and OF, clears SF, ZF and PF and sets AF. */
 static inline void flags_after_multiply(struct vp_vm *m, bool overflow) { fl_set_cf_of(m, overflow, overflow); }
 static inline void flags_after_divide(struct vp_vm *m)

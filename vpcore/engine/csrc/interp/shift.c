@@ -1,6 +1,6 @@
 /* shift.c: shifts and rotates.  Counts are taken modulo 32 (SDM 2, "SAL/SAR/SHL/SHR", "RCL/RCR/ROL/ROR"); a count of 0
  * changes no flag.  SDM leaves AF undefined after shifts, and OF but for counts of 1: AF is set, and OF is what the
- * same formula gives, as on AMD's processors (Zen 5 was asked), so that host code (bt) need not correct them.
+ * same formula gives, as on AMD's processors (Zen 4 was asked), so that host code (bt) need not correct them.
  */
 #include "interp.h"
 
