@@ -52,8 +52,7 @@ static uint32_t take_signed(struct cursor *c, unsigned n)
     return (take(c, n) ^ sign[n]) - sign[n];
 }
 
-/* -- Prefixes -------------------------------------------------------------------------------------------------------
- */
+/* -- Prefixes ------------------------------------------------------------------------------------------------------ */
 
 static bool is_prefix(uint8_t byte)
 {
@@ -102,8 +101,7 @@ static void take_opcode(struct cursor *c, struct insn *out, bool code32)
     if (c->segment != NO_SEGMENT) out->prefix |= PFX_SEG;
 }
 
-/* -- Which row ------------------------------------------------------------------------------------------------------
- */
+/* -- Which row ----------------------------------------------------------------------------------------------------- */
 
 static unsigned mandatory(const struct insn *out)
 {
@@ -131,8 +129,7 @@ static enum op find_row(struct cursor *c, const struct insn *out)
     return word;
 }
 
-/* -- Memory operands ------------------------------------------------------------------------------------------------
- */
+/* -- Memory operands ----------------------------------------------------------------------------------------------- */
 
 /* SDM 2 table 2-1; mod 0 with rm 6 is a plain address. */
 static void take_address16(struct cursor *c, struct insn *out)
@@ -182,8 +179,7 @@ static void take_modrm(struct cursor *c, struct insn *out, unsigned traits)
     if (c->segment == NO_SEGMENT && (out->base == ESP || out->base == EBP)) out->seg = VP_SS;
 }
 
-/* -- Immediates -----------------------------------------------------------------------------------------------------
- */
+/* -- Immediates ---------------------------------------------------------------------------------------------------- */
 
 static void take_immediate(struct cursor *c, struct insn *out, enum imm_kind kind)
 {
@@ -203,8 +199,7 @@ static void take_immediate(struct cursor *c, struct insn *out, enum imm_kind kin
     if (kind == IMM_MOFFS) out->disp = take(c, c->as32 ? 4 : 2);
 }
 
-/* -- Instructions ---------------------------------------------------------------------------------------------------
- */
+/* -- Instructions -------------------------------------------------------------------------------------------------- */
 
 /* Whether there are so many bytes, and an instruction may have them. */
 static enum decode_status has(unsigned bytes, unsigned avail)

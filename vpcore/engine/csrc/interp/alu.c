@@ -78,8 +78,7 @@ ALU_OPERATIONS(8, uint8_t)
 ALU_OPERATIONS(16, uint16_t)
 ALU_OPERATIONS(32, uint32_t)
 
-/* -- Operand forms --------------------------------------------------------------------------------------------------
- */
+/* -- Operand forms ------------------------------------------------------------------------------------------------- */
 
 /* NAME_<row>_<size><r|m> for one destination/source pair; `src` is an expression. */
 #define RM_WRITE(row, bits, suffix, op, src)                                                                           \
@@ -176,8 +175,7 @@ ACC_TEST_IMM(TEST_AL_Ib, 8, , and)
 ACC_TEST_IMM(TEST_rAX_Iz, 16, _16, and)
 ACC_TEST_IMM(TEST_rAX_Iz, 32, _32, and)
 
-/* -- One operand ----------------------------------------------------------------------------------------------------
- */
+/* -- One operand --------------------------------------------------------------------------------------------------- */
 
 #define UNARY(row, bits, suffix, op)                                                                                   \
     HANDLER(row##suffix##r)                                                                                            \
@@ -211,8 +209,7 @@ SHORT_UNARY(INC, 32, inc)
 SHORT_UNARY(DEC, 16, dec)
 SHORT_UNARY(DEC, 32, dec)
 
-/* -- Exchange and add, compare and exchange --------------------------------------------------------------------------
- */
+/* -- Exchange and add, compare and exchange ------------------------------------------------------------------------ */
 
 #define EXCHANGING(row_type, bits, suffix)                                                                             \
     HANDLER(XADD_##row_type##suffix##r)                                                                                \
