@@ -159,7 +159,7 @@ static void take_address32(struct cursor *c, struct insn *out)
     const bool plain = (mod == 0) & (base == EBP);
 
     c->at += has_sib;
-    out->base = (uint8_t)(plain | !memory ? REG_NONE : base);
+    out->base = (uint8_t)((plain | !memory) ? REG_NONE : base);
     out->index = (uint8_t)(index == INDEX_NONE ? REG_NONE : index);
     out->scale = index == INDEX_NONE ? 0 : sib >> 6;
     out->disp = take_signed(c, plain ? 4 : bytes[mod]);
