@@ -54,34 +54,21 @@ static uint32_t take_signed(struct cursor *c, unsigned n)
 
 /* -- Prefixes ------------------------------------------------------------------------------------------------------ */
 
-static bool is_prefix(uint8_t byte)
-{
-    enum { PER = 32 };
-    static const uint32_t set[] = {
-        [0x20 / PER] = 1u << 0x26 % PER | 1u << 0x2e % PER | 1u << 0x36 % PER | 1u << 0x3e % PER,
-        [0x60 / PER] = 1u << 0x64 % PER | 1u << 0x65 % PER | 1u << 0x66 % PER | 1u << 0x67 % PER,
-        [0xe0 / PER] = 1u << 0xf0 % PER | 1u << 0xf2 % PER | 1u << 0xf3 % PER,
-    };
-
-    return set[byte / PER] >> byte % PER & 1;
-}
+/* What each of them says: bits of insn.prefix, or a segment plus 1 above these; 0 where the byte is none. */
+enum { SEGMENT_SHIFT = 8, REPEATS = PFX_REP | PFX_REPNE };
+#define OVERRIDE(seg) (((seg) + 1) << SEGMENT_SHIFT)
+static const uint16_t prefixes[256] = {
+    [0x26] = OVERRIDE(VP_ES), [0x2e] = OVERRIDE(VP_CS), [0x36] = OVERRIDE(VP_SS), [0x3e] = OVERRIDE(VP_DS),
+    [0x64] = OVERRIDE(VP_FS), [0x65] = OVERRIDE(VP_GS), [0x66] = PFX_OPSIZE,      [0x67] = PFX_ADSIZE,
+    [0xf0] = PFX_LOCK,        [0xf2] = PFX_REPNE,       [0xf3] = PFX_REP,
+};
 
 /* Of several segment overrides the last counts, and so of F2 and F3. */
-static void take_prefix(struct cursor *c, struct insn *out, uint8_t byte)
+static void take_prefix(struct cursor *c, struct insn *out, unsigned says)
 {
-    switch (byte) {
-    case 0x26: c->segment = VP_ES; break;
-    case 0x2e: c->segment = VP_CS; break;
-    case 0x36: c->segment = VP_SS; break;
-    case 0x3e: c->segment = VP_DS; break;
-    case 0x64: c->segment = VP_FS; break;
-    case 0x65: c->segment = VP_GS; break;
-    case 0x66: out->prefix |= PFX_OPSIZE; break;
-    case 0x67: out->prefix |= PFX_ADSIZE; break;
-    case 0xf0: out->prefix |= PFX_LOCK; break;
-    case 0xf2: out->prefix = (out->prefix & ~PFX_REP) | PFX_REPNE; break;
-    default: out->prefix = (out->prefix & ~PFX_REPNE) | PFX_REP; /* F3 */
-    }
+    if (says >> SEGMENT_SHIFT) c->segment = (uint8_t)((says >> SEGMENT_SHIFT) - 1);
+    if (says & REPEATS) out->prefix &= (uint8_t)~REPEATS;
+    out->prefix |= (uint8_t)says;
 }
 
 /* What is behind 0F. */
@@ -94,7 +81,9 @@ static void take_escaped(struct cursor *c)
 
 static void take_opcode(struct cursor *c, struct insn *out, bool code32)
 {
-    while (is_prefix(c->opcode = take_byte(c)) && c->at <= MAX_LENGTH) take_prefix(c, out, c->opcode);
+    unsigned says;
+
+    while ((says = prefixes[c->opcode = take_byte(c)]) && c->at <= MAX_LENGTH) take_prefix(c, out, says);
     if (c->opcode == 0x0f) take_escaped(c);
     c->os32 = code32 ^ !!(out->prefix & PFX_OPSIZE);
     c->as32 = code32 ^ !!(out->prefix & PFX_ADSIZE);
