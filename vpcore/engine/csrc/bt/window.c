@@ -168,13 +168,20 @@ static void leave(struct windows *w, struct window *v)
     w->leaves = true;
 }
 
+/* One that is still to be unmapped, or NULL. */
+static struct window *left_over(struct windows *w)
+{
+    for (struct window *v = w->left; v < w->left + LEFT; v++)
+        if (v->calls) return v;
+    return NULL;
+}
+
 void windows_idle(struct windows *w)
 {
-    if (!w->leaves) return;
-    struct window *v = w->left;
-    while (v < w->left + LEFT && !v->calls) v++;
-    w->leaves = v < w->left + LEFT;
-    if (w->leaves) mapped_tidy(&w->all, v);
+    struct window *v = w->leaves ? left_over(w) : NULL;
+
+    w->leaves = v;
+    if (v) mapped_tidy(&w->all, v);
 }
 
 /* The least recently used one for `cr3`, unless there is one for it. */
@@ -272,11 +279,10 @@ static void drop_all(struct windows *w)
  */
 static struct window *spare(struct windows *w)
 {
-    struct window *found = NULL;
+    struct window *found = left_over(w);
     uint64_t used = UINT64_MAX;
 
-    for (unsigned k = 0; k < LEFT; k++)
-        if (w->left[k].calls) return &w->left[k];
+    if (found) return found;
     for (struct pair *s = w->space; s < w->space + SPACES; s++)
         for (unsigned user = 0; user < 2 && s != w->now && s->used < used; user++)
             if (s->window[user].calls) used = s->used, found = &s->window[user];
