@@ -90,6 +90,8 @@ void f_made_multiply(struct front *f);
  * can see.
  */
 struct x_mem f_operand(struct front *f, unsigned bits, bool write);
+/* The ModRM operand's 16 bits, to a register, of which the rest is 0 then. */
+void f_take_word(struct front *f, int to);
 /* The same place without RCX. */
 struct x_mem f_spare_rcx(struct front *f, struct x_mem at);
 /* The same to stand beside a register that has no REX form: CH. */

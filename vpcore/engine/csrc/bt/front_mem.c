@@ -125,6 +125,14 @@ static struct x_mem at_linear(struct front *f, int lin, int anchor, unsigned bit
 
 struct x_mem f_linear(struct front *f, unsigned bits, bool write) { return at_linear(f, RSI, X_NONE, bits, write); }
 
+void f_take_word(struct front *f, int to)
+{
+    if (is_mem(f))
+        x_rm(f->e, 32, X_MOVZX_W, to, f_operand(f, 16, false));
+    else
+        x_rr(f->e, 32, X_MOVZX_W, to, guest(f->i->rm));
+}
+
 struct x_mem f_spare_rcx(struct front *f, struct x_mem at)
 {
     if (at.base != RCX) return at;

@@ -51,22 +51,27 @@ static void move(struct front *f)
     const unsigned seg = f->i->reg;
 
     check(f, seg);
-    if (is_mem(f))
-        x_rm(f->e, 32, X_MOVZX_W, RAX, f_operand(f, 16, false));
-    else
-        x_rr(f->e, 32, X_MOVZX_W, RAX, guest(f->i->rm));
+    f_take_word(f, RAX);
     load(f, seg);
+}
+
+/* The selector on the stack, which stays there. */
+static void take_top(struct front *f, int to)
+{
+    const unsigned bits = op_bits(f->i);
+
+    x_rm(f->e, bits, X_MOV_R_RM, to, f_stack(f, ESP, 0, bits, false));
+    x_rr(f->e, 32, X_MOVZX_W, to, to);
 }
 
 static void pop(struct front *f)
 {
-    const unsigned seg = f->i->reg, bits = op_bits(f->i);
+    const unsigned seg = f->i->reg;
 
     check(f, seg);
-    x_rm(f->e, bits, X_MOV_R_RM, RAX, f_stack(f, ESP, 0, bits, false));
-    x_rr(f->e, 32, X_MOVZX_W, RAX, RAX);
+    take_top(f, RAX);
     load(f, seg);
-    f_add_esp(f, (int32_t)bits / 8);
+    f_add_esp(f, (int32_t)op_bits(f->i) / 8);
 }
 
 /* A far pointer: the offset, then the selector, which lies at the segment's beginning where addresses wrap around. */
@@ -104,22 +109,16 @@ static void load_again(struct front *f, unsigned seg)
 static void move_again(struct front *f)
 {
     f_begin_help(f);
-    if (is_mem(f))
-        x_rm(f->e, 32, X_MOVZX_W, RSI, f_operand(f, 16, false));
-    else
-        x_rr(f->e, 32, X_MOVZX_W, RSI, guest(f->i->rm));
+    f_take_word(f, RSI);
     load_again(f, f->i->reg);
 }
 
 static void pop_again(struct front *f)
 {
-    const unsigned bits = op_bits(f->i);
-
     f_begin_help(f);
-    x_rm(f->e, bits, X_MOV_R_RM, RSI, f_stack(f, ESP, 0, bits, false));
-    x_rr(f->e, 32, X_MOVZX_W, RSI, RSI);
+    take_top(f, RSI);
     load_again(f, f->i->reg);
-    f_add_esp(f, (int32_t)bits / 8);
+    f_add_esp(f, (int32_t)op_bits(f->i) / 8);
 }
 
 static bool in_protected_mode(struct front *f)

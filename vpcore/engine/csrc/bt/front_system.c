@@ -193,10 +193,7 @@ static void verify(struct front *f, bool write)
     struct emit *e = f->e;
 
     f_begin_help(f);
-    if (is_mem(f))
-        x_rm(e, 32, X_MOVZX_W, RSI, f_operand(f, 16, false));
-    else
-        x_rr(e, 32, X_MOVZX_W, RSI, guest(f->i->rm));
+    f_take_word(f, RSI);
     f_help(f, help_verify, write);
     x_alu_imm(e, 32, X_CMP, RAX, HELP_REFUSES);
     f_site_if(f, X_CC_E);
