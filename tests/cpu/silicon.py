@@ -5,34 +5,44 @@ A *shape* is one piece of code; its cases differ in registers, flags, selectors 
 
 from collections.abc import Callable, Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import attrs
 import numpy as np
+from native import HERE, library
 from oracle import STACK_TOP, blank_cases, set_code
 from oracle.layout import DONE, TRAP, WINDOW_BASE, WINDOW_SIZE
 from oracle.segments import FS, GS, Sel
 
 from vpcore.engine.isa import Encoding, Row
 
+EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI = range(8)
 ADDED = {
-    "SSE3": "pni", "SSSE3": "ssse3", "SSE41": "sse4_1", "SSE42": "sse4_2", "POPCNT": "popcnt", "LZCNT": "abm",
-    "MOVBE": "movbe", "AES": "aes", "PCLMUL": "pclmulqdq", "SHA": "sha_ni", "RDRAND": "rdrand", "RDSEED": "rdseed",
-    "ADX": "adx",
+    "SSE3": (1, ECX, 0), "PCLMUL": (1, ECX, 1), "SSSE3": (1, ECX, 9), "SSE41": (1, ECX, 19), "SSE42": (1, ECX, 20),
+    "MOVBE": (1, ECX, 22), "POPCNT": (1, ECX, 23), "AES": (1, ECX, 25), "RDRAND": (1, ECX, 30), "RDSEED": (7, EBX, 18),
+    "ADX": (7, EBX, 19), "SHA": (7, EBX, 29), "LZCNT": (0x80000001, ECX, 5),
 }  # fmt: skip
-"""Features that model `host` has where the host has them, and what Linux calls these."""
+"""Features that model `host` has where the host has them: leaf, register and bit of each (SDM 2, CPUID)."""
 
 
 @cache
 def missing_features() -> frozenset[str]:
-    """Those of ADDED that the present host has not."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    return frozenset(feature for feature, flag in ADDED.items() if flag not in flags)
+    """Those of ADDED that the present host has not.
+
+    The processor is asked, not Linux, which hides RDSEED on a Zen 5, where its 32-bit form is broken (AMD-SB-7055).
+    """
+    ffi, host = library(HERE / "host_cpuid.c", "void host_cpuid(uint32_t leaf, uint32_t out[4]);", [])
+    out = ffi.new("uint32_t[4]")
+
+    def has(leaf: int, register: int, bit: int) -> bool:
+        host.host_cpuid(leaf & 1 << 31, out)
+        last = out[0]
+        host.host_cpuid(leaf, out)
+        return leaf <= last and bool(out[register] >> bit & 1)
+
+    return frozenset(feature for feature, place in ADDED.items() if not has(*place))
 
 
-EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI = range(8)
 OF, CF = 0x800, 0x1
 STATUS_FLAGS = 0x8D5
 DF = 0x400

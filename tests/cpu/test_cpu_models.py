@@ -17,12 +17,6 @@ CPUID = b"\x0f\xa2\xf4"
 RDRAND, RDSEED, HLT, FNINIT = b"\x0f\xc7\xf0", b"\x0f\xc7\xf8", b"\xf4", b"\xdb\xe3"
 ORDER = (EAX, EBX, ECX, EDX)
 """Of what CPUID leaves."""
-BITS = {
-    "SSE3": (1, ECX, 0), "PCLMUL": (1, ECX, 1), "SSSE3": (1, ECX, 9), "SSE41": (1, ECX, 19), "SSE42": (1, ECX, 20),
-    "MOVBE": (1, ECX, 22), "POPCNT": (1, ECX, 23), "AES": (1, ECX, 25), "RDRAND": (1, ECX, 30), "RDSEED": (7, EBX, 18),
-    "ADX": (7, EBX, 19), "SHA": (7, EBX, 29), "LZCNT": (0x80000001, ECX, 5),
-}  # fmt: skip
-"""Leaf, register and bit of each (SDM 2, CPUID)."""
 
 
 def code_of(row: Row, *, memory: bool) -> bytes:
@@ -68,11 +62,11 @@ def test_cpuid_offers_what_the_host_has_and_nothing_that_needs_more_state():
 
     def names(leaf, register):
         value = offered[leaf][register]
-        known = {1 << bit: name for name, (at, reg, bit) in BITS.items() if (at, reg) == (leaf, register)}
+        known = {1 << bit: name for name, (at, reg, bit) in ADDED.items() if (at, reg) == (leaf, register)}
         return {known.get(1 << bit, bit) for bit in range(32) if value >> bit & 1}
 
     added = {name for leaf, register in ((1, ECX), (7, EBX), (0x80000001, ECX)) for name in names(leaf, register)}
-    assert set(BITS) - missing_features() == added
+    assert set(ADDED) - missing_features() == added
     assert [0, 0, 0] == [offered[7][r] for r in ORDER if r != EBX]
     assert [0, 0, 0] == [offered[0x80000001][r] for r in ORDER if r != ECX]
 

@@ -15,15 +15,18 @@ static uint64_t mixed(uint64_t state)
     return z ^ z >> 31;
 }
 
-/* CF: there was a number, which the host may lack now and then; without one the result is 0. */
+/* CF: there was a number, which the host may lack now and then; without one the result is 0.  Of 64 bits, for a Zen 5's
+ * RDSEED gives too many zeros of 16 and 32 as good ones (AMD-SB-7055). */
 #define FROM_HOST(NAME, text)                                                                                          \
     static bool NAME##_value(struct vp_vm *m, uint32_t *value)                                                         \
     {                                                                                                                  \
         bool good = true;                                                                                              \
+        uint64_t number;                                                                                               \
         if (m->config.clock == VP_CLOCK_ICOUNT)                                                                        \
-            *value = (uint32_t)mixed((uint64_t)vp_now(m));                                                             \
+            number = mixed((uint64_t)vp_now(m));                                                                       \
         else                                                                                                           \
-            __asm__ volatile(text " %0" : "=r"(*value), "=@ccc"(good));                                                \
+            __asm__ volatile(text " %0" : "=r"(number), "=@ccc"(good));                                                \
+        *value = (uint32_t)number;                                                                                     \
         return good;                                                                                                   \
     }                                                                                                                  \
     HANDLER(NAME##_Rv_16)                                                                                              \
