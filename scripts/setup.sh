@@ -17,7 +17,7 @@ packages=(
     apt dpkg e2fsprogs grub-common grub-pc-bin xorriso  # vpcore image
     debian-archive-keyring
 )
-test_packages=(tmux nasm clang libc6-dev-i386 isolinux syslinux-common cpio mtools dosfstools)
+test_packages=(tmux nasm clang gcc-multilib isolinux syslinux-common cpio mtools dosfstools)
 extras="all"
 if [ "$goal" = test ]; then
     packages+=("${test_packages[@]}")

@@ -2,7 +2,7 @@
 
     python bench/guest/build.py FOLDER      FOLDER/bench.iso, and FOLDER/root for native runs in a chroot
 
-The programs are Debian's i386 packages and programs.c, compiled by the host's gcc (package libc6-dev-i386).
+The programs are Debian's i386 packages and programs.c, compiled by the host's gcc (package gcc-multilib).
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def build(folder: Path, steps: Steps) -> None:
     """Make the kit; what is there already is replaced."""
     compiler = shutil.which("gcc")
     if compiler is None:
-        raise ImageError("program gcc is not installed: apt-get install gcc libc6-dev-i386")
+        raise ImageError("program gcc is not installed: apt-get install gcc gcc-multilib")
     archive = apt.Apt("i386")
     root = tools.folder(folder) / "root"
     shutil.rmtree(root, ignore_errors=True)
