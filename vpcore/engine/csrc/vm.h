@@ -161,6 +161,7 @@ struct vp_vm {
 
     int64_t budget;  /* instructions until the run loop looks at the clock */
     uint64_t insns;  /* retired */
+    uint64_t strings; /* and what repeated string instructions of host code that counts took the time of */
 
     uint32_t a20_mask;
     struct phys_page *phys; /* 1 << 20 pages of the 32-bit physical space; above it nothing answers */

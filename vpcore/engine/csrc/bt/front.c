@@ -261,6 +261,7 @@ static void emit_cold(struct front *f, const struct cold *c)
     if (c->from) x_land(e, c->from);
     if (c->touch && !fault_map_add(&f->bt->faults, c->touch, x_runs_at(e))) f->full = true;
     f->flags = c->flags;
+    if (c->settles) f_settle(f);
     if (!c->site) {
         emit_exit(f, c);
         return;

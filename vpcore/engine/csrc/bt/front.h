@@ -20,6 +20,7 @@ struct cold {
     const uint8_t *behind;      /* where the call to EAX returns to */
     const uint8_t *touch;       /* what may fault and leads here then, or NULL */
     unsigned flags;             /* IN_ bits there */
+    bool settles;               /* the host's REP was under way (front_string.c) */
     const struct fp_note *note; /* of an exit */
     uint8_t spill, reload;      /* XMM registers, a bit each */
     int32_t esp, esp_back;      /* the guest's ESP less the host's there, and at `back` */
@@ -208,6 +209,8 @@ bool front_mul(struct front *f);
 bool front_seg(struct front *f);
 bool front_sse(struct front *f);
 bool front_string(struct front *f);
+/* The guest's registers, and RDI, where the host's REP has got to in a window. */
+void f_settle(struct front *f);
 /* Whether it is a repeated instruction that host code executes. */
 bool front_string_loops(const struct insn *i);
 bool front_system(struct front *f);

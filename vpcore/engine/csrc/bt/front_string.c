@@ -3,7 +3,8 @@
  * Few elements to move or store go one by one.  More, and what is compared, go by the host's own REP on guest RAM,
  * piece by piece: what lies on one page of each side, as far as the flat tables allow it, so that no piece can fault.
  * All that is counted is counted as in the interpreter (string.c): an instruction retires after each REP_CHUNK
- * elements, and looks at the budget. */
+ * elements, and looks at the budget.  Users' code in windows, which does not count, moves and stores by one REP there.
+ */
 #include "../interp/interp.h"
 #include "front.h"
 
@@ -147,22 +148,36 @@ static void emit_count(struct front *f, bool source, unsigned shift)
     emit_least(e, RCX, RAX);
 }
 
-/* The host's instruction, and the guest's registers as they are behind it where all has been done; RCX is what has not.
- * RSI and RDX are the host addresses. */
-static void emit_rep(struct front *f, const struct string_row *row, unsigned bits, unsigned shift)
+/* What the host's instruction wants in RAX and RDI, which is BUDGET or WINDOW and in RDX then. */
+static void begin_rep(struct front *f, const struct string_row *row)
+{
+    if (!row->source) x_mov(f->e, RAX, guest(EAX));
+    x_rr(f->e, 64, X_XCHG, RDX, RDI);
+}
+
+static void emit_rep(struct front *f, const struct string_row *row)
 {
     enum { REP = 0xf3, REPNE = 0xf2, OPERAND_SIZE = 0x66, MOVS = 0xa4, STOS = 0xaa, COMPARES = 2, SCAS = 0xae };
     const bool until_equal = compares(row) && !(f->i->prefix & PFX_REP);
+    const unsigned bits = element_bits(f->i, row);
+    struct emit *e = f->e;
+
+    if (bits == 16) x_byte(e, OPERAND_SIZE);
+    x_byte(e, until_equal ? REPNE : REP);
+    x_byte(e, (row->source ? MOVS + COMPARES * compares(row) : compares(row) ? SCAS : STOS) | (bits > 8));
+}
+
+/* A piece, and the guest's registers as they are behind it where all has been done; RCX is what has not.  RSI and RDX
+ * are the host addresses. */
+static void emit_piece(struct front *f, const struct string_row *row, unsigned shift)
+{
     struct emit *e = f->e;
 
     x_rr(e, 32, X_SUB << 3 | X_ALU_R_RM, guest(ECX), RCX);
     if (row->source) x_rm(e, 32, X_LEA, guest(ESI), (struct x_mem){guest(ESI), RCX, shift, 0});
     x_rm(e, 32, X_LEA, guest(EDI), (struct x_mem){guest(EDI), RCX, shift, 0});
-    if (!row->source) x_mov(e, RAX, guest(EAX));
-    x_rr(e, 64, X_XCHG, RDX, RDI); /* which is BUDGET or WINDOW */
-    if (bits == 16) x_byte(e, OPERAND_SIZE);
-    x_byte(e, until_equal ? REPNE : REP);
-    x_byte(e, (row->source ? MOVS + COMPARES * compares(row) : compares(row) ? SCAS : STOS) | (bits > 8));
+    begin_rep(f, row);
+    emit_rep(f, row);
     x_rr(e, 64, X_MOV_RM_R, RDX, RDI);
 }
 
@@ -196,6 +211,7 @@ static void emit_retire(struct front *f)
     }
     x_mov_imm64(e, RCX, (uintptr_t)&f->bt->base); /* what is given up of the budget is not counted */
     x_alu_mem_imm(e, 64, X_SUB, (struct x_mem){RCX, X_NONE, 0, 0}, PRICE);
+    x_alu_mem_imm(e, 64, X_ADD, vm_at(offsetof(struct vp_vm, strings)), PRICE);
     x_alu_imm(e, 64, X_SUB, BUDGET, PRICE + 1);
     f_site_if(f, X_CC_S);
 }
@@ -208,7 +224,7 @@ static void jump_to(struct emit *e, uint8_t *field, const uint8_t *target)
 /* Any number of elements but 0, beside the block: from the jump there, and back to `done`. */
 static void emit_pieces(struct front *f, const struct string_row *row, uint8_t *from, uint8_t *done[2])
 {
-    const unsigned bits = element_bits(f->i, row), shift = bits / 16;
+    const unsigned shift = element_bits(f->i, row) / 16;
     struct emit *e = f->e = &f->bt->cold;
     const uint8_t *more = x_runs_at(e);
 
@@ -216,7 +232,7 @@ static void emit_pieces(struct front *f, const struct string_row *row, uint8_t *
     if (row->source) emit_plain(f, RSI, ESI, false);
     emit_plain(f, RDX, EDI, !compares(row));
     emit_count(f, row->source, shift);
-    emit_rep(f, row, bits, shift);
+    emit_piece(f, row, shift);
     done[1] = compares(row) ? emit_compared(f, row, shift) : NULL;
     x_rr(e, 32, X_GROUP3, 0, guest(ECX));
     x_u32(e, REP_CHUNK - 1);
@@ -226,6 +242,48 @@ static void emit_pieces(struct front *f, const struct string_row *row, uint8_t *
     emit_retire(f);
     jump_to(e, x_jmp(e), more);
     f->e = &f->bt->e;
+}
+
+void f_settle(struct front *f)
+{
+    struct emit *e = f->e;
+
+    x_mov(e, guest(ESI), RSI);
+    x_mov(e, guest(EDI), RDI);
+    x_rm(e, 32, X_LEA, guest(ECX), (struct x_mem){guest(ECX), RCX, 0, 0});
+    x_rr(e, 64, X_MOV_RM_R, RDX, WINDOW);
+}
+
+/* Any number of elements but 0 in the window, of which the lower half of an address is the guest's: the host's REP can
+ * go on from page to page as the guest's would.  A fault leaves its registers where it has got to.  The jump at the end
+ * comes back. */
+static uint8_t *emit_whole(struct front *f, const struct string_row *row)
+{
+    /* elements until kicks are looked for; what is stored by a longer one Zen 5 leaves to slower caches */
+    enum { MOVED = 1 << 16, STORED = 1 << 12 };
+    struct emit *e = f->e;
+    const uint8_t *more = x_runs_at(e);
+
+    x_mov_imm32(e, RCX, row->source ? MOVED : STORED);
+    emit_least(e, RCX, guest(ECX));
+    x_rr(e, 32, X_SUB << 3 | X_ALU_R_RM, guest(ECX), RCX);
+    x_rm(e, 64, X_LEA, RSI, (struct x_mem){WINDOW, guest(ESI), 0, 0});
+    x_rm(e, 64, X_LEA, RDX, (struct x_mem){WINDOW, guest(EDI), 0, 0});
+    begin_rep(f, row);
+    struct cold c = {.site = f_site(f),
+                     .touch = x_runs_at(e),
+                     .flags = IN_RBX,
+                     .settles = true,
+                     .spill = f->xmm_before,
+                     .esp = f->esp_before};
+    if (c.site) f_add_cold(f, c);
+    emit_rep(f, row);
+    f_settle(f);
+    x_rr(e, 32, X_TEST_RM_R, guest(ECX), guest(ECX));
+    uint8_t *done = x_jcc(e, X_CC_E);
+    emit_retire(f);
+    jump_to(e, x_jmp(e), more);
+    return done;
 }
 
 /* False where it is the interpreter's. */
@@ -240,10 +298,15 @@ static bool emit_repeated(struct front *f, const struct string_row *row)
     f_clobber(f);
     ascending(f);
     x_alu_imm(e, 32, X_CMP, guest(ECX), compares(row) ? 0 : pieces ? FEW : f->window ? MOST : MOST_FLAT);
-    if (pieces)
+    if (pieces && f->touches && f->window && !compares(row)) {
+        uint8_t *few = x_jcc(e, X_CC_BE);
+        done[0] = emit_whole(f, row);
+        x_land(e, few);
+    } else if (pieces) {
         emit_pieces(f, row, x_jcc(e, X_CC_A), done);
-    else
+    } else {
         f_site_if(f, X_CC_A);
+    }
     if (!compares(row)) {
         x_rr(e, 32, X_TEST_RM_R, guest(ECX), guest(ECX));
         uint8_t *none = x_jcc(e, X_CC_E);

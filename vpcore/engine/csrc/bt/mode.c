@@ -45,7 +45,7 @@ struct history {
 
 struct modes {
     struct history space[FOOTPRINTS], *now;
-    uint64_t insns, fills; /* of the vm, at the last reckoning */
+    uint64_t worked, fills; /* of the vm, at the last reckoning */
     uint64_t changes;
     vp_mode_change trace[TRACE]; /* a ring */
 };
@@ -77,6 +77,9 @@ static struct history *history_of(struct modes *c, const struct vp_vm *m)
 }
 
 static int64_t greatest(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* Instructions, and what repeated ones took the time of. */
+static uint64_t worked(const struct vp_vm *m) { return m->insns + m->strings; }
 
 /* Pages that a window costs because they are new, or have to be mapped again. */
 static uint64_t new_pages(struct history *s, uint64_t fills)
@@ -114,7 +117,7 @@ static void consider(struct modes *c, struct history *s, const struct vp_vm *m)
 
 static void reckon(struct modes *c, struct history *s, const struct vp_vm *m)
 {
-    uint64_t ran = m->insns - c->insns, pages = new_pages(s, m->stats.window_fills - c->fills);
+    uint64_t ran = worked(m) - c->worked, pages = new_pages(s, m->stats.window_fills - c->fills);
 
     s->lived += ran;
     s->ran += ran;
@@ -127,10 +130,10 @@ bool modes_want_window(struct modes *c, const struct vp_vm *m)
 {
     struct history *s = c->now;
 
-    if (is_of(s, m->footprint[m->user]) && m->insns - c->insns < GLANCE) return s->window;
+    if (is_of(s, m->footprint[m->user]) && worked(m) - c->worked < GLANCE) return s->window;
     if (s->used) reckon(c, s, m);
     c->now = history_of(c, m);
-    c->insns = m->insns;
+    c->worked = worked(m);
     c->fills = m->stats.window_fills;
     return c->now->window;
 }
