@@ -227,7 +227,7 @@ void chain_renew(struct vp_vm *m, struct bt *bt, struct block *b)
 
 struct translation **chain_oldest(const struct vp_vm *m, const struct bt *bt, struct block *b)
 {
-    enum { OLD = 64 /* times what makes an address space settled */ };
+    enum { OLD = 256 /* times what makes an address space settled */ };
     struct translation **oldest = NULL;
 
     for (struct translation **at = &b->translation; *at; at = &(*at)->next)
