@@ -35,6 +35,13 @@ void mem_release(void *at, uint64_t size)
     if (at) munmap(at, size);
 }
 
+void mem_use_large(void *at, uint64_t size)
+{
+    enum { FIRST = 2 << 20 };
+
+    if (size > FIRST) madvise((uint8_t *)at + FIRST, size - FIRST, MADV_HUGEPAGE); /* where it fails, small ones */
+}
+
 void mem_give(const uint8_t *at, uint8_t **given, const uint8_t *end)
 {
     enum { PIECE = 1 << 16, AHEAD = 1 << 13 };

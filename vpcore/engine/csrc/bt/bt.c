@@ -196,6 +196,7 @@ static bool bt_create(struct vp_vm *m)
     size = size < CODE_LEAST ? CODE_LEAST : size > CODE_MOST ? CODE_MOST : (size + PAGE_SIZE - 1) & ~UINT64_C(0xfff);
     bt->arena_size = size;
     bt->arena = mem_reserve(size);
+    if (bt->arena) mem_use_large(bt->arena, size);
     bt->target_pages = mem_reserve(sizeof *bt->target_pages * TARGETS);
     bt->trust = trust_create();
     bt->front = front_create();

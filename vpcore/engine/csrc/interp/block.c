@@ -396,6 +396,7 @@ bool block_create(struct vp_vm *m)
     it->arena = mem_reserve(m->config.cache_size);
     if (!it->pages || !it->arena) return false;
     it->given = it->arena;
+    mem_use_large(it->arena, m->config.cache_size);
     block_drop_all(m);
     m->stats.cache_flushes = 0;
     return true;
