@@ -76,13 +76,15 @@ void f_add_cold(struct front *f, struct cold c)
 
 void f_cold(struct front *f, uint8_t *from, struct site *site)
 {
-    f_add_cold(
-        f, (struct cold){.from = from, .site = site, .flags = IN_RBX, .spill = f->xmm_before, .esp = f->esp_before});
+    struct cold c = f_cold_with(f, IN_RBX);
+
+    c.from = from, c.site = site;
+    f_add_cold(f, c);
 }
 
 void f_guard(struct front *f, unsigned assumption, size_t byte)
 {
-    struct cold c = {.flags = f->flags, .spill = f->xmm_before, .esp = f->esp_before};
+    struct cold c = f_cold_with(f, f->flags);
 
     if (f->assumes & assumption) return;
     f->assumes |= assumption; /* behind this site too */
@@ -98,12 +100,11 @@ static void cold_touches(struct front *f)
 {
     struct site *site = f->e->touch_count ? f_site(f) : NULL;
 
-    for (unsigned k = 0; site && k < f->e->touch_count; k++)
-        f_add_cold(f, (struct cold){.site = site,
-                                    .touch = f->e->touches[k].at + f->e->run,
-                                    .flags = f->e->touches[k].state,
-                                    .spill = f->xmm_before,
-                                    .esp = f->esp_before});
+    for (unsigned k = 0; site && k < f->e->touch_count; k++) {
+        struct cold c = f_cold_with(f, f->e->touches[k].state);
+        c.site = site, c.touch = f->e->touches[k].at + f->e->run;
+        f_add_cold(f, c);
+    }
 }
 
 static void emit_call_slow(struct front *f, const struct site *s)

@@ -148,7 +148,13 @@ struct site *f_site(struct front *f);
 void f_site_if(struct front *f, unsigned cc);
 /* Unless found out before in this block: is the byte of struct vp_vm 0?  Else to the site.  Keeps the host's flags. */
 void f_guard(struct front *f, unsigned assumption, size_t byte);
-/* Code behind the block for the jump whose displacement is at `from`, to that site. */
+/* Code behind the block, to be filled in: the guest's state is as before the present instruction, its flags where the
+ * IN_ bits say. */
+static inline struct cold f_cold_with(const struct front *f, unsigned flags)
+{
+    return (struct cold){.flags = flags, .spill = f->xmm_before, .esp = f->esp_before};
+}
+/* The same for the jump whose displacement is at `from`, to that site. */
 void f_cold(struct front *f, uint8_t *from, struct site *site);
 
 /* -- C -- */

@@ -38,9 +38,9 @@ static struct x_mem flat_entry(const struct front *f, int page, bool write)
 /* By the jump or by a fault of the host instruction. */
 static void to_site_quietly(struct front *f, uint8_t *from, const uint8_t *touch)
 {
-    struct cold c = {.from = from, .touch = touch, .flags = f->flags, .spill = f->xmm_before, .esp = f->esp_before};
+    struct cold c = f_cold_with(f, f->flags);
 
-    c.site = f_site(f);
+    c.from = from, c.touch = touch, c.site = f_site(f);
     if (c.site) f_add_cold(f, c);
 }
 

@@ -270,12 +270,8 @@ static uint8_t *emit_whole(struct front *f, const struct string_row *row)
     x_rm(e, 64, X_LEA, RSI, (struct x_mem){WINDOW, guest(ESI), 0, 0});
     x_rm(e, 64, X_LEA, RDX, (struct x_mem){WINDOW, guest(EDI), 0, 0});
     begin_rep(f, row);
-    struct cold c = {.site = f_site(f),
-                     .touch = x_runs_at(e),
-                     .flags = IN_RBX,
-                     .settles = true,
-                     .spill = f->xmm_before,
-                     .esp = f->esp_before};
+    struct cold c = f_cold_with(f, IN_RBX);
+    c.site = f_site(f), c.touch = x_runs_at(e), c.settles = true;
     if (c.site) f_add_cold(f, c);
     emit_rep(f, row);
     f_settle(f);
