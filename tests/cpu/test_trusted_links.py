@@ -115,6 +115,30 @@ def test_an_inlined_callee_that_becomes_another_is_that():
     assert made.engine.stats().trusted_links >= 1
 
 
+# -- Programs that are new ---------------------------------------------------------------------------------------------
+
+SHORT = 1_000_000
+"""Rounds, of a ms or two: seldom does one of the kicks that come every 5 ms fall among them."""
+PROGRAMS = 8
+
+
+def test_a_new_program_need_not_wait(monkeypatch):
+    """It gets a window when it has run for some time, and is kicked early then; where the host is busy, some are not."""
+    monkeypatch.delenv("VPCORE_BT_MODE")
+    monkeypatch.delenv("VPCORE_BT_LOOKS")
+    made, directories = box_with("call")
+    while len(directories) < PROGRAMS:
+        made.page_32()
+        made.map_32(FAR, FIRST)
+        directories.append(made.directory)
+    program = loop("call", "").replace(str(ROUNDS), str(SHORT))
+
+    found = take_turns(made, program, [(directory, 0) for directory in directories])
+
+    assert [count for count, _ in found] == [SHORT, 2 * SHORT] + [SHORT] * (PROGRAMS - 2)
+    assert made.engine.stats().trusted_links > PROGRAMS // 2
+
+
 # -- Programs that take turns ----------------------------------------------------------------------------------------
 
 KERNEL, TURN, TURNS = 0x5000, 0x5800, 0x6000

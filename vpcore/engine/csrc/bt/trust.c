@@ -131,7 +131,7 @@ void trust_note(struct vp_vm *m, struct bt *bt, struct link *link)
 
 void trust_consider(struct vp_vm *m, struct bt *bt)
 {
-    enum { STEADY = 1 << 21 }; /* instructions: two changes of a jump take as long as a few hundred */
+    enum { STEADY = 1 << 19 }; /* instructions: two changes of a jump take as long as a few hundred */
     struct trust *t = bt->trust;
     struct noted *n = noted_for(m, bt);
 
