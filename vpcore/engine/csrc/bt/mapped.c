@@ -49,7 +49,6 @@ void mapped_drop_all(struct mappings *all, struct window *v)
         forget_write(all, v, k);
     }
     *all->total -= v->count;
-    all->calls -= v->calls;
     v->count = v->calls = 0;
     v->left = false;
 }

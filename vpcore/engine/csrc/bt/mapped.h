@@ -41,7 +41,7 @@ struct written {
 /* What all windows of a vm share. */
 struct mappings {
     uint64_t *total;         /* pages */
-    unsigned calls;          /* of all windows */
+    uint64_t calls;          /* of all windows there have been */
     uint32_t granted;        /* the page of RAM, last */
     struct written *written; /* of each page of guest RAM */
     uint32_t ram_pages;

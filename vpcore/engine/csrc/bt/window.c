@@ -50,9 +50,11 @@ struct windows {
     struct window left[LEFT];
     bool leaves; /* some of these may have something mapped */
     uint64_t clock;
-    unsigned most;    /* mappings */
-    uint8_t *entered; /* base that window_enter() gave last */
-    bool stale;       /* since then */
+    unsigned most;       /* mappings */
+    unsigned counted;    /* mappings, */
+    uint64_t counted_at; /* when there had been so many calls */
+    uint8_t *entered;    /* base that window_enter() gave last */
+    bool stale;          /* since then */
     /* pages of the present space's user, who is not under way, whose translation has gone */
     uint32_t gone[GONE];
     unsigned gone_count;
@@ -70,17 +72,21 @@ static struct window *nth(struct windows *w, unsigned k)
     return k < 2 * SPACES + LEFT ? &w->left[k - 2 * SPACES] : &w->system;
 }
 
-/* Mappings there are at most: each page, and each call, has made no more. */
+/* Mappings there are at most: each page, and each call, has made no more.  They are counted anew only where those made
+ * since the last time might be too many. */
 static unsigned host_mappings(struct windows *w)
 {
+    const uint64_t made = (w->all.calls - w->counted_at) * MAPPINGS_PER_CALL;
     unsigned count = 0;
 
-    if (w->all.calls * MAPPINGS_PER_CALL + MAPPINGS_PER_CALL <= w->most) return w->all.calls * MAPPINGS_PER_CALL;
+    if (w->counted + made + MAPPINGS_PER_CALL <= w->most) return w->counted + (unsigned)made;
     for (unsigned k = 0; k < WINDOWS; k++) {
         const struct window *v = nth(w, k);
         count += v->calls < v->count ? v->calls : v->count;
     }
-    return count * MAPPINGS_PER_CALL;
+    w->counted = count * MAPPINGS_PER_CALL;
+    w->counted_at = w->all.calls;
+    return w->counted;
 }
 
 /* -- Life --------------------------------------------------------------------------------------------------------- */
