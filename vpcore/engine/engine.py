@@ -149,6 +149,8 @@ class Stats(NamedTuple):
     cold_room: int
     record_bytes: int
     record_room: int
+    ahead_bytes: int
+    """Host memory that a helper thread was asked to touch, ahead of its use for these."""
 
 
 @attrs.frozen

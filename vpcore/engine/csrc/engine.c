@@ -7,6 +7,7 @@
 #include "cpuid.h"
 #include "event.h"
 #include "flags.h"
+#include "give.h"
 #include "kick.h"
 #include "mem.h"
 #include "mmu.h"
@@ -101,7 +102,8 @@ vp_vm *vp_create(const vp_config *config)
     m->deadline = INT64_MAX;
     m->alarm = m->soonest = VP_NEVER;
     m->features = cpuid_model_features(config->cpu_model);
-    if (!mem_create(m) || !native_create(m) || !space_create(m) || !engine_interp.create(m)) {
+    m->giver = giver_create(&m->stats.ahead_bytes);
+    if (!m->giver || !mem_create(m) || !native_create(m) || !space_create(m) || !engine_interp.create(m)) {
         snprintf(create_error, sizeof create_error, "the host gives no %llu MB of memory",
                  (unsigned long long)(config->ram_size >> 20));
         vp_destroy(m);
@@ -122,6 +124,7 @@ void vp_destroy(vp_vm *m)
     space_destroy(m);
     native_destroy(m);
     mem_destroy(m);
+    giver_destroy(m->giver);
     mem_release(m, sizeof *m);
 }
 

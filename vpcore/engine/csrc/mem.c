@@ -42,18 +42,6 @@ void mem_use_large(void *at, uint64_t size)
     if (size > FIRST) madvise((uint8_t *)at + FIRST, size - FIRST, MADV_HUGEPAGE); /* where it fails, small ones */
 }
 
-void mem_give(const uint8_t *at, uint8_t **given, const uint8_t *end)
-{
-    enum { PIECE = 1 << 16, AHEAD = 1 << 13 };
-
-    if (likely(*given - at >= AHEAD)) return;
-    size_t size = end - *given < PIECE ? (size_t)(end - *given) : PIECE;
-#ifdef MADV_POPULATE_WRITE
-    if (size) madvise(*given, size, MADV_POPULATE_WRITE); /* where it fails, page by page */
-#endif
-    *given += size;
-}
-
 /* RAM is a memfd, so that another process (engine direct) can map it too. */
 static bool ram_create(struct vp_vm *m)
 {

@@ -41,8 +41,5 @@ void mem_release(void *at, uint64_t size);
 /* All of it will be used, from its beginning on: the host may give it by large pages, but for the first 2 MB, more than
  * which short runs do not use. */
 void mem_use_large(void *at, uint64_t size);
-/* Reserved memory that is used from its beginning on: the host gives it by pieces, which costs less than page by page.
- * It is used up to `at`, and `given` is how far it was given. */
-void mem_give(const uint8_t *at, uint8_t **given, const uint8_t *end);
 
 #endif

@@ -184,6 +184,7 @@ struct vp_vm {
     unsigned break_count;
 
     const struct vp_engine *engine;
+    struct giver *giver; /* give.h */
     struct interp *interp;
     vp_stats stats;
     struct profile *profile; /* NULL while nobody measures */

@@ -221,6 +221,7 @@ typedef struct vp_stats {
     uint64_t code_bytes, code_room;     /* of translated code: used, and at most */
     uint64_t cold_bytes, cold_room;     /* the last part of that, for what is seldom executed */
     uint64_t record_bytes, record_room; /* of what the translator keeps beside it */
+    uint64_t ahead_bytes;               /* that a helper thread had the host give before they were used */
 } vp_stats;
 void vp_get_stats(vp_vm *vm, vp_stats *out);
 

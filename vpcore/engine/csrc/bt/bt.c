@@ -112,6 +112,7 @@ static void bt_destroy(struct vp_vm *m)
     if (!bt) return;
     m->interp->tier = NULL;
     m->kicks = false;
+    giver_finish(m->giver);
     if (bt->map) fclose(bt->map);
     windows_destroy(bt->windows);
     modes_destroy(bt->modes);
@@ -162,6 +163,16 @@ static void create_kicks(struct vp_vm *m, struct bt *bt)
     if (!bt->touches && !*bt->lacks) snprintf(bt->lacks, sizeof bt->lacks, "loops cost more: the host gives no timer");
 }
 
+static void give_areas(struct bt *bt)
+{
+    enum { CODE_STRETCH = 1 << 20, STRETCH = 4 << 20 };
+    const size_t hot = (size_t)(bt->e.end - bt->e.at), cold = (size_t)(bt->cold.end - bt->cold.at);
+
+    bt->code_given = given_area(bt->e.at, hot, CODE_STRETCH, bt->e.run);
+    bt->cold_given = given_area(bt->cold.at, cold, CODE_STRETCH, bt->e.run);
+    bt->arena_given = given_area(bt->arena, bt->arena_size, STRETCH, 0);
+}
+
 static bool create_calls(struct vp_vm *m, struct bt *bt)
 {
     enum { UPPER_END = 64 };
@@ -209,7 +220,7 @@ static bool bt_create(struct vp_vm *m)
     bt->cold_start = bt->mem.rw + (size / HOT_PARTS * HOT_PART / PAGE_SIZE * PAGE_SIZE);
     bt->e = (struct emit){.at = bt->mem.rw, .end = bt->cold_start, .run = bt->mem.rx - bt->mem.rw};
     bt->cold = (struct emit){.at = bt->cold_start, .end = bt->mem.rw + size, .run = bt->e.run};
-    bt->code_given = bt->mem.rw, bt->cold_given = bt->cold_start, bt->arena_given = bt->arena;
+    give_areas(bt);
     if (!fault_map_create(&bt->faults, bt->mem.rx, size)) {
         snprintf(m->error, sizeof m->error, "no memory for the translator's records");
         bt_destroy(m);

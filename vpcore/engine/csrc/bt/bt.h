@@ -237,7 +237,7 @@ struct bt {
     const uint8_t *second;                  /* from bt_emit_look_up()'s jump: to the second place, or the exit */
     uint8_t *arena;                         /* sites, links, translations */
     uint64_t arena_used, arena_size;
-    uint8_t *code_given, *cold_given, *arena_given; /* mem_give() */
+    struct given code_given, cold_given, arena_given;
     uint64_t base;  /* instructions retired when host code was entered, plus the budget then */
     uint64_t since; /* when code that does not count was */
     uint64_t key;

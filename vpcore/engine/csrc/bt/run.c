@@ -62,9 +62,9 @@ static struct translation *translation_for(struct vp_vm *m, struct block *b)
     b->heat = 0;
     if (oldest) chain_drop_one(m, bt, b, oldest);
     if (full && !slides) chain_drop(m, bt, b);
-    mem_give(bt->e.at, &bt->code_given, bt->e.end);
-    mem_give(bt->cold.at, &bt->cold_given, bt->cold.end);
-    mem_give(bt->arena + bt->arena_used, &bt->arena_given, bt->arena + bt->arena_size);
+    give(m->giver, &bt->code_given, bt->e.at);
+    give(m->giver, &bt->cold_given, bt->cold.at);
+    give(m->giver, &bt->arena_given, bt->arena + bt->arena_used);
     if (bt_translate(m, b, slides)) return b->translation;
     bt_drop_all(m); /* full: everything goes at the next look at the clock */
     return NULL;

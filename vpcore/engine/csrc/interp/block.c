@@ -93,6 +93,7 @@ static unsigned decode_run(struct vp_vm *m, const uint8_t *code, unsigned avail,
     return count;
 }
 
+enum { STRETCH = 4 << 20 /* of the arena, to be given ahead of use */ };
 enum { INDEX_MOST = (1 << INDEX_BITS) / 4 * 3, ARENA_FIRST = ARENA_UNIT /* no block is at 0 */ };
 
 /* With room for so many instructions. */
@@ -103,7 +104,7 @@ static struct block *allocate(struct vp_vm *m, unsigned room)
 
     if (it->used + size > m->config.cache_size || it->indexed > INDEX_MOST) block_drop_all(m);
     struct block *b = (struct block *)(it->arena + it->used);
-    mem_give(it->arena + it->used, &it->given, it->arena + m->config.cache_size);
+    give(m->giver, &it->given, it->arena + it->used + size);
     *b = (struct block){.units = (uint8_t)(size / ARENA_UNIT)};
     m->stats.cache_bytes = it->used += size;
     return b;
@@ -395,8 +396,8 @@ bool block_create(struct vp_vm *m)
     it->pages = mem_reserve(PHYS_PAGES * sizeof *it->pages);
     it->arena = mem_reserve(m->config.cache_size);
     if (!it->pages || !it->arena) return false;
-    it->given = it->arena;
     mem_use_large(it->arena, m->config.cache_size);
+    it->given = given_area(it->arena, m->config.cache_size & ~(uint64_t)(PAGE_SIZE - 1), STRETCH, 0);
     block_drop_all(m);
     m->stats.cache_flushes = 0;
     return true;
@@ -407,6 +408,7 @@ void block_destroy(struct vp_vm *m)
     struct interp *it = m->interp;
 
     if (!it) return;
+    giver_finish(m->giver);
     mem_release(it->pages, PHYS_PAGES * sizeof *it->pages);
     mem_release(it->arena, m->config.cache_size);
     mem_release(it, sizeof *it);

@@ -1,6 +1,7 @@
 /* block.h: decoded blocks of the interpreter; private to block.c and loop.c. */
 #ifndef VP_BLOCK_H
 #define VP_BLOCK_H
+#include "../give.h"
 #include "../vm.h"
 
 enum {
@@ -83,7 +84,7 @@ struct interp {
     struct block **pages; /* lists of blocks by physical page */
     uint8_t *arena;
     uint64_t used;
-    uint8_t *given;                     /* of the arena, mem_give() */
+    struct given given;                 /* the arena */
     struct insn scratch[BLOCK_MAX + 1]; /* a block being built, or a part of one being executed */
     struct jumps jumps[1 << JUMP_BITS] __attribute__((aligned(CACHE_LINE)));
     unsigned indexed; /* places of `index` that are not free */
