@@ -90,10 +90,11 @@ def test_code_that_was_warm_elsewhere_warms_up_again_only_where_it_is_to_be_for_
         box.run(budget=0, eip=CODE, edi=at, ecx=times)
         return box.engine.stats().record_bytes
 
-    there = records_after(HERE, 100)
+    records_after(HERE, 100)
+    there = records_after(HERE, 100)  # and the system's code has come twice
     seldom = records_after(ELSEWHERE, few)
     often = records_after(ELSEWHERE, 2)
 
     assert settled == (seldom == there)
     assert settled == (often > seldom)
-    assert box.cpu.gpr[EBX] == 100 + few + 2
+    assert box.cpu.gpr[EBX] == 2 * 100 + few + 2

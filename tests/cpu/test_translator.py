@@ -1,7 +1,7 @@
 """What `bt` needs of the host, and how it does with little room."""
 
 import pytest
-from box import CODE, DESCRIPTORS, GDT, PAGE
+from box import CODE, DESCRIPTORS, ECX, GDT, PAGE
 from box import Box as Processor
 
 from vpcore.engine import Exit
@@ -9,6 +9,7 @@ from vpcore.engine.engine import probe
 from vpcore.errors import EngineError
 
 COUNT = 2000
+TABLE = 0x9000
 
 
 @pytest.mark.parametrize("step", ["memfd", "write", "exec"])
@@ -235,3 +236,22 @@ def test_the_block_behind_a_call_lies_where_the_jump_to_it_would_be(monkeypatch,
     behind = call + 5
     at, size = blocks[f"guest_{call:x}_window"]
     assert blocks[f"guest_{behind:x}_window"][0] == at + size - jump
+
+
+@pytest.mark.parametrize("another", [True, False])
+@pytest.mark.parametrize("mode", ["flat", "window"])
+def test_systems_code_that_a_second_process_comes_by_is_translated(monkeypatch, mode, another):
+    """It will be executed for each; for one process alone it has to be as often as other code is."""
+    monkeypatch.setenv("VPCORE_BT_MODE", mode)
+    monkeypatch.setenv("VPCORE_BT_WARM", "10")
+    box = Processor(engine="bt")
+    box.page_32()
+    spaces = [box.directory, box.another_directory() if another else box.directory] * 2
+    for k, space in enumerate(spaces):
+        box.put(TABLE + 4 * k, space)
+    before = box.engine.stats().code_bytes
+
+    box.run("again: mov eax, [esi]\nmov cr3, eax\nadd esi, 4\ndec ecx\njnz again\nhlt", esi=TABLE, ecx=len(spaces))
+
+    assert box.cpu.gpr[ECX] == 0
+    assert (box.engine.stats().code_bytes > before) == another

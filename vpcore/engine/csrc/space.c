@@ -349,6 +349,14 @@ static void leave(struct vp_vm *m, struct space *a)
     a->data.count = DATA_KEPT;
 }
 
+/* It is another one's from now on. */
+static void be_born(struct vp_vm *m, struct seen *seen, uint64_t when)
+{
+    forget_seen(seen);
+    seen->footprint.born = when;
+    m->births++;
+}
+
 /* The space of the present CR3, or one that is free for it. */
 static struct space *find(struct vp_vm *m)
 {
@@ -362,8 +370,7 @@ static struct space *find(struct vp_vm *m)
     oldest->known = true;
     oldest->cr3 = m->cpu.cr3;
     for (unsigned user = 0; user < 2; user++) {
-        forget_seen(&oldest->seen[user]);
-        oldest->seen[user].footprint.born = s->loads + 1;
+        be_born(m, &oldest->seen[user], s->loads + 1);
     }
     oldest->code.count = oldest->data.count = 0;
     oldest->generation = new_generation(m);
@@ -375,8 +382,7 @@ static void take_up(struct vp_vm *m, struct space *a)
     unsigned kept = 0;
 
     if (!code_stays(m, a->code.at, a->code.count)) {
-        forget_seen(&a->seen[1]);
-        a->seen[1].footprint.born = a->loaded;
+        be_born(m, &a->seen[1], a->loaded);
         a->code.count = 0;
         a->generation = new_generation(m);
     }

@@ -134,6 +134,7 @@ struct vp_vm {
     struct kicker *kicker;
     struct vp_vm *outer;
     const struct footprint *footprint[2]; /* [user] of the present address space, see space.h */
+    uint8_t births;                       /* of such: times that a CR3 has turned out to be a new one's */
     uint64_t generation[2]; /* [user] of shortcuts to code, see space.h; those of another one are stale */
 
     /* the instruction under execution, for precise faults: eip = block_eip + cur->off */

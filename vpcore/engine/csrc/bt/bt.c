@@ -199,7 +199,7 @@ static bool bt_create(struct vp_vm *m)
     const char *settle = getenv(SETTLE_ENV);
     bt->sparing = looks ? !strcmp(looks, "few") : m->config.clock != VP_CLOCK_ICOUNT;
     bt->reserve = AHEAD + THUNK + (bt->sparing ? PAGE_SIZE : 0);
-    bt->warm = warm ? (unsigned)strtoul(warm, NULL, 10) : WARM;
+    bt->warm = warm ? (unsigned)least(strtol(warm, NULL, 10), WARM_MOST) : WARM;
     bt->slides = getenv(SLIDE_ENV);
     bt->settled = settle ? strtoull(settle, NULL, 10) : SETTLED;
     bt->fcomi_clears = bt_x87_compare_clears();

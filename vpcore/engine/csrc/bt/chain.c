@@ -221,7 +221,7 @@ void chain_drop(struct vp_vm *m, struct bt *bt, struct block *b)
 
 void chain_renew(struct vp_vm *m, struct bt *bt, struct block *b)
 {
-    b->heat = (uint16_t)bt->warm;
+    b->heat = (uint8_t)bt->warm;
     chain_drop(m, bt, b);
 }
 

@@ -41,6 +41,23 @@ static void consider_sliding(const struct vp_vm *m, const struct bt *bt, struct 
     b->heat_eip = m->block_eip;
 }
 
+/* What the block's heat becomes when it is entered now.  Systems' code that comes again for another process will come
+ * for each. */
+static unsigned hotter(const struct vp_vm *m, const struct bt *bt, const struct block *b)
+{
+    const bool again = !m->user && b->heat && b->births != m->births;
+
+    return b->heat + (again ? bt->warm : 1);
+}
+
+/* Whether it is warm then. */
+static bool heat(const struct vp_vm *m, const struct bt *bt, struct block *b)
+{
+    b->heat = (uint8_t)hotter(m, bt, b);
+    b->births = m->births;
+    return b->heat >= bt->warm;
+}
+
 /* The translation for here, made if the block is warm; NULL where it is to be interpreted. */
 static struct translation *translation_for(struct vp_vm *m, struct block *b)
 {
@@ -58,7 +75,7 @@ static struct translation *translation_for(struct vp_vm *m, struct block *b)
         t = bt_find(m, b, m->block_eip, slides, &places);
         if (t) return t;
     }
-    if (++b->heat < bt->warm && !(b->translation && slides)) return NULL;
+    if (!heat(m, bt, b) && !(b->translation && slides)) return NULL;
     b->heat = 0;
     if (oldest) chain_drop_one(m, bt, b, oldest);
     if (full && !slides) chain_drop(m, bt, b);
@@ -140,9 +157,9 @@ static bool is_cold(const struct vp_vm *m, const struct bt *bt, struct block *b)
     const bool moved = b->heat && b->heat_eip != m->block_eip;
 
     if (b->translation && !is_none_here(m, b)) return false;
-    if (moved || (bt->link && bt->link->slides) || b->heat + 1u >= bt->warm) return false;
+    if (moved || (bt->link && bt->link->slides) || hotter(m, bt, b) >= bt->warm) return false;
     b->heat_eip = m->block_eip;
-    b->heat++;
+    heat(m, bt, b);
     return true;
 }
 

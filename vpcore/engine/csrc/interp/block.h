@@ -24,7 +24,8 @@ struct block {
     struct translation *translation; /* a tier's code for it */
     uint64_t entry_key;              /* vp_vm.bt_key and EIP under which that was looked for last, or 0: no such key */
     const uint8_t *entry;            /* where it was entered, or NULL: there was none */
-    uint16_t heat;                   /* times the block was entered at heat_eip in a row, for a tier */
+    uint8_t heat;                    /* times the block was entered at heat_eip in a row, for a tier */
+    uint8_t births;                  /* vp_vm.births then */
     uint16_t bytes;
     uint8_t count;
     uint8_t units; /* of the arena */
