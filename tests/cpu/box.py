@@ -88,6 +88,12 @@ class Bus:
         self._answer(addr, size, "write", addr, size, value)
 
 
+def adder(number, each):
+    """Code that adds *number* to EAX, stores that at EBX eight times, and goes on *each* bytes behind its beginning."""
+    body = b"\x05" + number.to_bytes(4, "little") + b"\x89\x03" * 8 + b"\xe9"
+    return body + (each - len(body) - 4).to_bytes(4, "little")
+
+
 class Box:
     """An engine with the memory map above."""
 

@@ -4,7 +4,7 @@ import os
 import signal
 
 import pytest
-from box import CODE, EAX
+from box import CODE, EAX, adder
 from box import Box as Processor
 
 from vpcore.engine import Exit
@@ -17,10 +17,10 @@ LARGE = 1 << 20
 
 
 def box_with_much_code(engine, blocks=BLOCKS):
-    """Blocks that each add their number to EAX, store that eight times and jump on; twice round."""
+    """Blocks that each add their number to EAX."""
     made = Processor(engine=engine)
     for k in range(blocks):
-        code = b"\x05" + k.to_bytes(4, "little") + b"\x89\x03" * 8 + b"\xe9" + (EACH - 26).to_bytes(4, "little")
+        code = adder(k, EACH)
         made.ram[AT + EACH * k : AT + EACH * k + len(code)] = code
     made.ram[AT + EACH * blocks] = 0xF4
     return made

@@ -1,7 +1,7 @@
 """What `bt` needs of the host, and how it does with little room."""
 
 import pytest
-from box import CODE, DESCRIPTORS, ECX, GDT, PAGE
+from box import CODE, DESCRIPTORS, ECX, GDT, PAGE, adder
 from box import Box as Processor
 
 from vpcore.engine import Exit
@@ -28,8 +28,7 @@ def test_blocks_that_do_not_fit_the_cache_drop_it_and_run_on():
     box = Processor(engine="bt", cache_size=1 << 20)
     at, blocks = 0x100000, 6000
     for k in range(blocks):
-        # add eax, k; mov [ebx], eax; jmp to the next one
-        code = b"\x05" + k.to_bytes(4, "little") + b"\x89\x03" * 8 + b"\xe9" + (256 - 26).to_bytes(4, "little")
+        code = adder(k, 256)
         box.ram[at + 256 * k : at + 256 * k + len(code)] = code
     box.ram[at + 256 * blocks] = 0xF4
     box.engine.invalidate(at, 256 * (blocks + 1))
