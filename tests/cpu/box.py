@@ -28,6 +28,7 @@ ES, CS, SS, DS, FS, GS, LDTR, TR = range(8)
 FLAT_CODE, FLAT_DATA, DPL3 = 0xC9B, 0xC93, 0x60
 DESCRIPTORS = (0, 0x00CF9B000000FFFF, 0x00CF93000000FFFF, 0x00CFFB000000FFFF, 0x00CFF3000000FFFF)
 VECTORS = 20
+HLT = 0xF4
 
 
 @functools.cache
@@ -88,12 +89,6 @@ class Bus:
         self._answer(addr, size, "write", addr, size, value)
 
 
-def adder(number, each):
-    """Code that adds *number* to EAX, stores that at EBX eight times, and goes on *each* bytes behind its beginning."""
-    body = b"\x05" + number.to_bytes(4, "little") + b"\x89\x03" * 8 + b"\xe9"
-    return body + (each - len(body) - 4).to_bytes(4, "little")
-
-
 class Box:
     """An engine with the memory map above."""
 
@@ -107,7 +102,7 @@ class Box:
             self.put(GDT + 8 * index, descriptor, 8)
         for vector in range(VECTORS):
             at = HANDLERS + 16 * vector
-            self.ram[at] = 0xF4
+            self.ram[at] = HLT
             self.put(IDT + 8 * vector, (at & 0xFFFF) | 8 << 16 | 0x8E00 << 32, 8)
         self.put(TSS + 4, STACK0, 4)
         self.put(TSS + 8, 16, 4)
@@ -136,6 +131,18 @@ class Box:
         binary = asm(code, 32, at) if isinstance(code, str) else code
         self.ram[at : at + len(binary)] = binary
         self.engine.invalidate(at, len(binary))
+
+    def load_adders(self, at, count, each):
+        """Blocks every *each* bytes: each adds its number to EAX, stores that at EBX eight times, and goes on with the next.
+
+        Behind the last one stands HLT.
+        """
+        for number in range(count):
+            body = b"\x05" + number.to_bytes(4, "little") + b"\x89\x03" * 8 + b"\xe9"
+            code = body + (each - len(body) - 4).to_bytes(4, "little")
+            self.ram[at + each * number : at + each * number + len(code)] = code
+        self.ram[at + each * count] = HLT
+        self.engine.invalidate(at, each * count + 1)
 
     # -- state --
 

@@ -4,7 +4,7 @@ import os
 import signal
 
 import pytest
-from box import CODE, EAX, adder
+from box import CODE, EAX
 from box import Box as Processor
 
 from vpcore.engine import Exit
@@ -16,13 +16,9 @@ LARGE = 1 << 20
 """Bytes of an area, from which on it is worth a thread (give.c)."""
 
 
-def box_with_much_code(engine, blocks=BLOCKS):
-    """Blocks that each add their number to EAX."""
-    made = Processor(engine=engine)
-    for k in range(blocks):
-        code = adder(k, EACH)
-        made.ram[AT + EACH * k : AT + EACH * k + len(code)] = code
-    made.ram[AT + EACH * blocks] = 0xF4
+def box_with_much_code(engine, blocks=BLOCKS, **config):
+    made = Processor(engine=engine, **config)
+    made.load_adders(AT, blocks, EACH)
     return made
 
 
@@ -61,9 +57,7 @@ def test_small_ones_need_no_thread(engine):
 def test_no_more_is_asked_for_than_there_is(engine):
     """A cache that is filled again and again."""
     room = 2 << 20
-    made = Processor(engine=engine, cache_size=room)
-    made.ram[AT : AT + EACH * BLOCKS + 1] = box_with_much_code("interp").ram[AT : AT + EACH * BLOCKS + 1]
-    made.engine.invalidate(AT, EACH * BLOCKS + 1)
+    made = box_with_much_code(engine, cache_size=room)
 
     assert rounds(made, count=4) == total(count=4)
 
@@ -86,14 +80,12 @@ def test_a_processor_may_go_while_its_helper_is_at_work(engine):
 def test_the_child_of_a_fork_has_no_helper_and_goes_on(engine):
     for blocks in (3000, 6000, 9000):
         made = box_with_much_code(engine)
-        made.ram[AT + EACH * blocks] = 0xF4
-        made.engine.invalidate(AT + EACH * blocks, 1)
+        made.load("hlt", AT + EACH * blocks)
         assert rounds(made, blocks, 1) == total(blocks, 1)
         child = os.fork()
         if not child:
             signal.alarm(20)
-            made.ram[AT + EACH * blocks] = 5
-            made.engine.invalidate(AT + EACH * blocks, 1)
+            made.load(b"\x05", AT + EACH * blocks)
             right = rounds(made) == total()
             made.engine.close()
             os._exit(0 if right else 1)

@@ -1,7 +1,7 @@
 """What `bt` needs of the host, and how it does with little room."""
 
 import pytest
-from box import CODE, DESCRIPTORS, ECX, GDT, PAGE, adder
+from box import CODE, DESCRIPTORS, ECX, GDT, PAGE
 from box import Box as Processor
 
 from vpcore.engine import Exit
@@ -27,11 +27,7 @@ def test_blocks_that_do_not_fit_the_cache_drop_it_and_run_on():
     """More code than the least cache holds, twice: every block adds its own number."""
     box = Processor(engine="bt", cache_size=1 << 20)
     at, blocks = 0x100000, 6000
-    for k in range(blocks):
-        code = adder(k, 256)
-        box.ram[at + 256 * k : at + 256 * k + len(code)] = code
-    box.ram[at + 256 * blocks] = 0xF4
-    box.engine.invalidate(at, 256 * (blocks + 1))
+    box.load_adders(at, blocks, 256)
 
     ends = [box.run(eip=at, ebx=0x9000, budget=0) for _ in range(2)]
 

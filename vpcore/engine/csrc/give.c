@@ -48,7 +48,6 @@ static bool start(struct giver *g)
 {
     sigset_t all, had;
 
-    atomic_store(&g->done, false);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &had);
     bool runs = pthread_create(&g->thread, NULL, help, g) == 0;
@@ -83,11 +82,11 @@ void giver_finish(struct giver *g)
     if (!g->area) return;
     atomic_store(&g->ends, true);
     collect(g);
-    atomic_store(&g->ends, false);
 }
 
 struct given given_area(uint8_t *begin, size_t size, size_t stretch, ptrdiff_t twin)
 {
+    size = size / PAGE_SIZE * PAGE_SIZE;
     return (struct given){
         .ask = begin,
         .until = begin,

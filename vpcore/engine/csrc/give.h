@@ -8,6 +8,8 @@
 #define VP_GIVE_H
 #include "vm.h"
 
+enum { GIVE_RECORDS = 4 << 20, GIVE_CODE = 1 << 20 }; /* stretches, in bytes */
+
 /* An area of reserved memory, in whole pages. */
 struct given {
     const uint8_t *ask;    /* use from here on is to be looked at */
@@ -25,6 +27,7 @@ void giver_destroy(struct giver *g);
 /* No helper is at work any more: areas may go. */
 void giver_finish(struct giver *g);
 
+/* Of the whole pages there. */
 struct given given_area(uint8_t *begin, size_t size, size_t stretch, ptrdiff_t twin);
 void give_more(struct giver *g, struct given *a, const uint8_t *at);
 

@@ -369,9 +369,7 @@ static struct space *find(struct vp_vm *m)
     }
     oldest->known = true;
     oldest->cr3 = m->cpu.cr3;
-    for (unsigned user = 0; user < 2; user++) {
-        be_born(m, &oldest->seen[user], s->loads + 1);
-    }
+    for (unsigned user = 0; user < 2; user++) be_born(m, &oldest->seen[user], s->loads + 1);
     oldest->code.count = oldest->data.count = 0;
     oldest->generation = new_generation(m);
     return oldest;

@@ -165,12 +165,11 @@ static void create_kicks(struct vp_vm *m, struct bt *bt)
 
 static void give_areas(struct bt *bt)
 {
-    enum { CODE_STRETCH = 1 << 20, STRETCH = 4 << 20 };
     const size_t hot = (size_t)(bt->e.end - bt->e.at), cold = (size_t)(bt->cold.end - bt->cold.at);
 
-    bt->code_given = given_area(bt->e.at, hot, CODE_STRETCH, bt->e.run);
-    bt->cold_given = given_area(bt->cold.at, cold, CODE_STRETCH, bt->e.run);
-    bt->arena_given = given_area(bt->arena, bt->arena_size, STRETCH, 0);
+    bt->code_given = given_area(bt->e.at, hot, GIVE_CODE, bt->e.run);
+    bt->cold_given = given_area(bt->cold.at, cold, GIVE_CODE, bt->e.run);
+    bt->arena_given = given_area(bt->arena, bt->arena_size, GIVE_RECORDS, 0);
 }
 
 static bool create_calls(struct vp_vm *m, struct bt *bt)

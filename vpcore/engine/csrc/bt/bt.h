@@ -44,7 +44,8 @@ enum { THUNK = 2 /* instructions of a callee that stands in place of its call, w
 enum { LINE = 64, HALF_LINE = 32 }; /* of the host's, to which code is aligned */
 enum { PLACES = 6 /* of a block that are kept */ };
 enum { SETTLED = 1 << 23 /* instructions of an address space that make code worth translating for it alone */ };
-enum { WARM = 10, WARM_MOST = UINT8_MAX / 2 }; /* executions that make a block worth translating */
+enum { WARM = 10 /* executions that make a block worth translating */ };
+enum { WARM_MOST = UINT8_MAX / 2 /* twice that is a block's heat at most */ };
 /* Set, it is used in place of WARM; tests have 1. */
 #define WARM_ENV "VPCORE_BT_WARM"
 /* Set, all code slides that may; for tests. */

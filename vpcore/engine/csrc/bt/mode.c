@@ -139,7 +139,7 @@ bool modes_want_window(struct modes *c, const struct vp_vm *m)
     return c->now->window;
 }
 
-bool modes_is_new(struct modes *c)
+bool modes_note_new(struct modes *c)
 {
     const bool new = c->now->window && !c->now->seen;
 

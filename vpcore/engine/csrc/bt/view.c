@@ -65,7 +65,7 @@ static bool wants_touches(struct vp_vm *m, struct bt *bt)
 {
     if (!bt->touches || m->interp->stop_at != UINT64_MAX || m->profile) return false;
     if (!m->user && !bt->all_touch) return false;
-    if (m->user && bt->modes && modes_is_new(bt->modes)) look_early(m);
+    if (m->user && bt->modes && modes_note_new(bt->modes)) look_early(m);
     if (!kick_when_due(m)) bt->touches = false;
     return bt->touches;
 }

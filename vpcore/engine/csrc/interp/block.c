@@ -93,7 +93,6 @@ static unsigned decode_run(struct vp_vm *m, const uint8_t *code, unsigned avail,
     return count;
 }
 
-enum { STRETCH = 4 << 20 /* of the arena, to be given ahead of use */ };
 enum { INDEX_MOST = (1 << INDEX_BITS) / 4 * 3, ARENA_FIRST = ARENA_UNIT /* no block is at 0 */ };
 
 /* With room for so many instructions. */
@@ -104,7 +103,7 @@ static struct block *allocate(struct vp_vm *m, unsigned room)
 
     if (it->used + size > m->config.cache_size || it->indexed > INDEX_MOST) block_drop_all(m);
     struct block *b = (struct block *)(it->arena + it->used);
-    give(m->giver, &it->given, it->arena + it->used + size);
+    give(m->giver, &it->given, it->arena + it->used);
     *b = (struct block){.units = (uint8_t)(size / ARENA_UNIT)};
     m->stats.cache_bytes = it->used += size;
     return b;
@@ -397,7 +396,7 @@ bool block_create(struct vp_vm *m)
     it->arena = mem_reserve(m->config.cache_size);
     if (!it->pages || !it->arena) return false;
     mem_use_large(it->arena, m->config.cache_size);
-    it->given = given_area(it->arena, m->config.cache_size & ~(uint64_t)(PAGE_SIZE - 1), STRETCH, 0);
+    it->given = given_area(it->arena, m->config.cache_size, GIVE_RECORDS, 0);
     block_drop_all(m);
     m->stats.cache_flushes = 0;
     return true;
