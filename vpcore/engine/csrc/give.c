@@ -124,8 +124,10 @@ static void ask_for_help(struct giver *g, struct given *a)
     *g->asked += (uint64_t)(g->to - g->from);
 }
 
-/* Less is given than a helper should be asked at. */
-static bool is_short(const struct given *a, const uint8_t *at) { return a->until - at <= (ptrdiff_t)(a->stretch / 2); }
+/* A helper should be asked when less than this is given. */
+static ptrdiff_t least_left(const struct given *a) { return (ptrdiff_t)(a->stretch / 8); }
+
+static bool is_short(const struct given *a, const uint8_t *at) { return a->until - at <= least_left(a); }
 
 static const uint8_t *next_look(const struct given *a, const uint8_t *at)
 {
@@ -134,7 +136,7 @@ static const uint8_t *next_look(const struct given *a, const uint8_t *at)
     if (a->until == a->end)
         next = a->end;
     else if (!is_short(a, at))
-        next = a->until - a->stretch / 2;
+        next = a->until - least_left(a);
     else if (at >= a->helped && next > soon) /* the helper is busy elsewhere */
         next = soon;
     return next > at ? next : at + 1;

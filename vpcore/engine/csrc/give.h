@@ -3,12 +3,14 @@
  * A fresh page takes a host that is itself somebody's guest 1.5 to 3 us, and 14 where its own host has to find one; a
  * large page 5 ms.  What has been used so far that more is likely to be is given by a helper thread, by stretches; the
  * beginning by pieces, which costs less than page by page.
+ *
+ * Stretches are long: while a helper is at work, the host has two processors forget each mapping that goes, one by one.
  */
 #ifndef VP_GIVE_H
 #define VP_GIVE_H
 #include "vm.h"
 
-enum { GIVE_RECORDS = 4 << 20, GIVE_CODE = 1 << 20 }; /* stretches, in bytes */
+enum { GIVE_RECORDS = 16 << 20, GIVE_CODE = 4 << 20 }; /* stretches, in bytes */
 
 /* An area of reserved memory, in whole pages. */
 struct given {
