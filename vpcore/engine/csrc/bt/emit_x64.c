@@ -2,7 +2,7 @@
 #include "emit_x64.h"
 #include <string.h>
 
-enum { X_JMP = 0xe9 };
+enum { X_JMP = 0xe9, X_CALL = 0xe8 };
 
 /* Up to 8 bytes, the first one lowest: written at once, with what lies behind them free to change. */
 struct piece {
@@ -11,6 +11,12 @@ struct piece {
 };
 
 static inline void add(struct piece *p, unsigned byte) { p->bytes |= (uint64_t)(uint8_t)byte << 8 * p->count++; }
+
+static inline void add_u32(struct piece *p, uint32_t value)
+{
+    p->bytes |= (uint64_t)value << 8 * p->count;
+    p->count += sizeof value;
+}
 
 static inline void put(struct emit *e, struct piece p)
 {
@@ -109,8 +115,10 @@ void x_mov(struct emit *e, int to, int from) { x_rr(e, 32, X_MOV_RM_R, from, to)
 
 void x_mov_imm32(struct emit *e, int to, uint32_t value)
 {
-    put(e, head(32, 0xb8 | (to & 7), 0, 0, to));
-    x_u32(e, value);
+    struct piece p = head(32, 0xb8 | (to & 7), 0, 0, to);
+
+    add_u32(&p, value);
+    put(e, p);
 }
 
 void x_mov_imm64(struct emit *e, int to, uint64_t value)
@@ -210,24 +218,17 @@ void x_pext(struct emit *e, int to, int from, struct x_mem mask)
     memory(e, vex(VEX_F3, 0xf5, to, from, mask.index, mask.base), to, mask);
 }
 
-uint8_t *x_jmp(struct emit *e)
+/* The opcode and a displacement, which comes back. */
+static uint8_t *jump(struct emit *e, struct piece opcode)
 {
-    x_byte(e, X_JMP);
-    return field(e);
+    add_u32(&opcode, 0);
+    put(e, opcode);
+    return e->at - sizeof(uint32_t);
 }
 
-uint8_t *x_jcc(struct emit *e, unsigned cc)
-{
-    x_byte(e, 0x0f);
-    x_byte(e, 0x80 | cc);
-    return field(e);
-}
-
-uint8_t *x_call(struct emit *e)
-{
-    x_byte(e, 0xe8);
-    return field(e);
-}
+uint8_t *x_jmp(struct emit *e) { return jump(e, (struct piece){X_JMP, 1}); }
+uint8_t *x_jcc(struct emit *e, unsigned cc) { return jump(e, (struct piece){0x0f | (0x80 | cc) << 8, 2}); }
+uint8_t *x_call(struct emit *e) { return jump(e, (struct piece){X_CALL, 1}); }
 
 void x_aim(uint8_t *at, ptrdiff_t run, const uint8_t *target)
 {

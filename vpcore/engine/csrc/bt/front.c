@@ -196,7 +196,7 @@ static bool emit_insn(struct front *f)
     f->note_before = f->note;
     f->xmm_before = f->xmm_dirty;
     f->esp_before = f->esp;
-    if (!plain || !(front_insn(f) || front_flow(f))) return false;
+    if (!plain || !front_insn(f)) return false;
     cold_touches(f);
     f_point_esp(f);
     f_follow_alignment(f);
@@ -342,8 +342,20 @@ static bool is_loop(const struct block *b, unsigned count)
     return (op_info[last->op].traits & TRAIT_END) && last->off + last->len + last->imm == 0;
 }
 
+/* What it goes on with is asked for when it is done. */
+static void expect_followers(const struct front *f, const struct block *b, uint32_t eip)
+{
+    const uint32_t behind = f->cs.base + f_whole_eip(f, eip + b->bytes);
+
+    __builtin_prefetch(b->next[0]);
+    __builtin_prefetch(b->next[1]);
+    __builtin_prefetch(jumps_near(f->m->interp, behind));
+    __builtin_prefetch(jumps_near(f->m->interp, behind + b->insns[b->count - 1].imm));
+}
+
 static void begin(struct front *f, struct block *b, uint32_t eip)
 {
+    expect_followers(f, b, eip);
     f->b = b, f->eip = eip;
     f->flags = IN_HOST;
     f->index = 0, f->count = extent(b), f->cold_count = 0, f->assumes = 0, f->note = NULL, f->tail = NULL;

@@ -60,6 +60,7 @@ struct front {
     bool moved;                          /* i is an addition to ESP that the host's register is short of */
     bool looked;                         /* at the budget: this block is paid */
     bool full, closed;                   /* closed: i has ended the host code */
+    uint8_t emitter[OP_COUNT];           /* by rows: of front_insn(), the one that has emitted an instruction, or 0 */
     struct cold cold[COLD_MOST];
 };
 

@@ -92,6 +92,7 @@ void f_follow_alignment(struct front *f)
     const unsigned written = op_info[i->op].regs_written;
     unsigned known = f->aligned;
 
+    if (!known && i->op != OP_AND_Ev_Iz && i->op != OP_AND_Ev_Ibs) return; /* there is nothing to know */
     if (written & 1u << ESP) known = moved_stack(i, known);
     if (written & 1u << EBP) known &= ~(1u << EBP);
     for (unsigned n = ESP; n <= EBP; n++)

@@ -249,37 +249,16 @@ static bool multiply(struct front *f)
 
 enum { SHIFT_RCL = 2, SHIFT_RCR = 3, SHIFT_SHL = 4, SHIFT_KINDS = 7 };
 
-/* By CL: a count of 0 changes no flag. */
-static bool shift_cl(struct front *f, unsigned extension)
-{
-    struct emit *e = f->e;
-    uint8_t *none = NULL;
-
-    if (is_mem(f) || !(f->i->form & FORM_OS32)) return false;
-    f_load(f);
-    if (!f->bt->own_flags) f_clobber(f);
-    x_mov(e, RCX, guest(ECX));
-    if (!f->bt->own_flags) {
-        x_alu_imm(e, 32, X_AND, RCX, 31);
-        none = x_jcc(e, X_CC_E);
-    }
-    x_rr(e, 32, X_SHIFT_CL, (int)extension, guest(f->i->rm));
-    f_made_shift(f);
-    if (none) x_land(e, none);
-    return true;
-}
-
-/* Rows: ROL ROR RCL RCR SHL SHR SAR, each group for Eb and Ev, by Ib, 1, CL. */
+/* Rows: ROL ROR RCL RCR SHL SHR SAR, each group for Eb and Ev, by Ib and 1; behind them those by CL (front_mul.c). */
 static bool shift(struct front *f)
 {
     static const uint8_t extension[SHIFT_KINDS] = {0, 1, 2, 3, 4, 5, 7};
     const struct insn *i = f->i;
 
-    if (i->op < OP_ROL_Eb_Ib || i->op > OP_SAR_Ev_CL) return false;
+    if (i->op < OP_ROL_Eb_Ib || i->op >= OP_ROL_Eb_CL) return false;
     unsigned at = i->op - OP_ROL_Eb_Ib, kind = at % SHIFT_KINDS, group = at / SHIFT_KINDS;
     unsigned bits = group & 1 ? op_bits(i) : 8, count = group < 2 ? i->imm & 31 : 1;
-    bool by_cl = group > 3, rotates = kind < SHIFT_SHL, through = kind == SHIFT_RCL || kind == SHIFT_RCR;
-    if (by_cl) return !rotates && bits == 32 && shift_cl(f, extension[kind]);
+    bool rotates = kind < SHIFT_SHL, through = kind == SHIFT_RCL || kind == SHIFT_RCR;
     if (!count || count >= bits || (through && count > 1 && bits != 32)) return false;
     unsigned opcode = count == 1 ? X_SHIFT_1 : X_SHIFT_IMM;
     rm_ext(f, bits, opcode, extension[kind], count == 1 ? 0 : 8, rotates ? ALL_FLAGS : NO_FLAGS);
@@ -497,9 +476,22 @@ static bool flag_bits(struct front *f)
     }
 }
 
+/* Of a row of the opcode table one emits all forms that have a translation. */
+static bool (*const emitters[])(struct front *f) = {
+    move,         alu,       test,       unary,     extend,     move_more, shift,
+    conditional,  multiply,  front_bits, flag_bits, front_x87,  front_mul, front_string,
+    front_system, front_sse, front_mmx,  front_seg, front_flow,
+};
+enum { EMITTERS = sizeof emitters / sizeof *emitters };
+
 bool front_insn(struct front *f)
 {
-    return move(f) || alu(f) || test(f) || unary(f) || extend(f) || move_more(f) || shift(f) || conditional(f) ||
-           multiply(f) || front_bits(f) || flag_bits(f) || front_x87(f) || front_mul(f) || front_string(f) ||
-           front_system(f) || front_sse(f) || front_mmx(f) || front_seg(f);
+    uint8_t *known = &f->emitter[f->i->op];
+
+    for (uint8_t k = *known; k < EMITTERS; k++)
+        if (emitters[k](f)) {
+            *known = k;
+            return true;
+        }
+    return false;
 }

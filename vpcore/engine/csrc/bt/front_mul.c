@@ -139,7 +139,24 @@ static void narrow_count(struct front *f, unsigned bits)
     f_site_if(f, X_CC_A);
 }
 
-/* What shift() of front_int.c has not. */
+/* Of a register's 32 bits: a count of 0 changes no flag. */
+static void shift_register(struct front *f, unsigned extension)
+{
+    struct emit *e = f->e;
+    uint8_t *none = NULL;
+
+    f_load(f);
+    if (!f->bt->own_flags) f_clobber(f);
+    x_mov(e, RCX, guest(ECX));
+    if (!f->bt->own_flags) {
+        x_alu_imm(e, 32, X_AND, RCX, 31);
+        none = x_jcc(e, X_CC_E);
+    }
+    x_rr(e, 32, X_SHIFT_CL, (int)extension, guest(f->i->rm));
+    f_made_shift(f);
+    if (none) x_land(e, none);
+}
+
 static bool shift_by_cl(struct front *f)
 {
     static const uint8_t extension[KINDS] = {0, 1, 2, 3, 4, 5, 7};
@@ -149,6 +166,10 @@ static bool shift_by_cl(struct front *f)
     if (i->op < OP_ROL_Eb_CL || i->op > OP_SAR_Ev_CL) return false;
     unsigned at = i->op - OP_ROL_Eb_CL, kind = at % KINDS, bits = at < KINDS ? 8 : op_bits(i);
     bool rotates = kind < SHIFTS;
+    if (!rotates && bits == 32 && !is_mem(f)) {
+        shift_register(f, extension[kind]);
+        return true;
+    }
     if (!is_mem(f) && is_high(bits, i->rm)) return false;
     if (rotates && kind >= THROUGH_CARRY && bits != 32) return false;
     struct x_mem mem = {0};

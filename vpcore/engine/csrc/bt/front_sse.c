@@ -9,7 +9,7 @@
 #include "../sse.h"
 #include "front.h"
 
-enum { X_MOVAPS_LOAD = 0xf28, X_MOVAPS_STORE = 0xf29, XMM_COUNT = 8 };
+enum { X_MOVAPS_LOAD = 0xf28, X_MOVAPS_STORE = 0xf29 };
 
 static bool has_mem(const struct insn *i) { return i->form & FORM_MEM; }
 
@@ -17,9 +17,10 @@ static bool has_mem(const struct insn *i) { return i->form & FORM_MEM; }
 
 static void move_each(struct front *f, unsigned opcode, unsigned registers)
 {
-    for (int n = 0; n < XMM_COUNT; n++)
-        if (registers >> n & 1)
-            x_rm(f->e, 32, opcode, n, vm_at(offsetof(struct vp_vm, cpu.fx) + FX_XMM + FX_SLOT * (unsigned)n));
+    for (; registers; registers &= registers - 1) {
+        const int n = __builtin_ctz(registers);
+        x_rm(f->e, 32, opcode, n, vm_at(offsetof(struct vp_vm, cpu.fx) + FX_XMM + FX_SLOT * (unsigned)n));
+    }
 }
 
 void f_xmm_spill(struct front *f, unsigned registers) { move_each(f, X_MOVAPS_STORE, registers); }
