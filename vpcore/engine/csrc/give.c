@@ -12,6 +12,7 @@ enum {
     PIECE = 1 << 16,
     NEAR = 1 << 13,  /* to the end of what is given */
     LARGE = 1 << 20, /* an area that is used so far is worth a helper: those of short tests are not */
+    LEFT = 8,        /* a helper is asked when less is given than this part of a stretch */
 };
 
 /* What the helper does, and its thread, which ends with that. */
@@ -124,8 +125,7 @@ static void ask_for_help(struct giver *g, struct given *a)
     *g->asked += (uint64_t)(g->to - g->from);
 }
 
-/* A helper should be asked when less than this is given. */
-static ptrdiff_t least_left(const struct given *a) { return (ptrdiff_t)(a->stretch / 8); }
+static ptrdiff_t least_left(const struct given *a) { return (ptrdiff_t)(a->stretch / LEFT); }
 
 static bool is_short(const struct given *a, const uint8_t *at) { return a->until - at <= least_left(a); }
 

@@ -152,10 +152,12 @@ void x_push(struct emit *e, int reg) { put(e, head(32, 0x50 | (reg & 7), 0, 0, r
 void x_pop(struct emit *e, int reg) { put(e, head(32, 0x58 | (reg & 7), 0, 0, reg)); }
 void x_jmp_reg(struct emit *e, int reg) { x_rr(e, 32, X_GROUP5, 4, reg); }
 
-static uint8_t *field(struct emit *e)
+/* With a displacement behind it, which comes back. */
+static uint8_t *put_with_field(struct emit *e, struct piece p)
 {
-    x_u32(e, 0);
-    return e->at - 4;
+    add_u32(&p, 0);
+    put(e, p);
+    return e->at - sizeof(uint32_t);
 }
 
 void x_bswap(struct emit *e, unsigned size, int reg) { put(e, head(size, 0xfc8 | (reg & 7), 0, 0, reg)); }
@@ -165,8 +167,7 @@ uint8_t *x_lea_disp32(struct emit *e, int to, int base)
     struct piece p = head(32, X_LEA, to, 0, base);
 
     modrm(&p, 2, to, base);
-    put(e, p);
-    return field(e);
+    return put_with_field(e, p);
 }
 
 void x_jrcxz(struct emit *e, unsigned distance)
@@ -187,8 +188,7 @@ uint8_t *x_jrcxz_far(struct emit *e)
     enum { NOP = 0x841f0f /* [rcx+rbp*8+disp32] */, NOP_SIZE = 3, JMP_SHIFT = 24 };
 
     x_jrcxz(e, NOP_SIZE);
-    x_u32(e, NOP | (uint32_t)X_JMP << JMP_SHIFT);
-    return field(e);
+    return put_with_field(e, (struct piece){NOP | (uint32_t)X_JMP << JMP_SHIFT, NOP_SIZE + 1});
 }
 
 /* Prefix and opcode of a row in the map 0F38; `beside` is the register in VEX.vvvv. */
@@ -218,17 +218,9 @@ void x_pext(struct emit *e, int to, int from, struct x_mem mask)
     memory(e, vex(VEX_F3, 0xf5, to, from, mask.index, mask.base), to, mask);
 }
 
-/* The opcode and a displacement, which comes back. */
-static uint8_t *jump(struct emit *e, struct piece opcode)
-{
-    add_u32(&opcode, 0);
-    put(e, opcode);
-    return e->at - sizeof(uint32_t);
-}
-
-uint8_t *x_jmp(struct emit *e) { return jump(e, (struct piece){X_JMP, 1}); }
-uint8_t *x_jcc(struct emit *e, unsigned cc) { return jump(e, (struct piece){0x0f | (0x80 | cc) << 8, 2}); }
-uint8_t *x_call(struct emit *e) { return jump(e, (struct piece){X_CALL, 1}); }
+uint8_t *x_jmp(struct emit *e) { return put_with_field(e, (struct piece){X_JMP, 1}); }
+uint8_t *x_jcc(struct emit *e, unsigned cc) { return put_with_field(e, (struct piece){0x0f | (0x80 | cc) << 8, 2}); }
+uint8_t *x_call(struct emit *e) { return put_with_field(e, (struct piece){X_CALL, 1}); }
 
 void x_aim(uint8_t *at, ptrdiff_t run, const uint8_t *target)
 {

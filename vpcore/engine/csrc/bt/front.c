@@ -342,20 +342,8 @@ static bool is_loop(const struct block *b, unsigned count)
     return (op_info[last->op].traits & TRAIT_END) && last->off + last->len + last->imm == 0;
 }
 
-/* What it goes on with is asked for when it is done. */
-static void expect_followers(const struct front *f, const struct block *b, uint32_t eip)
-{
-    const uint32_t behind = f->cs.base + f_whole_eip(f, eip + b->bytes);
-
-    __builtin_prefetch(b->next[0]);
-    __builtin_prefetch(b->next[1]);
-    __builtin_prefetch(jumps_near(f->m->interp, behind));
-    __builtin_prefetch(jumps_near(f->m->interp, behind + b->insns[b->count - 1].imm));
-}
-
 static void begin(struct front *f, struct block *b, uint32_t eip)
 {
-    expect_followers(f, b, eip);
     f->b = b, f->eip = eip;
     f->flags = IN_HOST;
     f->index = 0, f->count = extent(b), f->cold_count = 0, f->assumes = 0, f->note = NULL, f->tail = NULL;

@@ -67,6 +67,12 @@ bool f_adds_constant(const struct insn *i)
     }
 }
 
+/* It makes a multiple of 4 of anything. */
+static bool aligns(const struct insn *i)
+{
+    return (i->op == OP_AND_Ev_Iz || i->op == OP_AND_Ev_Ibs) && i->imm % WORD == 0;
+}
+
 /* Is what the instruction makes of the register a multiple of 4 again? */
 static bool makes_multiple(const struct insn *i, unsigned n, unsigned known)
 {
@@ -74,9 +80,8 @@ static bool makes_multiple(const struct insn *i, unsigned n, unsigned known)
 
     if (!(i->form & FORM_OS32)) return false;
     if (f_adds_constant(i)) return same && i->imm % WORD == 0;
+    if (aligns(i)) return true;
     switch (i->op) {
-    case OP_AND_Ev_Iz:
-    case OP_AND_Ev_Ibs: return i->imm % WORD == 0;
     case OP_MOV_Ev_Gv: return known >> i->reg & 1;
     case OP_MOV_Gv_Ev: return !(i->form & FORM_MEM) && (known >> i->rm & 1);
     case OP_LEA_Gv_M:
@@ -92,7 +97,7 @@ void f_follow_alignment(struct front *f)
     const unsigned written = op_info[i->op].regs_written;
     unsigned known = f->aligned;
 
-    if (!known && i->op != OP_AND_Ev_Iz && i->op != OP_AND_Ev_Ibs) return; /* there is nothing to know */
+    if (!known && !aligns(i)) return;
     if (written & 1u << ESP) known = moved_stack(i, known);
     if (written & 1u << EBP) known &= ~(1u << EBP);
     for (unsigned n = ESP; n <= EBP; n++)

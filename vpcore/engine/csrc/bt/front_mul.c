@@ -81,15 +81,24 @@ static bool divide(struct front *f)
 
 /* -- Double shifts ------------------------------------------------------------------------------------------------ */
 
-/* The count of a shift that is to come; one of 0 keeps the flags, which the host sees to, or the interpreter. */
-static void count_in_cl(struct front *f)
+/* The count of a shift that is to come.  One of 0 keeps the flags, which the host sees to; or a jump comes back that is
+ * taken then. */
+static uint8_t *count_in_cl(struct front *f)
 {
     f_load(f);
     if (!f->bt->own_flags) f_clobber(f);
     x_mov(f->e, RCX, guest(ECX));
-    if (f->bt->own_flags) return;
+    if (f->bt->own_flags) return NULL;
     x_alu_imm(f->e, 32, X_AND, RCX, 31);
-    f_site_if(f, X_CC_E);
+    return x_jcc(f->e, X_CC_E);
+}
+
+/* That is the interpreter's. */
+static void leave_count_of_0(struct front *f, uint8_t *none)
+{
+    struct site *s = none ? f_site(f) : NULL;
+
+    if (s) f_cold(f, none, s);
 }
 
 /* By a constant 0, or over 16 of a 16-bit operand, which is undefined, they are the interpreter's. */
@@ -105,7 +114,7 @@ static bool double_shift(struct front *f)
     if (by_cl ? bits == 16 : !count || count >= bits) return false;
     struct x_mem at = {0};
     if (is_mem(f)) at = f_spare_rcx(f, f_operand(f, bits, true));
-    if (by_cl) count_in_cl(f);
+    if (by_cl) leave_count_of_0(f, count_in_cl(f));
     if (is_mem(f))
         x_rm(e, bits, opcode, guest(i->reg), at);
     else
@@ -139,24 +148,6 @@ static void narrow_count(struct front *f, unsigned bits)
     f_site_if(f, X_CC_A);
 }
 
-/* Of a register's 32 bits: a count of 0 changes no flag. */
-static void shift_register(struct front *f, unsigned extension)
-{
-    struct emit *e = f->e;
-    uint8_t *none = NULL;
-
-    f_load(f);
-    if (!f->bt->own_flags) f_clobber(f);
-    x_mov(e, RCX, guest(ECX));
-    if (!f->bt->own_flags) {
-        x_alu_imm(e, 32, X_AND, RCX, 31);
-        none = x_jcc(e, X_CC_E);
-    }
-    x_rr(e, 32, X_SHIFT_CL, (int)extension, guest(f->i->rm));
-    f_made_shift(f);
-    if (none) x_land(e, none);
-}
-
 static bool shift_by_cl(struct front *f)
 {
     static const uint8_t extension[KINDS] = {0, 1, 2, 3, 4, 5, 7};
@@ -166,20 +157,18 @@ static bool shift_by_cl(struct front *f)
     if (i->op < OP_ROL_Eb_CL || i->op > OP_SAR_Ev_CL) return false;
     unsigned at = i->op - OP_ROL_Eb_CL, kind = at % KINDS, bits = at < KINDS ? 8 : op_bits(i);
     bool rotates = kind < SHIFTS;
-    if (!rotates && bits == 32 && !is_mem(f)) {
-        shift_register(f, extension[kind]);
-        return true;
-    }
     if (!is_mem(f) && is_high(bits, i->rm)) return false;
     if (rotates && kind >= THROUGH_CARRY && bits != 32) return false;
     struct x_mem mem = {0};
+    uint8_t *none = NULL;
     if (is_mem(f)) mem = f_spare_rcx(f, f_operand(f, bits, true));
     if (rotates)
         rotate_count(f);
     else if (bits == 32)
-        count_in_cl(f);
+        none = count_in_cl(f);
     else
         narrow_count(f, bits);
+    if (is_mem(f)) leave_count_of_0(f, none);
     if (is_mem(f))
         x_rm(e, bits, sized(X_SHIFT_CL, bits), extension[kind], mem);
     else
@@ -188,6 +177,7 @@ static bool shift_by_cl(struct front *f)
         f_made(f);
     else
         f_made_shift(f);
+    if (none && !is_mem(f)) x_land(e, none);
     return true;
 }
 
