@@ -5,7 +5,7 @@ tables still say; guests that switch to and fro must see every change made meanw
 """
 
 import pytest
-from box import EAX, EBX, PGE, WP, A, Box, D, G, P, U, W
+from box import EAX, EBX, EDI, PAGE, PGE, WP, A, Box, D, G, P, U, W
 
 LIN = 0x00500000  # mapped in the first space only
 PHYS, OTHER = 0x00200000, 0x00280000
@@ -124,6 +124,23 @@ def test_what_has_not_changed_is_not_walked_for_again(box):
     )
 
     assert box.engine.stats().tlb_fills - before < ROUNDS // 4
+
+
+def test_a_program_of_more_memory_than_processors_remember_is_walked_for_once(box):
+    """24 MB, page by page, and again: nearly all of it is remembered while its space stays."""
+    pages, first, rounds = 6 * 1024, 0x10000000, 4
+    for k in range(pages):
+        box.map_32(first + PAGE * k, PHYS)
+    before = box.engine.stats().tlb_fills
+
+    box.run(
+        f"mov edi, {rounds}\nround:\nmov esi, {first}\nmov ecx, {pages}\nagain:\nmov eax, [esi]\nadd esi, {PAGE}\n"
+        "dec ecx\njnz again\ndec edi\njnz round\nhlt",
+        BUDGET,
+    )
+
+    assert not box.cpu.gpr[EDI]
+    assert pages <= box.engine.stats().tlb_fills - before < pages + pages // 100
 
 
 def test_more_spaces_than_are_remembered_each_keep_their_own_mapping(box):

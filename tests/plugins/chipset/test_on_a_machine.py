@@ -146,6 +146,22 @@ def test_a_busy_guest_is_left_when_python_has_something_to_do_and_not_before(mak
     assert machine.engine.now() - before < FAR
 
 
+@pytest.mark.parametrize("engine", ["interp", "bt"])
+def test_the_host_is_looked_at_before_its_time_where_a_tick_comes(make, engine):
+    """Half of a piece has to be over: then users' code that was made to leave for a tick is not for that alone."""
+    long = 1_000_000_000
+    machine = make("realtime", engine)
+    halt = GUEST.index(b"\xf4")
+    machine.engine.ram[ENTRY + halt : ENTRY + halt + 1] = b"\x90"  # goes round and is interrupted
+    machine.loop.post(bool)
+    machine.engine.pause(False)
+    before = machine.engine.now()
+
+    assert machine.engine.live(machine.loop.fd, before + FAR, long) is None
+    assert long // 2 <= machine.engine.now() - before < long
+    assert ticks(machine) >= ENOUGH
+
+
 def test_a_stop_ends_it(make):
     machine = make("realtime")
     machine.engine.ram[ENTRY : ENTRY + 2] = b"\xeb\xfe"

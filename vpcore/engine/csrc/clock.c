@@ -44,11 +44,14 @@ void vp_pause(vp_vm *m, int paused)
 }
 
 /* Inside vp_run() the run loop looks at the clock anew when the present instruction has ended (see engine.h, cut). */
-void vp_set_deadline(vp_vm *m, int64_t virtual_ns)
+void vp_set_lax_deadline(vp_vm *m, int64_t enough, int64_t virtual_ns)
 {
+    m->enough = enough;
     m->deadline = virtual_ns;
     m->budget = 0;
 }
+
+void vp_set_deadline(vp_vm *m, int64_t virtual_ns) { vp_set_lax_deadline(m, virtual_ns, virtual_ns); }
 
 void vp_sooner(vp_vm *m, int64_t virtual_ns)
 {

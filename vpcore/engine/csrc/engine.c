@@ -99,7 +99,7 @@ vp_vm *vp_create(const vp_config *config)
     }
     m->config = *config;
     m->ram_size = config->ram_size;
-    m->deadline = INT64_MAX;
+    m->deadline = m->enough = INT64_MAX;
     m->alarm = m->soonest = VP_NEVER;
     m->features = cpuid_model_features(config->cpu_model);
     m->giver = giver_create(&m->stats.ahead_bytes);

@@ -149,6 +149,8 @@ int vp_run(vp_vm *vm, uint64_t max_insns);
 int vp_run_on(vp_vm *vm);
 void vp_stop(vp_vm *vm);
 void vp_set_deadline(vp_vm *vm, int64_t virtual_ns);
+/* The same, but from `enough` on it ends as soon as the clock is looked at for something else. */
+void vp_set_lax_deadline(vp_vm *vm, int64_t enough, int64_t virtual_ns);
 void vp_sooner(vp_vm *vm, int64_t virtual_ns); /* the same, where it is earlier than the present one */
 int64_t vp_soonest(vp_vm *vm); /* the earliest of these since it was asked last, VP_NEVER where there was none */
 int64_t vp_now(vp_vm *vm);                     /* virtual ns */

@@ -263,7 +263,7 @@ static int look_at_clock(struct vp_vm *m)
         if (++it->looks % (BREATH / slice) == 0) breathe(m);
     } else {
         /* a deadline that is always late already must not keep the guest from going on */
-        if (!it->fresh && now >= m->deadline) return VP_EXIT_DEADLINE;
+        if (!it->fresh && now >= m->enough) return VP_EXIT_DEADLINE;
         plan(m, now);
     }
     it->fresh = false;
