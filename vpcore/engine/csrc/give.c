@@ -13,6 +13,8 @@ enum {
     NEAR = 1 << 13,  /* to the end of what is given */
     LARGE = 1 << 20, /* an area that is used so far is worth a helper: those of short tests are not */
     LEFT = 8,        /* a helper is asked when less is given than this part of a stretch */
+    STRETCH_LEAST = 1 << 21,
+    STRETCH_MOST = 1 << 25,
 };
 
 /* What the helper does, and its thread, which ends with that. */
@@ -85,7 +87,14 @@ void giver_finish(struct giver *g)
     collect(g);
 }
 
-struct given given_area(uint8_t *begin, size_t size, size_t stretch, ptrdiff_t twin)
+static size_t stretch_of(const struct vp_vm *m, unsigned part)
+{
+    const uint64_t size = m->ram_size / part;
+
+    return size < STRETCH_LEAST ? STRETCH_LEAST : size > STRETCH_MOST ? STRETCH_MOST : size / PAGE_SIZE * PAGE_SIZE;
+}
+
+struct given given_area(const struct vp_vm *m, uint8_t *begin, size_t size, unsigned part, ptrdiff_t twin)
 {
     size = size / PAGE_SIZE * PAGE_SIZE;
     return (struct given){
@@ -93,7 +102,7 @@ struct given given_area(uint8_t *begin, size_t size, size_t stretch, ptrdiff_t t
         .until = begin,
         .end = begin + size,
         .helped = size > LARGE ? begin + LARGE : begin + size,
-        .stretch = stretch,
+        .stretch = stretch_of(m, part),
         .twin = twin,
     };
 }

@@ -10,7 +10,8 @@
 #define VP_GIVE_H
 #include "vm.h"
 
-enum { GIVE_RECORDS = 16 << 20, GIVE_CODE = 4 << 20 }; /* stretches, in bytes */
+/* Parts of the guest's memory that a stretch is: the more it has, the more its programs come to need. */
+enum { GIVE_RECORDS = 16, GIVE_CODE = 32 };
 
 /* An area of reserved memory, in whole pages. */
 struct given {
@@ -29,8 +30,8 @@ void giver_destroy(struct giver *g);
 /* No helper is at work any more: areas may go. */
 void giver_finish(struct giver *g);
 
-/* Of the whole pages there. */
-struct given given_area(uint8_t *begin, size_t size, size_t stretch, ptrdiff_t twin);
+/* Of the whole pages there; `part` is GIVE_RECORDS or GIVE_CODE. */
+struct given given_area(const struct vp_vm *m, uint8_t *begin, size_t size, unsigned part, ptrdiff_t twin);
 void give_more(struct giver *g, struct given *a, const uint8_t *at);
 
 /* The area is about to be used from `at` on. */

@@ -163,13 +163,13 @@ static void create_kicks(struct vp_vm *m, struct bt *bt)
     if (!bt->touches && !*bt->lacks) snprintf(bt->lacks, sizeof bt->lacks, "loops cost more: the host gives no timer");
 }
 
-static void give_areas(struct bt *bt)
+static void give_areas(const struct vp_vm *m, struct bt *bt)
 {
     const size_t hot = (size_t)(bt->e.end - bt->e.at), cold = (size_t)(bt->cold.end - bt->cold.at);
 
-    bt->code_given = given_area(bt->e.at, hot, GIVE_CODE, bt->e.run);
-    bt->cold_given = given_area(bt->cold.at, cold, GIVE_CODE, bt->e.run);
-    bt->arena_given = given_area(bt->arena, bt->arena_size, GIVE_RECORDS, 0);
+    bt->code_given = given_area(m, bt->e.at, hot, GIVE_CODE, bt->e.run);
+    bt->cold_given = given_area(m, bt->cold.at, cold, GIVE_CODE, bt->e.run);
+    bt->arena_given = given_area(m, bt->arena, bt->arena_size, GIVE_RECORDS, 0);
 }
 
 static bool create_calls(struct vp_vm *m, struct bt *bt)
@@ -219,7 +219,7 @@ static bool bt_create(struct vp_vm *m)
     bt->cold_start = bt->mem.rw + (size / HOT_PARTS * HOT_PART / PAGE_SIZE * PAGE_SIZE);
     bt->e = (struct emit){.at = bt->mem.rw, .end = bt->cold_start, .run = bt->mem.rx - bt->mem.rw};
     bt->cold = (struct emit){.at = bt->cold_start, .end = bt->mem.rw + size, .run = bt->e.run};
-    give_areas(bt);
+    give_areas(m, bt);
     if (!fault_map_create(&bt->faults, bt->mem.rx, size)) {
         snprintf(m->error, sizeof m->error, "no memory for the translator's records");
         bt_destroy(m);

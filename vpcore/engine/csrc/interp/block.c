@@ -396,7 +396,7 @@ bool block_create(struct vp_vm *m)
     it->arena = mem_reserve(m->config.cache_size);
     if (!it->pages || !it->arena) return false;
     mem_use_large(it->arena, m->config.cache_size);
-    it->given = given_area(it->arena, m->config.cache_size, GIVE_RECORDS, 0);
+    it->given = given_area(m, it->arena, m->config.cache_size, GIVE_RECORDS, 0);
     block_drop_all(m);
     m->stats.cache_flushes = 0;
     return true;
