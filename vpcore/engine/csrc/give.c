@@ -13,8 +13,8 @@ enum {
     NEAR = 1 << 13,  /* to the end of what is given */
     LARGE = 1 << 20, /* an area that is used so far is worth a helper: those of short tests are not */
     LEFT = 8,        /* a helper is asked when less is given than this part of a stretch */
-    STRETCH_LEAST = 1 << 21,
-    STRETCH_MOST = 1 << 25,
+    STRETCH_LEAST = 1 << 21, /* bytes, however little memory the guest has, */
+    STRETCH_MOST = 1 << 25,  /* or how much */
 };
 
 /* What the helper does, and its thread, which ends with that. */

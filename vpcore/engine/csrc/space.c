@@ -8,10 +8,10 @@
 #include <sys/mman.h>
 
 enum {
-    CODE_PAGES = 1024,   /* of a space */
-    SYSTEM_PAGES = 4096, /* of code that the supervisor executes */
-    DATA_PAGES = 1 << 15, /* of a space while it is loaded */
-    DATA_KEPT = 256,     /* of these, over to its next load */
+    CODE_PAGES = 1024,    /* of a space */
+    SYSTEM_PAGES = 4096,  /* of code that the supervisor executes */
+    DATA_PAGES = 1 << 15, /* of a space while it is loaded: fewer are looked up again and again by large programs */
+    DATA_KEPT = 256,      /* of these, over to its next load */
     GLOBAL_PAGES = 1 << 15,
     REGION_SHIFT = 22, /* of the pages that one entry of a page directory has */
     REGION_PAGES = 1 << (REGION_SHIFT - PAGE_SHIFT),

@@ -177,7 +177,7 @@ struct vp_vm {
     int ram_fd;
 
     vp_config config;
-    int64_t deadline, enough, soonest, time_base, host_base;
+    int64_t deadline, enough, soonest, time_base, host_base; /* the second: see vp_set_lax_deadline() */
     int64_t alarm; /* the earliest of natives, or VP_NEVER */
     struct natives *natives;
     bool paused, intr, in_run, runs_on; /* the last: see vp_run_on() */
