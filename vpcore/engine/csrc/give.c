@@ -10,9 +10,9 @@
 
 enum {
     PIECE = 1 << 16,
-    NEAR = 1 << 13,  /* to the end of what is given */
-    LARGE = 1 << 20, /* an area that is used so far is worth a helper: those of short tests are not */
-    LEFT = 8,        /* a helper is asked when less is given than this part of a stretch */
+    NEAR = 1 << 13,          /* to the end of what is given */
+    LARGE = 1 << 20,         /* an area that is used so far is worth a helper: those of short tests are not */
+    LEFT = 8,                /* a helper is asked when less is given than this part of a stretch */
     STRETCH_LEAST = 1 << 21, /* bytes, however little memory the guest has, */
     STRETCH_MOST = 1 << 25,  /* or how much */
 };
