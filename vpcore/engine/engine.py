@@ -280,7 +280,7 @@ class Engine:
         """Execute guest code, and sleep while it halts, until virtual time is *until* (realtime only).
 
         Python is not asked meanwhile: device models in C wake a guest that halts, and the epoll descriptor is looked at each
-        *slice_ns*.  Why the guest stopped; None when it is time to look elsewhere: the descriptor is readable, or the
+        *slice_ns*, or after half of that where the clock is looked at anyway.  Why the guest stopped; None when it is time to look elsewhere: the descriptor is readable, or the
         time has come, which devices' deadlines may make earlier.
         """
         code = lib.vp_live(self._vm, epoll, until, slice_ns)

@@ -286,8 +286,8 @@ static bool sleep_halted(vp_vm *vm, int epoll, int64_t until, const sigset_t *ma
 }
 
 /* The guest goes on, in realtime, and sleeps while it halts, until Python has something to do: VP_WOKEN, or what vp_run()
- * gave that was neither HALT nor DEADLINE.  Every `slice` ns it is asked whether the descriptor is readable; or before,
- * where a guest's ticks have users' code leave anyway: to have it leave takes 25 us. */
+ * gave that was neither HALT nor DEADLINE.  Every `slice` ns it is asked whether the descriptor is readable; or after
+ * half of that, where the clock is looked at anyway, as for a guest's ticks: to have users' code leave takes 25 us. */
 static int vp_live(vp_vm *vm, int epoll, int64_t until, int64_t slice)
 {
     enum { LOOK_NS = 50000000 }; /* as long may Ctrl-C have to wait */

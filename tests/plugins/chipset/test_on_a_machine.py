@@ -116,10 +116,10 @@ PIECE, FAR = 10_000_000, 20_000_000_000
 """ns of guest time."""
 
 
-def live(machine, within):
+def live(machine, within, piece=PIECE):
     """Let it run until Python has something to do, for *within* ns at most."""
     machine.engine.pause(False)
-    return machine.engine.live(machine.loop.fd, machine.engine.now() + within, PIECE)
+    return machine.engine.live(machine.loop.fd, machine.engine.now() + within, piece)
 
 
 def test_an_idle_guest_lets_the_machine_sleep_until_python_has_something_to_do(make):
@@ -154,10 +154,9 @@ def test_the_host_is_looked_at_before_its_time_where_a_tick_comes(make, engine):
     halt = GUEST.index(b"\xf4")
     machine.engine.ram[ENTRY + halt : ENTRY + halt + 1] = b"\x90"  # goes round and is interrupted
     machine.loop.post(bool)
-    machine.engine.pause(False)
     before = machine.engine.now()
 
-    assert machine.engine.live(machine.loop.fd, before + FAR, long) is None
+    assert live(machine, FAR, long) is None
     assert long // 2 <= machine.engine.now() - before < long
     assert ticks(machine) >= ENOUGH
 

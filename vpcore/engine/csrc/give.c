@@ -89,9 +89,9 @@ void giver_finish(struct giver *g)
 
 static size_t stretch_of(const struct vp_vm *m, unsigned part)
 {
-    const uint64_t size = m->ram_size / part;
+    const int64_t pages = (int64_t)(m->ram_size / part / PAGE_SIZE);
 
-    return size < STRETCH_LEAST ? STRETCH_LEAST : size > STRETCH_MOST ? STRETCH_MOST : size / PAGE_SIZE * PAGE_SIZE;
+    return (size_t)least(greatest(pages * PAGE_SIZE, STRETCH_LEAST), STRETCH_MOST);
 }
 
 struct given given_area(const struct vp_vm *m, uint8_t *begin, size_t size, unsigned part, ptrdiff_t twin)

@@ -10,7 +10,7 @@
 enum {
     CODE_PAGES = 1024,    /* of a space */
     SYSTEM_PAGES = 4096,  /* of code that the supervisor executes */
-    DATA_PAGES = 1 << 15, /* of a space while it is loaded: fewer are looked up again and again by large programs */
+    DATA_PAGES = 1 << 15, /* of a space while it is loaded: with fewer, large programs are walked for again and again */
     DATA_KEPT = 256,      /* of these, over to its next load */
     GLOBAL_PAGES = 1 << 15,
     REGION_SHIFT = 22, /* of the pages that one entry of a page directory has */

@@ -17,6 +17,7 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t greatest(int64_t a, int64_t b) { return a > b ? a : b; }
 
 enum { EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI };
 

@@ -168,11 +168,12 @@ static bool shift_by_cl(struct front *f)
         none = count_in_cl(f);
     else
         narrow_count(f, bits);
-    if (is_mem(f)) leave_count_of_0(f, none);
-    if (is_mem(f))
+    if (is_mem(f)) {
+        leave_count_of_0(f, none);
         x_rm(e, bits, sized(X_SHIFT_CL, bits), extension[kind], mem);
-    else
+    } else {
         x_rr(e, bits, sized(X_SHIFT_CL, bits), extension[kind], guest(i->rm));
+    }
     if (rotates)
         f_made(f);
     else

@@ -77,8 +77,6 @@ static struct history *history_of(struct modes *c, const struct vp_vm *m)
     return s;
 }
 
-static int64_t greatest(int64_t a, int64_t b) { return a > b ? a : b; }
-
 /* Instructions, and what repeated ones took the time of. */
 static uint64_t worked(const struct vp_vm *m) { return m->insns + m->strings; }
 
