@@ -122,21 +122,44 @@ SHORT = 1_000_000
 PROGRAMS = 8
 
 
+def spaces_of(programs):
+    made, directories = box_with("call")
+    while len(directories) < programs:
+        made.page_32()
+        made.map_32(FAR, FIRST)
+        directories.append(made.directory)
+    return made, directories
+
+
 def test_a_new_program_need_not_wait(monkeypatch):
     """It gets a window when it has run for some time, and is kicked early then; where the host is busy, some are not."""
     monkeypatch.delenv("VPCORE_BT_MODE")
     monkeypatch.delenv("VPCORE_BT_LOOKS")
-    made, directories = box_with("call")
-    while len(directories) < PROGRAMS:
-        made.page_32()
-        made.map_32(FAR, FIRST)
-        directories.append(made.directory)
+    made, directories = spaces_of(PROGRAMS)
     program = loop("call", "").replace(str(ROUNDS), str(SHORT))
 
     found = take_turns(made, program, [(directory, 0) for directory in directories])
 
     assert [count for count, _ in found] == [SHORT, 2 * SHORT] + [SHORT] * (PROGRAMS - 2)
     assert made.engine.stats().trusted_links > PROGRAMS // 2
+
+
+SETTLED = 3 << 19
+"""Instructions: a program has its window by then, and is settled when it is kicked for the first time."""
+
+
+def test_a_program_that_settles_need_not_wait_again(monkeypatch):
+    """Its key is another one then; it is kicked once more, early, and not with the next of those every 5 ms."""
+    monkeypatch.delenv("VPCORE_BT_MODE")
+    monkeypatch.delenv("VPCORE_BT_LOOKS")
+    monkeypatch.setenv("VPCORE_BT_SETTLE", str(SETTLED))
+    made, directories = spaces_of(PROGRAMS)
+    program = loop("call", "").replace(str(ROUNDS), str(SHORT))
+
+    found = take_turns(made, program, [(directory, 0) for directory in directories])
+
+    assert [count for count, _ in found] == [SHORT, 2 * SHORT] + [SHORT] * (PROGRAMS - 2)
+    assert made.engine.stats().trusted_links > PROGRAMS + PROGRAMS // 2
 
 
 # -- Programs that take turns ----------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "kick.h"
+#include "clock.h"
 #include <errno.h>
 #include <pthread.h>
 #include <stddef.h>
@@ -115,6 +116,12 @@ bool kick_arm(struct vp_vm *m)
     if (make_timer() && timer_settime(mine.timer, TIMER_ABSTIME, &at, NULL) == 0) return true; /* behind fork() */
     mine.armed = NEVER;
     return false;
+}
+
+void kick_within(struct vp_vm *m, int64_t ns)
+{
+    m->due = least(m->due, clock_host(m, vp_now(m)) + ns);
+    if (!kick_when_due(m)) kick(m);
 }
 
 /* -- Who runs ----------------------------------------------------------------------------------------------------- */

@@ -38,6 +38,8 @@ static inline bool kicked(const struct vp_vm *m)
 /* See to it that a kick comes at vp_vm.due at the latest; false where the host refuses. */
 bool kick_arm(struct vp_vm *m);
 static inline bool kick_when_due(struct vp_vm *m) { return m->due >= m->kicker->armed || kick_arm(m); }
+/* A kick comes within so many nanoseconds. */
+void kick_within(struct vp_vm *m, int64_t ns);
 
 /* The thread's signal mask, with the timer's signal held too: who waits, waits for less than vp_vm.due. */
 void kick_hold(sigset_t *mask);

@@ -251,6 +251,7 @@ struct bt {
     uint64_t key_round; /* how often vp_vm.bt_key has begun anew */
     struct trust *trust;
     uint64_t trusted_key; /* of the links that do not compare it (trust.h), or 0 */
+    bool trust_waits;     /* a key is new, and its links are not trusted yet */
     struct numbered numbered[NUMBERED];
     uint32_t numbers;                /* that are taken */
     struct calls calls[2];           /* by vp_vm.user */

@@ -33,7 +33,6 @@ enum {
 struct history {
     const struct footprint *used; /* NULL: there is none */
     bool user, window;
-    bool seen; /* with a window */
     uint8_t patience;
     uint32_t cr3;
     uint64_t born;  /* the footprint's */
@@ -135,14 +134,6 @@ bool modes_want_window(struct modes *c, const struct vp_vm *m)
     c->worked = worked(m);
     c->fills = m->stats.window_fills;
     return c->now->window;
-}
-
-bool modes_note_new(struct modes *c)
-{
-    const bool new = c->now->window && !c->now->seen;
-
-    c->now->seen |= new;
-    return new;
 }
 
 uint64_t modes_lived(const struct modes *c) { return c->now->lived; }

@@ -15,8 +15,6 @@ void modes_destroy(struct modes *c);
 /* Whether the present address space is to have a window at the present privilege; to be asked whenever either may have
  * changed. */
 bool modes_want_window(struct modes *c, const struct vp_vm *m);
-/* The present space is under way.  True the first time that it has a window. */
-bool modes_note_new(struct modes *c);
 /* Instructions that the space has executed at this privilege, as of the last reckoning for it. */
 uint64_t modes_lived(const struct modes *c);
 /* The last decisions, oldest first, as vp_mode_changes(). */

@@ -113,6 +113,8 @@ static struct noted *noted_for(struct vp_vm *m, struct bt *bt)
     n->count = 0;
     n->since = m->insns;
     n->kicked = false;
+    bt->trust_waits = true;
+    trust_hasten(m, bt);
     return n;
 }
 
@@ -131,14 +133,16 @@ void trust_note(struct vp_vm *m, struct bt *bt, struct link *link)
 
 void trust_consider(struct vp_vm *m, struct bt *bt)
 {
-    enum { STEADY = 1 << 19 }; /* instructions: two changes of a jump take as long as a few hundred */
+    enum { STEADY = 1 << 17 }; /* instructions: two changes of a jump take as long as a few hundred */
     struct trust *t = bt->trust;
     struct noted *n = noted_for(m, bt);
 
     if (t->steady != n && n->kicked) n->since = m->insns; /* another one came between */
+    const bool soon = m->insns - n->since < STEADY;
+    bt->trust_waits = soon && !n->kicked;
     t->steady = n;
     n->kicked = true;
-    if (t->trusted == n || m->insns - n->since < STEADY) return;
+    if (t->trusted == n || soon) return;
     if (t->trusted) trust_end_all(m, bt);
     trust_all(m, bt, n);
 }

@@ -1,9 +1,9 @@
 /* view.c: see view.h. */
 #define _GNU_SOURCE
 #include "view.h"
-#include "../clock.h"
 #include "../interp/interp.h"
 #include "../seg.h"
+#include "trust.h"
 #include <asm/prctl.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -50,22 +50,13 @@ static bool is_settled(const struct vp_vm *m, const struct bt *bt)
     return m->user && (bt->modes ? modes_lived(bt->modes) : m->insns) >= bt->settled;
 }
 
-/* A program is not to wait for a system's tick, which may be its last, until its jumps are trusted (trust.h). */
-static void look_early(struct vp_vm *m)
-{
-    enum { EARLY_NS = 500000 };
-    const int64_t early = clock_host(m, vp_now(m)) + EARLY_NS;
-
-    if (early < m->due) m->due = early;
-}
-
 /* Whether code in a window is to rely on kicks.  A system's own is not: it seldom runs long, and setting the timer
  * would be most of what an interrupt costs.  A profile is made of looks. */
 static bool wants_touches(struct vp_vm *m, struct bt *bt)
 {
     if (!bt->touches || m->interp->stop_at != UINT64_MAX || m->profile) return false;
     if (!m->user && !bt->all_touch) return false;
-    if (m->user && bt->modes && modes_note_new(bt->modes)) look_early(m);
+    trust_hasten(m, bt);
     if (!kick_when_due(m)) bt->touches = false;
     return bt->touches;
 }
