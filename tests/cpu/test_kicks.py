@@ -35,6 +35,7 @@ ENDLESS = {
     "calls that return": "a: call f\njmp a\nf: ret",
     "calls alone": "mov ecx, 60\ncall f\nhlt\nf: dec ecx\njs done\ncall f\ncall f\ndone: inc ecx\nret",
     "a call with its callee in place": "mov edx, f\ncall edx\na: call f\njmp a\nf: mov ebx, [esp]\nret",
+    "a callee that jumps in its place": "mov edx, f\nmov ebx, out\ncall edx\nout: mov ebx, a\na: call f\nhlt\nf: mov [esp], ebx\nret",
     "call and pop": "a: call b\nb: pop eax\njmp a",
     "indirect": "mov eax, a\na: jmp eax",
     "indirect calls": f"mov eax, a\na: mov esp, {STACK0}\ncall eax",

@@ -27,6 +27,8 @@ BLOCKS: Final = {
     "memory compare": "cmp dword [ebx], 5\nje over\ninc eax\nover: hlt",
     "call": "call there\nhlt\nthere: hlt",
     "call of a thunk": "mov edx, thunk\ncall edx\ncall thunk\nadd ebx, 5\nhlt\nthunk: mov ebx, [esp]\nret",
+    "call of a thunk that jumps": "mov edx, thunk\nmov ebx, over\ncall edx\nover: call thunk\nadd ebx, 5\nhlt\nthunk: mov [esp], ebx\nret",
+    "call of what follows": "call next\nnext: pop ebx\nadd ebx, 5\njmp over\nover: hlt",
     "prologue": "push ebp\nmov ebp, esp\npush edi\npush esi\nsub esp, 16\nmov eax, [ebp+8]\nmov [esp+4], eax\njmp over\nover: hlt",
     "return": "pop esi\npop edi\npop ebp\nret",
     "indirect": "mov eax, [ebx]\njmp eax",

@@ -191,8 +191,12 @@ uint8_t *f_check_key(struct front *f, struct link *link);
 
 /* front_thunk.c: the callee of the block's call, if its instructions can stand in place of that; or NULL. */
 struct block *f_callee(struct front *f);
-/* The return address has been stored, which changes ESP but not f->esp: its instructions, and on behind the call. */
+/* The return address has been stored, which changes ESP but not f->esp: its instructions, and on. */
 void f_call_inline(struct front *f);
+/* What a register says, in place of the return address that has been stored; RAX is free from then on. */
+void f_replace_return(struct front *f, int reg);
+/* Whether the callee goes on where a register says, and not behind the call. */
+bool f_callee_jumps(const struct front *f);
 /* The call after all. */
 void f_emit_call_after_all(struct front *f, const struct cold *c);
 
@@ -241,5 +245,7 @@ bool front_flow(struct front *f);
 /* The condition of a conditional jump, -1 of others; whether the block ends with one to its own beginning. */
 int front_condition(const struct insn *i);
 bool front_jumps_back(const struct front *f);
+/* A call of what lies behind it, by which code finds out where it is: what that pops is the return address. */
+bool front_only_pushes(const struct insn *i);
 
 #endif

@@ -102,7 +102,7 @@ static void touch_what_is_needed(struct front *f)
 {
     const struct insn *last = &f->b->insns[f->count - 1];
     const bool returns = last->op == OP_RET || last->op == OP_RET_Iw,
-               calls = (last->op == OP_CALL_Jz || last->op == OP_CALL_Ev) && !f->callee;
+               calls = (last->op == OP_CALL_Jz || last->op == OP_CALL_Ev) && !f->callee && !front_only_pushes(last);
 
     if (!returns && !f_leads_on(f)) touch(f, vm_kick());
     if (calls) touch(f, (struct x_mem){RSP, X_NONE, 0, -CALLS_TOUCH});

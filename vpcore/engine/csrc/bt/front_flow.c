@@ -193,6 +193,8 @@ static void count(struct front *f, bool down)
     f_branch_rcx(f, down ? f_next_eip(f) : target(f), down ? target(f) : f_next_eip(f));
 }
 
+bool front_only_pushes(const struct insn *i) { return i->op == OP_CALL_Jz && (i->form & FORM_OS32) && !i->imm; }
+
 int front_condition(const struct insn *i)
 {
     if (i->op >= OP_JO_Jb && i->op <= OP_JG_Jb) return i->op - OP_JO_Jb;
@@ -215,13 +217,21 @@ static bool jump_if(struct front *f)
     return true;
 }
 
+void f_replace_return(struct front *f, int reg)
+{
+    put_flags_aside(f);
+    x_rm(f->e, 32, X_MOV_RM_R, reg, f_stack(f, ESP, -(int32_t)sizeof(uint32_t), 32, true));
+}
+
 /* With a target, but for one in memory or a register. */
 static bool direct(struct front *f)
 {
     switch (f->i->op) {
     case OP_CALL_Jz:
         push_return(f);
-        if (f->callee) {
+        if (front_only_pushes(f->i)) {
+            f_goto(f, f_next_eip(f));
+        } else if (f->callee) {
             f_add_esp(f, size(f));
             f_call_inline(f);
         } else {

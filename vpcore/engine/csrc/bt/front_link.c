@@ -38,9 +38,10 @@ bool f_leads_on(const struct front *f)
     const uint32_t next = f_behind(f, last), target = next + last->imm;
 
     if (f->segmented || (f->m->view & VIEW_16) || f->b->other || !last->len || !is_ahead(f, next)) return false;
-    if (f->callee || !(op_info[last->op].traits & TRAIT_END)) return true;
+    if (f->callee) return !f_callee_jumps(f);
+    if (!(op_info[last->op].traits & TRAIT_END)) return true;
     bool jumps = last->op == OP_JMP_Jb || last->op == OP_JMP_Jz || front_condition(last) >= 0;
-    return jumps && (last->form & FORM_OS32) && target >= next && is_ahead(f, target);
+    return (jumps || front_only_pushes(last)) && (last->form & FORM_OS32) && target >= next && is_ahead(f, target);
 }
 
 uint32_t f_whole_eip(const struct front *f, uint32_t eip)

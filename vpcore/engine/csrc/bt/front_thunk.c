@@ -2,8 +2,10 @@
  *
  * Position-independent 32-bit code finds out where it is by calls of `mov reg, [esp]; ret` (GCC's
  * __x86.get_pc_thunk.reg), nearly one a function.  Here such a call stores its return address, for the guest may look,
- * and loads it to the register.  The callee's block has to live, and where it lies on another page the key has to be
- * the one that it was found under; else host code leaves, with the call done, and chain_go_on() sees to it.
+ * and loads it to the register.  Linux goes to what a register says by calls of `mov [esp], reg; ret` (a retpoline,
+ * arch/x86/lib/retpoline.S), so that the processor does not guess where: such a call stores the register, and is an
+ * indirect jump.  The callee's block has to live, and where it lies on another page the key has to be the one that it
+ * was found under; else host code leaves, with the call done, and chain_go_on() sees to it.
  */
 #include "chain.h"
 #include "front.h"
@@ -11,11 +13,12 @@
 static bool is_thunk(const struct block *b)
 {
     enum { FORM = FORM_MEM | FORM_OS32 | FORM_AS32 };
-    const struct insn *load = &b->insns[0], *ret = &b->insns[1];
+    const struct insn *move = &b->insns[0], *ret = &b->insns[1];
 
-    if (b->count != THUNK || b->other || !load->len || !ret->len) return false;
-    if (load->op != OP_MOV_Gv_Ev || load->form != FORM || load->seg != VP_SS || load->reg == ESP) return false;
-    if (load->base != ESP || load->index != REG_NONE || load->disp) return false;
+    if (b->count != THUNK || b->other || !move->len || !ret->len) return false;
+    if (move->op != OP_MOV_Gv_Ev && move->op != OP_MOV_Ev_Gv) return false;
+    if (move->form != FORM || move->seg != VP_SS || move->reg == ESP) return false;
+    if (move->base != ESP || move->index != REG_NONE || move->disp) return false;
     return ret->op == OP_RET && (ret->form & FORM_OS32);
 }
 
@@ -33,12 +36,15 @@ struct block *f_callee(struct front *f)
 
     if (odd || f->b->other || f->b->varies || !call->len || call->op != OP_CALL_Jz || !(call->form & FORM_OS32))
         return NULL;
+    if (front_only_pushes(call)) return NULL;
     if (f->slides && !f_is_near(f, target(f))) return NULL;
     const uint64_t key = jump_key(f->m, f_whole_eip(f, target(f)));
     struct block *callee = f->b->next[1];
     if (!callee || callee->key != key) callee = block_known(f->m->interp, key);
     return callee && !block_is_dead(callee) && is_thunk(callee) ? callee : NULL;
 }
+
+bool f_callee_jumps(const struct front *f) { return f->callee->insns[0].op == OP_MOV_Ev_Gv; }
 
 void f_call_inline(struct front *f)
 {
@@ -59,11 +65,21 @@ void f_call_inline(struct front *f)
         if (!f->e->full) chain_set_check(f->m, link);
     }
     link->field = f->e->at + 1; /* of the jump that may come to be here */
-    f_eip(f, guest(f->callee->insns[0].reg), f_next_eip(f));
+    const int reg = guest(f->callee->insns[0].reg);
+    const bool jumps = f_callee_jumps(f);
+    if (jumps)
+        f_replace_return(f, reg);
+    else
+        f_eip(f, reg, f_next_eip(f));
     f_pay_more(f, THUNK);
     f_add_cold(f, (struct cold){.from = other, .link = link});
     f->inlined = in;
-    f_goto(f, f_next_eip(f));
+    if (jumps) {
+        x_mov(f->e, RAX, reg);
+        f_goto_eax(f);
+    } else {
+        f_goto(f, f_next_eip(f));
+    }
 }
 
 void f_emit_call_after_all(struct front *f, const struct cold *c)
