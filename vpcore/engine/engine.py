@@ -279,9 +279,10 @@ class Engine:
     def live(self, epoll: int, until: int, slice_ns: int) -> Exit | None:
         """Execute guest code, and sleep while it halts, until virtual time is *until* (realtime only).
 
-        Python is not asked meanwhile: device models in C wake a guest that halts, and the epoll descriptor is looked at each
-        *slice_ns*, or after half of that where the clock is looked at anyway.  Why the guest stopped; None when it is time to look elsewhere: the descriptor is readable, or the
-        time has come, which devices' deadlines may make earlier.
+        Python is not asked meanwhile: device models in C wake a guest that halts, and the epoll descriptor is looked at
+        each *slice_ns*, or after half of that where the clock is looked at anyway.  Why the guest stopped; None when it
+        is time to look elsewhere: the descriptor is readable, or the time has come, which devices' deadlines may make
+        earlier.
         """
         code = lib.vp_live(self._vm, epoll, until, slice_ns)
         return None if code == lib.VP_WOKEN else self._exit(code)

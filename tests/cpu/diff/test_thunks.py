@@ -39,6 +39,10 @@ class Callees:
     call: str
     register: str
     another: str
+    flips: int
+    """The bits of its ModR/M byte that make `register` the other one and back."""
+    sample: str
+    """A call that comes back behind itself, for a random program: of `callee`, by `register`, the `k`-th."""
 
     def thunk(self, register):
         return asm(self.move.format(register) + "\nret")
@@ -89,7 +93,7 @@ class Callees:
 
 
 CALLEES = {
-    "says where": Callees("mov {}, [esp]", "call {}", "ebx", "ecx"),
+    "says where": Callees("mov {}, [esp]", "call {}", "ebx", "ecx", 0x10, "call {callee}"),
     "jumps": Callees(
         "mov [esp], {}",
         """lea ebp, [behind]
@@ -104,6 +108,8 @@ CALLEES = {
         behind:""",
         "ebp",
         "esi",
+        0x18,
+        "lea {register}, [to_{k}]\ncall {callee}\nnot eax\nto_{k}:",
     ),
 }
 CHANGES = ("another register", "another place", "another instruction", "none at all")
@@ -151,7 +157,7 @@ def test_a_callee_that_the_guest_changes_is_the_changed_one(callees, callee, cha
 
 @pytest.mark.parametrize("callee", PLACES.values(), ids=PLACES)
 def test_a_callee_that_changes_in_every_round_is_the_changed_one(callees, callee):
-    interp, bt = ends(callees, to_the_end(callees.loop(f"xor byte [{callee}+1], 0x18", callee, always=True)))
+    interp, bt = ends(callees, to_the_end(callees.loop(f"xor byte [{callee}+1], {callees.flips}", callee, always=True)))
 
     assert interp == bt
 
@@ -245,9 +251,8 @@ def test_a_call_onto_a_stack_that_may_not_be_written_faults_where_it_is(callees)
     def run(box):
         box.put(box.pte(STACK - PAGE), STACK_PHYS | 5)
         box.put(box.pte(STACK), 0x390000 | U | W | 1)
-        return to_the_end(callees.loop(f"mov esp, {STACK}").replace("again:", f"mov esp, {STACK + 0x100}\nagain:", 1))(
-            box
-        )
+        program = callees.loop(f"mov esp, {STACK}").replace("again:", f"mov esp, {STACK + 0x100}\nagain:", 1)
+        return to_the_end(program)(box)
 
     interp, bt = ends(callees, run, user=True)
 
@@ -295,19 +300,21 @@ def test_random_programs_of_such_calls_are_the_same_after_any_number_of_instruct
 
 
 def random_program(callees, rng):
-    """Straight lines of calls, with flags and ESP to be kept, that change a callee now and then."""
-    says = callees.call == "call {}"
+    """Straight lines of calls, with flags and ESP to be kept, that change a callee now and then, and change it back."""
     near = [rng.choice(REGISTERS) for _ in range(3)]
     lines = ["again:"]
     for k in range(12):
         n, other, which = rng.randrange(len(REGISTERS)), rng.randrange(len(REGISTERS)), rng.randrange(len(near))
+        by = REGISTERS[(n + 1) % len(REGISTERS)]
 
         def call(callee, register, k=k):
-            return f"call {callee}" if says else f"lea {register}, [to_{k}]\ncall {callee}\nnot eax\nto_{k}:"
+            return callees.sample.format(callee=callee, register=register, k=k)
+
+        def becomes(register, n=n):
+            modrm = callees.thunk(register)[1]
+            return f"mov byte [{FAR + 16 * n}+1], {modrm}"
 
         far = call(FAR + 16 * n, REGISTERS[n])
-        by_register = f"mov ebp, {FAR + 16 * n}\ncall ebp"
-        change = f"mov byte [{FAR + 16 * n}+1], {0x04 | other << 3}"
         lines.append(
             rng.choice(
                 (
@@ -318,8 +325,8 @@ def random_program(callees, rng):
                     f"{far}\nadc ebx, 77",
                     "cmp ecx, edx",
                     "xchg ecx, edx\n" * 20,  # where nothing is looked at for as long as may be
-                    by_register if says else f"call next_{k}\nnext_{k}: pop edx",
-                    change if says and other != 4 else "nop",
+                    f"mov {by}, {FAR + 16 * n}\n{call(by, REGISTERS[n])}",
+                    f"{becomes(REGISTERS[other])}\n{call(FAR + 16 * n, REGISTERS[other])}\n{becomes(REGISTERS[n])}",
                     f"call next_{k}\nnext_{k}: pop ecx\nadc ebx, ecx",
                     f"call next_{k}\nnext_{k}: add dword [esp], after_{k} - next_{k}\nret\nnot eax\nafter_{k}:",
                 )

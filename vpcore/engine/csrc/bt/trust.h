@@ -26,6 +26,7 @@ static inline void trust_hasten(struct vp_vm *m, const struct bt *bt)
 
     if (bt->trust_waits) kick_within(m, SOON_NS);
 }
+
 /* Host code is to run under vp_vm.bt_key. */
 static inline void trust_key(struct vp_vm *m, struct bt *bt)
 {
