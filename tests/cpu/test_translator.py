@@ -214,7 +214,7 @@ def test_code_mapped_at_more_places_than_are_kept_is_right_at_each():
 
 
 def test_the_block_behind_a_call_lies_where_the_jump_to_it_would_be(monkeypatch, tmp_path):
-    """Once it is half as warm as the call: the callee is what came after that each time, and is of no use there."""
+    """The callee is what came after the call each time, and is of no use there."""
     jump = 5
     monkeypatch.setenv("VPCORE_BT_MODE", "window")
     monkeypatch.setenv("VPCORE_BT_WARM", "10")
