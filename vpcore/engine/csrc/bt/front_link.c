@@ -51,6 +51,7 @@ uint32_t f_whole_eip(const struct front *f, uint32_t eip)
 
 struct block *f_follower(struct front *f, uint32_t eip)
 {
+    enum { FOLLOWS = 10 }; /* a block that is this fraction of warm is worth translating behind one that leads to it */
     const uint32_t at = f_whole_eip(f, eip);
     const uint64_t key = jump_key(f->m, at);
     struct block *b = f->b->next[(uint32_t)f->b->key + f->b->bytes != at];
@@ -59,7 +60,7 @@ struct block *f_follower(struct front *f, uint32_t eip)
     if (f->segmented || !f_is_near(f, eip) || eip == f->eip) return NULL;
     if (!b || b->key != key) b = block_known(f->m->interp, key); /* behind a call it comes after the callee */
     if (!b || block_is_dead(b) || b->key != key || b->other) return NULL;
-    if (b->heat_eip != at || !b->heat || bt_slides(f->m, b) != f->slides) return NULL;
+    if (b->heat_eip != at || b->heat < f->bt->warm / FOLLOWS || bt_slides(f->m, b) != f->slides) return NULL;
     return !bt_find(f->m, b, at, f->slides, &places) && places < PLACES ? b : NULL;
 }
 
