@@ -9,6 +9,8 @@ from vpcore.engine.engine import probe
 
 FAR, FIRST, SECOND = 0x300000, 0x200000, 0x210000
 BACK = CODE + 0x40
+POINTER = 0x6F00
+"""Where FAR is kept."""
 ROUNDS = 12_000_000
 """Of some ns each: kicks come every 5 ms."""
 
@@ -19,6 +21,8 @@ WAYS = {
     "jump": (f"jmp {FAR}", f"add edx, {{}}\njmp {BACK}"),
     "branch": (f"test ecx, ecx\njnz near {FAR}", f"add edx, {{}}\njmp {BACK}"),
     "no branch": (f"test ecx, ecx\njz near {BACK}\njmp {FAR}", f"add edx, {{}}\njmp {BACK}"),
+    "call by memory": (f"call [{POINTER}]", "add edx, {}\nret"),
+    "jump by memory": (f"jmp [{POINTER}]", f"add edx, {{}}\njmp {BACK}"),
     "inlined": (f"mov ebx, 0\nmov edi, 0\ncall {FAR}\nshr ebx, 15\nshr edi, 15", "mov {}, [esp]\nret"),
 }
 """What leads to the other page, and what is there; a return address shifted right is 1."""
@@ -51,6 +55,7 @@ def box_with(way):
     for page, value in ((FIRST, 1), (SECOND, 2)):
         text_here = text.format(("ebx", "edi")[value - 1] if way == "inlined" else value)
         made.load(asm(text_here, org=FAR), page)
+    made.put(POINTER, FAR)
     return made, directories
 
 
@@ -91,7 +96,7 @@ def test_it_leads_to_the_page_that_is_there(way, change):
     assert stats.doubted_links >= 2
 
 
-@pytest.mark.parametrize("way", ["call", "jump", "branch", "no branch"])
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "inlined"])
 def test_it_leads_to_what_the_page_has_become(way):
     """SDM 3A 11.6: the constant that is added is changed; then the page's beginning moves on."""
     made, _ = box_with(way)
@@ -101,6 +106,23 @@ def test_it_leads_to_what_the_page_has_become(way):
 
     assert counts == [value * ROUNDS for value in (1, 5, 3)]
     assert made.engine.stats().trusted_links >= 1
+
+
+@pytest.mark.parametrize("way", ["call by memory", "jump by memory"])
+def test_it_leads_to_what_memory_says_now(way):
+    """SDM 2A, CALL and JMP: on the page that is trusted there is another place, which the same jump leads to in turns."""
+    made, _ = box_with(way)
+    other, turns = 0x80, 6
+    made.load(asm(WAYS[way][1].format(3), org=FAR + other), SECOND + other)
+    again = f"xor dword [{POINTER}], {other}\ndec dword [{POINTER + 4}]\njnz near {CODE}"
+    made.load(loop(way, "").replace("mov edx, 0\nmov ebp, 0", "").replace("hlt", f"{again}\nhlt"))
+    made.put(POINTER + 4, turns)
+
+    made.set(eip=CODE, halted=0, esp=STACK0, ebx=0, edi=0, edx=0, ebp=0)
+    assert made.engine.run() is Exit.HALT
+
+    assert made.cpu.gpr[EDX] == turns // 2 * (2 + 3) * ROUNDS
+    assert made.engine.stats().trusted_links >= turns // 2
 
 
 def test_an_inlined_callee_that_becomes_another_is_that():

@@ -86,10 +86,11 @@ struct fp_note {
     bool has_fdp;
 };
 
-/* An indirect jump by memory leads to one place, as a rule: host code compares EIP with the one it led to last.  A jump
- * that turns out to lead to many soon is translated anew, to be looked up each time. */
+/* An indirect jump by memory leads to one place, as a rule: host code compares EIP with the one it led to last, and if
+ * that is so it is a direct one.  A jump that turns out to lead to many soon is translated anew, to be looked up each
+ * time. */
 struct guess {
-    uint8_t *check; /* where -(vp_vm.bt_key | EIP) is written, or 0 */
+    uint8_t *negated; /* where -EIP is written, which is compared */
     struct block *block;
     uint64_t since; /* instructions retired when misses were 0 */
     unsigned misses;
@@ -112,9 +113,9 @@ struct inlined {
 
 enum { KEY_CHECK_SIZE = 16 };
 
-/* A jump out of host code, patched to where it leads once that is known, until that dies.  A jump to another
- * page is good under one vp_vm.bt_key only, which `check` compares.  Sliding code has none of these, nor indirect ones.
- */
+/* A jump out of host code, patched to where it leads once that is known, until that dies.  A jump to another page is
+ * good under one vp_vm.bt_key only, which `check` compares; so is what an indirect one is guessed to lead to.  Sliding
+ * code has neither. */
 struct link {
     struct link *next; /* of those to the same translation */
     struct translation *to;

@@ -42,21 +42,16 @@ void chain_unaim(struct vp_vm *m, struct bt *bt, struct link *link)
     if (link->elided) x_put_jmp(link->field);
     link->elided = false;
     link->to = NULL;
-    if (link->guess)
-        memset(link->guess->check, 0, sizeof(uint64_t)); /* no key is 0 */
-    else
-        x_aim(link->field, bt->e.run, link->cold);
+    if (link->guess) memset(link->check, 0, sizeof(uint32_t)); /* no key is 0 */
+    x_aim(link->field, bt->e.run, link->cold);
 }
 
 void chain_set_check(const struct vp_vm *m, struct link *link)
 {
-    const uint64_t guessed = -(m->bt_key | link->eip);
-    const uint32_t check = chain_check(m);
+    const uint32_t check = chain_check(m), negated = -link->eip;
 
-    if (link->guess)
-        memcpy(link->guess->check, &guessed, sizeof guessed);
-    else
-        memcpy(link->check, &check, sizeof check);
+    if (link->guess) memcpy(link->guess->negated, &negated, sizeof negated);
+    memcpy(link->check, &check, sizeof check);
 }
 
 static void lead_to(struct link *link, struct translation *t)
@@ -90,11 +85,14 @@ static bool may_guess(struct vp_vm *m, struct bt *bt, struct link *link)
 static void guess(struct vp_vm *m, struct bt *bt, struct link *link, struct translation *t)
 {
     if (link->to && link->eip != m->block_eip && !may_guess(m, bt, link)) return;
+    if (link->to != t) trust_end(m, bt, link);
     link->eip = m->block_eip;
     chain_set_check(m, link);
-    if (link->to == t) return;
-    x_aim(link->field, bt->e.run, t->entry);
-    lead_to(link, t);
+    if (link->to != t) {
+        x_aim(link->field, bt->e.run, t->entry);
+        lead_to(link, t);
+    }
+    trust_note(m, bt, link);
 }
 
 /* -- Callees that stand in place of their calls -------------------------------------------------------------------- */
@@ -157,8 +155,7 @@ void chain_arrive(struct vp_vm *m, struct bt *bt, const struct block *b, struct 
 {
     struct link *link = bt->link;
 
-    if (b->other && link && !link->check && !link->guess)
-        return; /* that the page is the right one says nothing of the next one */
+    if (b->other && link && !link->check) return; /* that the page is the right one says nothing of the next one */
     if (!link || bt->link_key != m->bt_key) return;
     if (link->guess) {
         guess(m, bt, link, t);
@@ -179,12 +176,12 @@ const uint8_t *chain_go_on(struct vp_vm *m, struct bt *bt)
     struct link *link = bt->link;
 
     if (link && link->inlined) return call_again(m, bt, link->inlined);
-    if (link && !((link->check || link->guess) && link->to)) return NULL;
+    if (link && !(link->check && link->to)) return NULL;
     const uint8_t *entry = chain_target(m, bt);
     if (!entry || !link) return entry;
     if (link->to->entry != entry || (link->guess && link->eip != m->cpu.eip)) return NULL;
     chain_set_check(m, link);
-    if (link->check) trust_note(m, bt, link);
+    trust_note(m, bt, link);
     bt->link = NULL;
     return entry;
 }

@@ -21,7 +21,7 @@ void chain_note(struct vp_vm *m, struct bt *bt, const struct block *b, const str
 
 /* What a link compares, to be good under the present key. */
 static inline uint32_t chain_check(const struct vp_vm *m) { return -(uint32_t)(m->bt_key >> 32); }
-/* The link, which has a check or is a guess, is good under the present key. */
+/* The link, which has a check, is good under the present key. */
 void chain_set_check(const struct vp_vm *m, struct link *link);
 
 /* The callee's instructions stand there as long as it lives.  False where there is no room. */

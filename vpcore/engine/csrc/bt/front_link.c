@@ -251,15 +251,14 @@ static void emit_guess(struct front *f, bool calls)
         f->full = true;
         return;
     }
-    x_mov_imm64(e, RCX, 0);
-    *g = (struct guess){.check = e->at - sizeof(uint64_t), .block = f->b, .since = f->m->insns};
-    x_rm(e, 64, X_LEA, RCX, (struct x_mem){RCX, RAX, 0, 0});
-    add_key(e);
+    *g = (struct guess){.negated = x_lea_disp32(e, RCX, RAX), .block = f->b, .since = f->m->insns};
     x_jrcxz(e, X_JMP_SIZE);
+    const uint8_t *elsewhere = x_runs_at(e);
     uint8_t *other = x_jmp(e);
     link->guess = g;
     link->calls = calls;
-    link->field = calls ? x_call(e) : x_jmp(e);
+    uint8_t *stale = far_jump(f, link);
+    if (!e->full) x_aim(stale, e->run, elsewhere);
     link->behind = x_runs_at(e);
     f_add_cold(f, (struct cold){.from = other, .link = link});
 }
