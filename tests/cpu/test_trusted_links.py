@@ -22,6 +22,7 @@ WAYS = {
     "branch": (f"test ecx, ecx\njnz near {FAR}", f"add edx, {{}}\njmp {BACK}"),
     "no branch": (f"test ecx, ecx\njz near {BACK}\njmp {FAR}", f"add edx, {{}}\njmp {BACK}"),
     "call by memory": (f"call [{POINTER}]", "add edx, {}\nret"),
+    "call by register": (f"mov eax, [{POINTER}]\ncall eax", "add edx, {}\nret"),
     "jump by memory": (f"jmp [{POINTER}]", f"add edx, {{}}\njmp {BACK}"),
     "inlined": (f"mov ebx, 0\nmov edi, 0\ncall {FAR}\nshr ebx, 15\nshr edi, 15", "mov {}, [esp]\nret"),
 }
@@ -108,7 +109,7 @@ def test_it_leads_to_what_the_page_has_become(way):
     assert made.engine.stats().trusted_links >= 1
 
 
-@pytest.mark.parametrize("way", ["call by memory", "jump by memory"])
+@pytest.mark.parametrize("way", ["call by memory", "call by register", "jump by memory"])
 def test_it_leads_to_what_memory_says_now(way):
     """SDM 2A, CALL and JMP: on the page that is trusted there is another place, which the same jump leads to in turns."""
     made, _ = box_with(way)

@@ -86,7 +86,7 @@ struct fp_note {
     bool has_fdp;
 };
 
-/* An indirect jump by memory leads to one place, as a rule: host code compares EIP with the one it led to last, and if
+/* An indirect call or jump leads to one place, as a rule: host code compares EIP with the one it led to last, and if
  * that is so it is a direct one.  A jump that turns out to lead to many soon is translated anew, to be looked up each
  * time. */
 struct guess {

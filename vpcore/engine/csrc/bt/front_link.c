@@ -234,10 +234,13 @@ static void emit_jump_eax(struct front *f)
     x_rm(f->e, 32, X_GROUP5, GROUP5_JMP, bt_looked_up(0));
 }
 
-/* Whether a jump to what memory says is taken to lead to the same place as the last time: not one by a table. */
+/* Whether a jump is taken to lead to the same place as the last time: not one by a table, of which the entry may have
+ * been loaded before, nor one that a thunk makes of a call, which would not be one any more if that was wrong. */
 static bool guesses(const struct front *f)
 {
-    return is_mem(f) && f->i->index == REG_NONE && !f->slides && !f->b->varies;
+    const bool by_table = is_mem(f) ? f->i->index != REG_NONE : f->i->op == OP_JMP_Ev;
+
+    return !by_table && !f->callee && !f->slides && !f->b->varies;
 }
 
 /* By a guess to what EAX says. */
