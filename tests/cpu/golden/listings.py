@@ -33,6 +33,8 @@ BLOCKS: Final = {
     "return": "pop esi\npop edi\npop ebp\nret",
     "indirect": "mov eax, [ebx]\njmp eax",
     "jump by memory": "jmp [ebx+16]",
+    "jump by a table": "and ecx, 3\njmp [ebx+ecx*4]",
+    "jump by what was the index": "mov edx, [ebx+edx*4]\njmp edx",
     "far jump": "jmp 0xb000",
     "flags over an access": "cmp eax, ecx\nmov [ebx+32], edx\nsetc dl\nadc eax, [ebx+36]\nret",
     "division": "xor edx, edx\ndiv ecx\njmp over\nover: hlt",

@@ -92,6 +92,13 @@ struct target {
 };
 enum { TARGET_BITS = 16, TARGETS = (1 << TARGET_BITS) + 1 };
 
+/* And where it finds those of a jump by a table of the guest's: in the place that the index says, or its lowest byte. */
+enum { CASES = 256, CASE_TABLES = 254 };
+struct cases {
+    uint64_t negated[CASES];
+    const uint8_t *entry[CASES];
+};
+
 struct vp_vm {
     struct vp_cpu cpu; /* first: offset 0 is EAX */
 
@@ -159,6 +166,7 @@ struct vp_vm {
     uint8_t ext;           /* EXT bit of error codes while an event is delivered (SDM 3A 6.13) */
     uint8_t new_task;      /* a task switch is past its point of no return: faults have the new task's EIP */
 
+    uint32_t bt_case;     /* of `cases`: the place, plus 1, that host code has left because of, or 0; see bt/cases.h */
     uint64_t bt_esp_base; /* what translated code's ESP is ahead of the guest's, see bt/front_esp.c */
 
     int64_t budget;  /* instructions until the run loop looks at the clock */
@@ -195,6 +203,7 @@ struct vp_vm {
     struct seg_load seg_loads[SEG_LOADS]; /* in protected mode, by selector */
 
     struct target targets[TARGETS] __attribute__((aligned(64))); /* by low bits of EIP */
+    struct cases cases[CASE_TABLES] __attribute__((aligned(64)));
     /* a page that may be read and one that may not, as an access over a page's end would find out */
     uint8_t page_end[2][PAGE_SIZE] __attribute__((aligned(PAGE_SIZE)));
     uintptr_t flat[FLATS][LIN_PAGES];

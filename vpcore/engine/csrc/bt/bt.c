@@ -4,6 +4,7 @@
 #include "../engine.h"
 #include "../interp/interp.h"
 #include "../mem.h"
+#include "cases.h"
 #include "chain.h"
 #include "fail.h"
 #include "trust.h"
@@ -74,6 +75,7 @@ static void on_dropped(struct vp_vm *m)
     trust_forget(bt);
     bt->growth = (struct growth){0};
     memset(m->targets, 0, sizeof m->targets);
+    cases_drop(m, bt);
     chain_forget_calls(m, bt);
 }
 
@@ -121,6 +123,7 @@ static void bt_destroy(struct vp_vm *m)
     mem_release(bt->arena, bt->arena_size);
     for (unsigned user = 0; user < 2; user++) mem_release(bt->calls[user].base, CALLS_SIZE);
     mem_release(bt->target_pages, sizeof *bt->target_pages * TARGETS);
+    free(bt->case_table);
     trust_destroy(bt->trust);
     free(bt->front);
     free(bt);
@@ -208,6 +211,7 @@ static bool bt_create(struct vp_vm *m)
     bt->arena = mem_reserve(size);
     if (bt->arena) mem_use_large(bt->arena, size);
     bt->target_pages = mem_reserve(sizeof *bt->target_pages * TARGETS);
+    bt->case_table = calloc(CASE_TABLES, sizeof *bt->case_table);
     bt->trust = trust_create();
     bt->front = front_create();
     bool room = bt->arena && bt->target_pages && bt->trust && bt->front && create_calls(m, bt);

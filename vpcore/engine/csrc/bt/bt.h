@@ -92,8 +92,10 @@ struct fp_note {
 struct guess {
     uint8_t *negated; /* where -EIP is written, which is compared */
     struct block *block;
-    uint64_t since; /* instructions retired when misses were 0 */
-    unsigned misses;
+    struct misses {
+        uint64_t since; /* instructions retired when there were none */
+        unsigned count;
+    } misses;
 };
 
 /* What has been found out about a block in host code, and outlives that. */
@@ -101,6 +103,7 @@ struct learned {
     uint64_t probed;         /* a bit for each instruction whose operands are not to be reached by faults */
     uint64_t crosses;        /* and for each one that has run over the end of a page now and then */
     struct inlined *inlined; /* where host code has this block's instructions in place of a call of it */
+    uint8_t cases;           /* the number of its table, plus 1, or 0 (cases.h) */
 };
 
 /* Where a call would be, and a callee's few instructions are (front_thunk.c). */
@@ -178,6 +181,7 @@ struct translation {
     bool is_copy : 1;   /* the block has code elsewhere; this serves another one's, which it lies behind */
     uint8_t copies : 6; /* that were made of it */
     uint16_t size;      /* of what is executed often, from `body` on */
+    uint8_t cases;      /* the number of a table that leads here, plus 1; 0: none does, or more than any: many do */
     struct code_segment cs;
     const uint8_t *entry, *body;
     uint64_t made; /* when that many instructions were retired */
@@ -261,6 +265,8 @@ struct bt {
     struct wake wake;                /* what to fetch when a guest wakes that idles */
     struct growth growth;            /* where guests get memory */
     FILE *map;                       /* for profilers, or NULL */
+    struct case_table *case_table;
+    unsigned case_tables;   /* that are taken */
     uint32_t *target_pages; /* physical pages that vp_vm.targets lie on, plus 1; 0 where that does not tell all */
 };
 
@@ -308,9 +314,11 @@ bool bt_host_extracts(void);
 /* front_link.c: RSI = twice the number of the place in vp_vm.targets for the EIP in EAX.  The jump where that is none
  * of its comes back; else the host code is where bt_looked_up() says. */
 uint8_t *bt_emit_look_up(struct emit *e);
-/* The comparison by itself, for that place or the next one. */
-uint8_t *bt_emit_compare(struct emit *e, unsigned next);
+/* The same for the next place. */
+uint8_t *bt_emit_look_next(struct emit *e);
 struct x_mem bt_looked_up(unsigned next);
+/* RCX = key and EIP in EAX, plus what is there; the jump where that is not 0 comes back.  RDX is lost. */
+uint8_t *bt_emit_compare(struct emit *e, struct x_mem negated);
 /* EIP to a register, in code that slides or not. */
 void bt_emit_eip(struct emit *e, int to, uint32_t eip, bool slides);
 /* stubs.c: emit the common parts. */

@@ -2,6 +2,7 @@
 #include "chain.h"
 #include "../mmu.h"
 #include "../space.h"
+#include "cases.h"
 #include "trust.h"
 #include "view.h"
 #include <string.h>
@@ -64,27 +65,26 @@ static void lead_to(struct link *link, struct translation *t)
     chain_lead(link, t);
 }
 
-/* The indirect jump led elsewhere than guessed.  False where that is so often. */
-static bool may_guess(struct vp_vm *m, struct bt *bt, struct link *link)
+bool chain_may_miss(struct vp_vm *m, struct bt *bt, struct block *b, struct misses *misses)
 {
     enum { MISSES = 16, APART = 1 << 14 };
-    struct guess *g = link->guess;
 
-    if (++g->misses < MISSES) return true;
-    if (m->insns - g->since < (uint64_t)MISSES * APART) {
-        g->block->varies = true;
-        chain_renew(m, bt, g->block);
+    if (++misses->count < MISSES) return true;
+    if (m->insns - misses->since < (uint64_t)MISSES * APART) {
+        b->varies = true;
+        chain_renew(m, bt, b);
         return false;
     }
-    g->misses = 0;
-    g->since = m->insns;
+    *misses = (struct misses){.since = m->insns};
     return true;
 }
 
 /* Where the indirect jump has led is where it will lead. */
 static void guess(struct vp_vm *m, struct bt *bt, struct link *link, struct translation *t)
 {
-    if (link->to && link->eip != m->block_eip && !may_guess(m, bt, link)) return;
+    struct guess *g = link->guess;
+
+    if (link->to && link->eip != m->block_eip && !chain_may_miss(m, bt, g->block, &g->misses)) return;
     if (link->to != t) trust_end(m, bt, link);
     link->eip = m->block_eip;
     chain_set_check(m, link);
@@ -176,6 +176,7 @@ const uint8_t *chain_go_on(struct vp_vm *m, struct bt *bt)
     struct link *link = bt->link;
 
     if (link && link->inlined) return call_again(m, bt, link->inlined);
+    if (m->bt_case) return NULL; /* the run loop knows whose entry that is */
     if (link && !(link->check && link->to)) return NULL;
     const uint8_t *entry = chain_target(m, bt);
     if (!entry || !link) return entry;
@@ -207,6 +208,7 @@ static void retire(struct vp_vm *m, struct bt *bt, struct translation *t)
     for (struct link *link = t->links; link; link = link->next) chain_unaim(m, bt, link);
     t->links = NULL;
     forget_targets(m, t);
+    cases_forget(m, bt, t);
 }
 
 void chain_drop(struct vp_vm *m, struct bt *bt, struct block *b)

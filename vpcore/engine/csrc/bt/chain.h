@@ -16,6 +16,9 @@ const uint8_t *chain_go_on(struct vp_vm *m, struct bt *bt);
 /* Where the host code for EIP is, if it may be entered and the table of targets has it: under this key, or under that
  * of other page tables that have the same page there.  The key may change. */
 const uint8_t *chain_target(struct vp_vm *m, struct bt *bt);
+/* What block b ends with led elsewhere than host code took it to; false where that is so often: it is translated anew,
+ * not to be taken for that again. */
+bool chain_may_miss(struct vp_vm *m, struct bt *bt, struct block *b, struct misses *misses);
 /* The table is to have it. */
 void chain_note(struct vp_vm *m, struct bt *bt, const struct block *b, const struct translation *t);
 

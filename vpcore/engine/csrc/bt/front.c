@@ -255,8 +255,8 @@ static void emit_cold(struct front *f, const struct cold *c)
 {
     struct emit *e = f->e;
 
-    if (c->link || c->behind) {
-        (c->link ? f_emit_link : f_emit_miss)(f, c);
+    if (c->link || c->behind || c->place) {
+        (c->link ? f_emit_link : c->behind ? f_emit_miss : f_emit_no_case)(f, c);
         return;
     }
     if (c->from) x_land(e, c->from);
@@ -288,6 +288,7 @@ static void emit_before(struct front *f)
     f->xmm_before = f->xmm_dirty;
     if (f_names_esp(f)) f_exact_esp(f);
     f_look(f, false);
+    f_keep_index(f);
 }
 
 static void emit_insns(struct front *f, unsigned end)

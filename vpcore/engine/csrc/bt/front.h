@@ -17,7 +17,8 @@ struct cold {
     const uint8_t *back;        /* where to go on, NULL for an exit */
     struct site *site;          /* which instruction the interpreter is to execute, or */
     struct link *link;          /* where the exit leads, or */
-    const uint8_t *behind;      /* where the call to EAX returns to */
+    const uint8_t *behind;      /* where the call to EAX returns to, or */
+    unsigned place;             /* of vp_vm.cases plus 1, the first of a table, of which RSI's was looked at */
     const uint8_t *touch;       /* what may fault and leads here then, or NULL */
     unsigned flags;             /* IN_ bits there */
     bool settles;               /* the host's REP was under way (front_string.c) */
@@ -199,6 +200,13 @@ void f_replace_return(struct front *f, int reg);
 bool f_callee_jumps(const struct front *f);
 /* The call after all. */
 void f_emit_call_after_all(struct front *f, const struct cold *c);
+
+/* front_cases.c: before the instruction under translation, which may overwrite the index of the block's jump. */
+void f_keep_index(struct front *f);
+/* By a table to what EAX says, emitted; false, and nothing emitted, where the jump is not of the kind. */
+bool f_jump_by_case(struct front *f);
+/* The way of one that has led elsewhere. */
+void f_emit_no_case(struct front *f, const struct cold *c);
 
 /* front.c for front_link.c */
 void f_add_cold(struct front *f, struct cold c);

@@ -198,20 +198,27 @@ static void add_key(struct emit *e)
     x_rm(e, 64, X_LEA, RCX, (struct x_mem){RCX, RDX, 0, 0});
 }
 
-uint8_t *bt_emit_compare(struct emit *e, unsigned next)
+uint8_t *bt_emit_compare(struct emit *e, struct x_mem negated)
 {
-    x_rm(e, 64, X_MOV_R_RM, RCX, target_field(next, offsetof(struct target, negated)));
+    x_rm(e, 64, X_MOV_R_RM, RCX, negated);
     x_rm(e, 64, X_LEA, RCX, (struct x_mem){RCX, RAX, 0, 0});
     add_key(e);
     x_jrcxz(e, X_JMP_SIZE);
     return x_jmp(e);
 }
 
+static uint8_t *look_at(struct emit *e, unsigned next)
+{
+    return bt_emit_compare(e, target_field(next, offsetof(struct target, negated)));
+}
+
+uint8_t *bt_emit_look_next(struct emit *e) { return look_at(e, 1); }
+
 uint8_t *bt_emit_look_up(struct emit *e)
 {
     x_rr(e, 32, X_MOVZX_W, RSI, RAX);
     x_rm(e, 32, X_LEA, RSI, (struct x_mem){RSI, RSI, 0, 0});
-    return bt_emit_compare(e, 0);
+    return look_at(e, 0);
 }
 
 /* All but the jump to what EAX says, which is kept. */
@@ -254,7 +261,7 @@ static void emit_guess(struct front *f, bool calls)
         f->full = true;
         return;
     }
-    *g = (struct guess){.negated = x_lea_disp32(e, RCX, RAX), .block = f->b, .since = f->m->insns};
+    *g = (struct guess){.negated = x_lea_disp32(e, RCX, RAX), .block = f->b, .misses = {.since = f->m->insns}};
     x_jrcxz(e, X_JMP_SIZE);
     const uint8_t *elsewhere = x_runs_at(e);
     uint8_t *other = x_jmp(e);
@@ -271,7 +278,7 @@ void f_goto_eax(struct front *f)
     end_by_eax(f);
     if (guesses(f))
         emit_guess(f, false);
-    else
+    else if (!f_jump_by_case(f))
         emit_jump_eax(f);
 }
 

@@ -3,6 +3,7 @@
 #include "../mem.h"
 #include "../profile.h"
 #include "../space.h"
+#include "cases.h"
 #include "chain.h"
 #include "trust.h"
 #include "view.h"
@@ -184,6 +185,7 @@ static const uint8_t *entry_of(struct vp_vm *m, struct bt *bt, struct block *b)
     const bool direct = bt->link && !bt->link->guess && !bt->link->to;
     chain_arrive(m, bt, b, t);
     if (bt->left && !direct) chain_note(m, bt, b, t);
+    if (m->bt_case) cases_note(m, bt, t);
     return t->entry;
 }
 
@@ -206,6 +208,7 @@ void bt_run_block(struct vp_vm *m, const struct insn *i)
 
     bt->left = false;
     bt->link = NULL;
+    m->bt_case = 0;
     if (unlikely(kicked(m))) {
         take_kick(m, bt);
         entry = NULL;

@@ -96,7 +96,7 @@ static void emit_second(struct bt *bt)
     struct emit *e = &bt->e;
 
     bt->second = x_runs_at(e);
-    x_aim(bt_emit_compare(e, 1), e->run, bt->exit);
+    x_aim(bt_emit_look_next(e), e->run, bt->exit);
     x_rm(e, 32, X_GROUP5, GROUP5_JMP, bt_looked_up(1));
 }
 
