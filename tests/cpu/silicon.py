@@ -9,11 +9,13 @@ from typing import Any
 
 import attrs
 import numpy as np
+from box import Box as Processor
 from native import HERE, library
 from oracle import STACK_TOP, blank_cases, set_code
 from oracle.layout import DONE, TRAP, WINDOW_BASE, WINDOW_SIZE
 from oracle.segments import FS, GS, Sel
 
+from vpcore.engine.engine import probe
 from vpcore.engine.isa import Encoding, Row
 
 EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI = range(8)
@@ -352,6 +354,7 @@ def _adjust_selector(gpr: Values, cases: Any, shape: Shape, rng: np.random.Gener
 
 SELECTOR_USERS = {"LAR", "LSL", "VERR", "VERW", "LES", "LDS", "LSS", "LFS", "LGS"}
 SHIFTS = ("ROL", "ROR", "RCL", "RCR", "SHL", "SHR", "SAR", "SHLD", "SHRD")
+LIKE_THE_HOST = frozenset({*SHIFTS, "MUL", "IMUL", "LZCNT"})
 ADJUST: dict[str, Adjust] = {
     **dict.fromkeys(("DIV", "IDIV"), _adjust_divide),
     **dict.fromkeys(SHIFTS, _adjust_count),
@@ -379,14 +382,22 @@ def operand_bits(shape: Shape) -> int:
     return 8 if shape.row.operands[0] == "Eb" else 32 if shape.os32 else 16
 
 
+@cache
+def decides_flags() -> bool:
+    """Whether a machine's undefined flags are this host's, after LIKE_THE_HOST."""
+    return not probe()["bt"] and "flags differ" not in Processor(engine="bt").engine.lacks
+
+
 def defined_flags(shape: Shape, cases: Any) -> Any:
-    """EFLAGS bits that the manual defines, for each case; -1: nothing of it is defined."""
+    """EFLAGS bits that the manual defines, or the host, for each case; -1: nothing of it is defined."""
     row = shape.row
-    mask = np.full(len(cases), 0xFFFFFFFF & ~row.flags.undefined, np.int64)
+    like_the_host = row.mnemonic in LIKE_THE_HOST and decides_flags()
+    mask = np.full(len(cases), 0xFFFFFFFF & ~(0 if like_the_host else row.flags.undefined), np.int64)
     if row.mnemonic not in SHIFTS:
         return mask
     count, bits = shift_count(shape, cases), operand_bits(shape)
-    mask = np.where(count != 1, mask & ~OF, mask)
+    if not like_the_host:
+        mask = np.where(count != 1, mask & ~OF, mask)
     if row.mnemonic in {"SHL", "SHR"}:
         mask = np.where(count >= bits, mask & ~CF, mask)
     if row.mnemonic in {"SHLD", "SHRD"}:

@@ -130,13 +130,6 @@ def listing(name: str, mode: str) -> str:
     return text
 
 
-def host_differs() -> bool:
-    """Whether the host leaves undefined flags otherwise than the interpreter: correcting them takes instructions."""
-    with patch.dict(os.environ, VPCORE_BT_HOST_DIFFERS="1"):
-        corrected = listing("multiplication", "flat")
-    return corrected == listing("multiplication", "flat")
-
-
 def host_probes_otherwise() -> bool:
     """Whether the host lacks what asks the flat tables without changing flags."""
     with patch.dict(os.environ, VPCORE_BT_MODE="flat"):

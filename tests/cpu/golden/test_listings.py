@@ -1,17 +1,11 @@
 """The host code of some blocks is what it was when somebody last looked at it."""
 
 import pytest
-from listings import BLOCKS, MODES, host_differs, host_probes_otherwise, listing, path
+from listings import BLOCKS, MODES, host_probes_otherwise, listing, path
 
 from vpcore.engine.engine import probe
 
 pytestmark = pytest.mark.skipif(bool(probe()["bt"]), reason=probe()["bt"])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def same_flags():
-    if host_differs():
-        pytest.skip("this host's undefined flags differ from those of the host of the listings")
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -15,6 +15,7 @@
 #include "native_calls.h"
 #include "profile.h"
 #include "seg.h"
+#include "silicon.h"
 #include "space.h"
 #include "x87.h"
 #include <stdatomic.h>
@@ -102,6 +103,7 @@ vp_vm *vp_create(const vp_config *config)
     m->deadline = m->enough = INT64_MAX;
     m->alarm = m->soonest = VP_NEVER;
     m->features = cpuid_model_features(config->cpu_model);
+    m->maker = (uint8_t)silicon_choose();
     m->giver = giver_create(&m->stats.ahead_bytes);
     if (!m->giver || !mem_create(m) || !native_create(m) || !space_create(m) || !engine_interp.create(m)) {
         snprintf(create_error, sizeof create_error, "the host gives no %llu MB of memory",

@@ -134,6 +134,7 @@ struct vp_vm {
     uint8_t code32;     /* CS.D */
     uint8_t view;       /* what translated code takes for granted, see bt/bt.h */
     uint32_t features;  /* FEAT_ bits of the CPU model */
+    uint8_t maker;      /* enum maker: whose processors undefined flags are like, see silicon.h */
 
     /* host code is to leave, and can be told so, see kick.h; when it is, by the host's clock, at the latest; who tells
      * it the time; what the same thread was running before */

@@ -4,6 +4,7 @@
 #include "../engine.h"
 #include "../interp/interp.h"
 #include "../mem.h"
+#include "../silicon.h"
 #include "cases.h"
 #include "chain.h"
 #include "fail.h"
@@ -155,6 +156,14 @@ static void create_quiet_probe(struct vp_vm *m, struct bt *bt)
     if (!bt->quiet) snprintf(bt->lacks, sizeof bt->lacks, "the flat tables cost more: the host has no fast PEXT");
 }
 
+/* Where the host has others, what leaves some undefined is the interpreter's. */
+static void ask_for_flags(const struct vp_vm *m, struct bt *bt)
+{
+    bt->own_flags = silicon_host() == m->maker;
+    if (!bt->own_flags && !*bt->lacks)
+        snprintf(bt->lacks, sizeof bt->lacks, "shifts and multiplications cost more: the host's flags differ");
+}
+
 /* Where kicks are not to be had, budgets are looked at. */
 static void create_kicks(struct vp_vm *m, struct bt *bt)
 {
@@ -230,10 +239,9 @@ static bool bt_create(struct vp_vm *m)
         return false;
     }
     bt->map = map_open();
-    bt->own_flags = bt_host_flags();
-    bt->counts_keep = bt_host_counts();
     create_quiet_probe(m, bt);
     create_windows(m, bt);
+    ask_for_flags(m, bt);
     create_kicks(m, bt);
     bt_emit_stubs(bt);
     return true;

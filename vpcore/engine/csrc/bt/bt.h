@@ -225,7 +225,7 @@ struct bt {
     struct modes *modes;     /* who has one; NULL: all */
     bool fsgsbase;
     bool quiet;      /* flat tables are asked without changing flags */
-    bool own_flags;  /* shifts and multiplications leave flags as the interpreter's do (shift.c, muldiv.c) */
+    bool own_flags;  /* the host leaves undefined flags as the machine does (silicon.h) */
     char lacks[128]; /* why there are no windows, or they cost more; empty where all is well */
     unsigned warm;
     uint64_t settled;
@@ -247,7 +247,6 @@ struct bt {
     uint64_t base;  /* instructions retired when host code was entered, plus the budget then */
     uint64_t since; /* when code that does not count was */
     uint64_t key;
-    bool counts_keep;   /* the host's LZCNT leaves OF alone and clears SF, AF and PF, as in interp/count.c */
     bool fcomi_clears;  /* the host's FCOMI clears OF, SF and AF, as SDM 2 has it */
     uint8_t *gs;        /* GS base, while the vm runs */
     bool left;          /* host code has run since a block was entered */
@@ -306,9 +305,6 @@ static inline struct x_mem vm_at(size_t offset) { return (struct x_mem){VM, X_NO
 /* Of the kick page, what lies nearest. */
 static inline struct x_mem vm_kick(void) { return vm_at(offsetof(struct vp_vm, bt_key) - sizeof(uint32_t)); }
 
-/* host.c: for struct bt.own_flags */
-bool bt_host_flags(void);
-bool bt_host_counts(void); /* for struct bt.counts_keep */
 /* SHRX, and a PEXT that is not microcode. */
 bool bt_host_extracts(void);
 /* front_link.c: RSI = twice the number of the place in vp_vm.targets for the EIP in EAX.  The jump where that is none

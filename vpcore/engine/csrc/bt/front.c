@@ -181,6 +181,16 @@ static void leave_room(struct front *f)
     if (f->room && f->room > x_runs_at(f->e)) x_nops(f->e, (unsigned)(f->room - x_runs_at(f->e)));
 }
 
+/* It leaves flags undefined, and the host would have them otherwise than the machine: shifts and rotates, and what
+ * leaves more than AF undefined, of which all processors think the same. */
+static bool is_open(const struct front *f)
+{
+    const enum op op = f->i->op;
+    const bool shifts = (op >= OP_ROL_Eb_Ib && op <= OP_SAR_Ev_CL) || (op_info[op].traits & TRAIT_MAYBE);
+
+    return !f->bt->own_flags && (shifts || (op_info[op].flags_undefined & ~(unsigned)EF_AF));
+}
+
 /* Emit one instruction; false, and nothing emitted, where it is the interpreter's.  What is no instruction has no
  * length. */
 static bool emit_insn(struct front *f)
@@ -196,7 +206,7 @@ static bool emit_insn(struct front *f)
     f->note_before = f->note;
     f->xmm_before = f->xmm_dirty;
     f->esp_before = f->esp;
-    if (!plain || !front_insn(f)) return false;
+    if (!plain || is_open(f) || !front_insn(f)) return false;
     cold_touches(f);
     f_point_esp(f);
     f_follow_alignment(f);

@@ -79,12 +79,6 @@ void f_load(struct front *f);    /* the host's flags are the guest's; RAX is los
 void f_carry(struct front *f);   /* CF is the guest's */
 /* An instruction has set all flags; it has set some after f_load(). */
 static inline void f_made(struct front *f) { f->flags = IN_HOST; }
-/* A shift by a count that is not 0. */
-void f_made_shift(struct front *f);
-/* A multiplication stands between these two, with no other instruction that changes flags; RCX is lost behind it, RAX
- * before it. */
-void f_begin_multiply(struct front *f);
-void f_made_multiply(struct front *f);
 
 /* -- Memory -- */
 /* Where the memory operand lies in the host, for `bits` wide; everything slow goes to the interpreter.  RCX RDX RSI are

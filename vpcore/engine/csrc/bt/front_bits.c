@@ -107,7 +107,7 @@ static bool newer(struct front *f)
 
     switch (f->i->op) {
     case OP_POPCNT_Gv_Ev: return same(f, bits, bits, false);
-    case OP_LZCNT_Gv_Ev: return f->bt->counts_keep && same(f, bits, bits, true);
+    case OP_LZCNT_Gv_Ev: return same(f, bits, bits, true);
     case OP_CRC32_Gd_Eb: return same(f, 32, 8, false);
     case OP_CRC32_Gd_Ev:
     case OP_MOVBE_Gv_Mv:

@@ -31,32 +31,3 @@ void f_carry(struct front *f)
     x_rr(f->e, 32, X_BT_IMM, 4, FLAGS);
     x_byte(f->e, RAW_CF_BIT);
 }
-
-void f_made_shift(struct front *f)
-{
-    f->flags = IN_HOST;
-    if (f->bt->own_flags) return;
-    f_clobber(f);
-    x_alu_imm(f->e, 32, X_OR, FLAGS, EF_AF << RAW_AH_SHIFT);
-}
-
-void f_begin_multiply(struct front *f)
-{
-    if (f->bt->own_flags)
-        f_load(f);
-    else
-        f_clobber(f);
-}
-
-void f_made_multiply(struct front *f)
-{
-    enum { X_SBB = 3, CHANGED = EF_CF << RAW_AH_SHIFT | RAW_OF };
-
-    f->flags = IN_HOST;
-    if (f->bt->own_flags) return;
-    x_rr(f->e, 32, X_SBB << 3 | X_ALU_R_RM, RCX, RCX);
-    x_alu_imm(f->e, 32, X_AND, RCX, CHANGED);
-    x_alu_imm(f->e, 32, X_AND, FLAGS, ~(uint32_t)CHANGED);
-    x_rr(f->e, 32, X_OR << 3 | X_ALU_R_RM, FLAGS, RCX);
-    f->flags = IN_RBX;
-}

@@ -3,6 +3,7 @@
  * An emitter first makes the memory operand (f_operand), then sees to the flags, then to byte registers: the order in
  * which they need RAX, RCX and the host's flags.
  */
+#include "../silicon.h"
 #include "front.h"
 
 /* -- Byte registers ----------------------------------------------------------------------------------------------- */
@@ -193,6 +194,12 @@ static bool test(struct front *f)
     return true;
 }
 
+/* AMD's leave flags alone. */
+static void begin_multiply(struct front *f)
+{
+    if (f->m->maker == MAKER_AMD) f_load(f);
+}
+
 /* MUL and IMUL of the accumulator: by way of the host's. */
 static void multiply_accumulator(struct front *f, unsigned bits, bool is_signed)
 {
@@ -202,7 +209,7 @@ static void multiply_accumulator(struct front *f, unsigned bits, bool is_signed)
     struct x_mem at = {0};
 
     if (is_mem(f)) at = f_operand(f, bits, false);
-    f_begin_multiply(f);
+    begin_multiply(f);
     x_mov(e, RAX, guest(EAX));
     if (is_mem(f))
         x_rm(e, bits, opcode, extension, at);
@@ -210,7 +217,7 @@ static void multiply_accumulator(struct front *f, unsigned bits, bool is_signed)
         x_rr(e, bits, opcode, extension, begin_dst(f, bits, f->i->rm));
     x_rr(e, width, X_MOV_RM_R, RAX, guest(EAX));
     if (bits != 8) x_rr(e, width, X_MOV_RM_R, RDX, guest(EDX));
-    f_made_multiply(f);
+    f_made(f);
 }
 
 static void multiply_register(struct front *f, unsigned bits, bool imm)
@@ -220,13 +227,13 @@ static void multiply_register(struct front *f, unsigned bits, bool imm)
     struct x_mem at = {0};
 
     if (is_mem(f)) at = f_operand(f, bits, false);
-    f_begin_multiply(f);
+    begin_multiply(f);
     if (is_mem(f))
         x_rm(f->e, bits, opcode, guest(i->reg), at);
     else
         x_rr(f->e, bits, opcode, guest(i->reg), guest(i->rm));
     if (imm) x_imm(f->e, bits, i->imm);
-    f_made_multiply(f);
+    f_made(f);
 }
 
 static bool multiply(struct front *f)
@@ -262,10 +269,7 @@ static bool shift(struct front *f)
     if (!count || count >= bits || (through && count > 1 && bits != 32)) return false;
     unsigned opcode = count == 1 ? X_SHIFT_1 : X_SHIFT_IMM;
     rm_ext(f, bits, opcode, extension[kind], count == 1 ? 0 : 8, rotates ? ALL_FLAGS : NO_FLAGS);
-    if (rotates)
-        f_made(f);
-    else
-        f_made_shift(f);
+    f_made(f);
     return true;
 }
 

@@ -81,24 +81,11 @@ static bool divide(struct front *f)
 
 /* -- Double shifts ------------------------------------------------------------------------------------------------ */
 
-/* The count of a shift that is to come.  One of 0 keeps the flags, which the host sees to; or a jump comes back that is
- * taken then. */
-static uint8_t *count_in_cl(struct front *f)
+/* For shifts of 32 bits and rotates: a count of 0 keeps the flags, and rotates all but CF and OF. */
+static void count_in_cl(struct front *f)
 {
     f_load(f);
-    if (!f->bt->own_flags) f_clobber(f);
     x_mov(f->e, RCX, guest(ECX));
-    if (f->bt->own_flags) return NULL;
-    x_alu_imm(f->e, 32, X_AND, RCX, 31);
-    return x_jcc(f->e, X_CC_E);
-}
-
-/* That is the interpreter's. */
-static void leave_count_of_0(struct front *f, uint8_t *none)
-{
-    struct site *s = none ? f_site(f) : NULL;
-
-    if (s) f_cold(f, none, s);
 }
 
 /* By a constant 0, or over 16 of a 16-bit operand, which is undefined, they are the interpreter's. */
@@ -114,26 +101,19 @@ static bool double_shift(struct front *f)
     if (by_cl ? bits == 16 : !count || count >= bits) return false;
     struct x_mem at = {0};
     if (is_mem(f)) at = f_spare_rcx(f, f_operand(f, bits, true));
-    if (by_cl) leave_count_of_0(f, count_in_cl(f));
+    if (by_cl) count_in_cl(f);
     if (is_mem(f))
         x_rm(e, bits, opcode, guest(i->reg), at);
     else
         x_rr(e, bits, opcode, guest(i->reg), guest(i->rm));
     if (!by_cl) x_byte(e, count);
-    f_made_shift(f);
+    f_made(f);
     return true;
 }
 
 /* -- Shifts and rotates by CL ------------------------------------------------------------------------------------- */
 
 enum { THROUGH_CARRY = 2, SHIFTS = 4, KINDS = 7 /* ROL ROR RCL RCR SHL SHR SAR */ };
-
-/* Rotates leave the flags but CF and OF, and with a count of 0 these. */
-static void rotate_count(struct front *f)
-{
-    f_load(f);
-    x_mov(f->e, RCX, guest(ECX));
-}
 
 /* A count over the width is the interpreter's, as one of 0 is. */
 static void narrow_count(struct front *f, unsigned bits)
@@ -160,25 +140,16 @@ static bool shift_by_cl(struct front *f)
     if (!is_mem(f) && is_high(bits, i->rm)) return false;
     if (rotates && kind >= THROUGH_CARRY && bits != 32) return false;
     struct x_mem mem = {0};
-    uint8_t *none = NULL;
     if (is_mem(f)) mem = f_spare_rcx(f, f_operand(f, bits, true));
-    if (rotates)
-        rotate_count(f);
-    else if (bits == 32)
-        none = count_in_cl(f);
+    if (rotates || bits == 32)
+        count_in_cl(f);
     else
         narrow_count(f, bits);
-    if (is_mem(f)) {
-        leave_count_of_0(f, none);
+    if (is_mem(f))
         x_rm(e, bits, sized(X_SHIFT_CL, bits), extension[kind], mem);
-    } else {
-        x_rr(e, bits, sized(X_SHIFT_CL, bits), extension[kind], guest(i->rm));
-    }
-    if (rotates)
-        f_made(f);
     else
-        f_made_shift(f);
-    if (none && !is_mem(f)) x_land(e, none);
+        x_rr(e, bits, sized(X_SHIFT_CL, bits), extension[kind], guest(i->rm));
+    f_made(f);
     return true;
 }
 

@@ -1,14 +1,16 @@
 /* count.c: POPCNT, LZCNT, CRC32, MOVBE, ADCX, ADOX (SDM 2, each one's page). */
+#include "../silicon.h"
 #include "interp.h"
 
 /* -- Counting bits ------------------------------------------------------------------------------------------------- */
 
 static inline void pop_flags(struct vp_vm *m, uint32_t source) { fl_put(m, source ? 0 : EF_ZF); }
-/* CF: the source is 0; ZF: the count is.  The other flags are undefined: here as AMD's processors leave them, OF as it
- * was and the others 0. */
+/* CF: the source is 0; ZF: the count is.  The other flags are undefined (silicon.h): 0, but AMD's leave OF alone. */
 static inline void scan_flags(struct vp_vm *m, uint32_t source, uint32_t count)
 {
-    fl_put(m, (source ? 0 : EF_CF) | (count ? 0 : EF_ZF) | (fl_of(m) ? EF_OF : 0));
+    const bool of = m->maker == MAKER_AMD && fl_of(m);
+
+    fl_put(m, (source ? 0 : EF_CF) | (count ? 0 : EF_ZF) | (of ? EF_OF : 0));
 }
 
 #define COUNT(NAME, bits, count_of, flags)                                                                             \

@@ -1,10 +1,20 @@
 /* muldiv.c: multiplication and division.  SDM 2, "MUL", "IMUL", "DIV", "IDIV". */
+#include "../silicon.h"
 #include "interp.h"
 
-/* SDM leaves SF, ZF, AF and PF undefined after a multiplication, and all six after a division.  Here they are what
- * AMD's processors make of them (Zen 4 was asked), so that host code (bt) need not correct them: a multiplication keeps
- * the four, a division keeps CF and OF, clears SF, ZF and PF and sets AF. */
-static inline void flags_after_multiply(struct vp_vm *m, bool overflow) { fl_set_cf_of(m, overflow, overflow); }
+/* SDM leaves SF, ZF, AF and PF undefined after a multiplication (silicon.h; AMD's Zen 4 and 5 and Intel's Emerald
+ * Rapids were asked), and all six after a division: that keeps CF and OF, clears SF, ZF and PF and sets AF, as on
+ * AMD's. */
+static inline void flags_after_multiply(struct vp_vm *m, int32_t lower, bool overflow)
+{
+    enum { NOT_ZERO = 0x100 }; /* nor any of the bits that count for PF */
+
+    if (m->maker == MAKER_INTEL) {
+        m->fl_res = lower ? (uint32_t)lower : NOT_ZERO;
+        m->fl_aux = 0;
+    }
+    fl_set_cf_of(m, overflow, overflow);
+}
 static inline void flags_after_divide(struct vp_vm *m)
 {
     m->fl_res = 1;
@@ -15,41 +25,41 @@ static void mul8(struct vp_vm *m, uint8_t v)
 {
     uint16_t r = (uint16_t)(reg8(m, EAX) * v);
     set_reg16(m, EAX, r);
-    flags_after_multiply(m, r >> 8 != 0);
+    flags_after_multiply(m, (int8_t)r, r >> 8 != 0);
 }
 static void mul16(struct vp_vm *m, uint16_t v)
 {
     uint32_t r = (uint32_t)reg16(m, EAX) * v;
     set_reg16(m, EAX, (uint16_t)r);
     set_reg16(m, EDX, (uint16_t)(r >> 16));
-    flags_after_multiply(m, r >> 16 != 0);
+    flags_after_multiply(m, (int16_t)r, r >> 16 != 0);
 }
 static void mul32(struct vp_vm *m, uint32_t v)
 {
     uint64_t r = (uint64_t)m->cpu.gpr[EAX] * v;
     m->cpu.gpr[EAX] = (uint32_t)r;
     m->cpu.gpr[EDX] = (uint32_t)(r >> 32);
-    flags_after_multiply(m, r >> 32 != 0);
+    flags_after_multiply(m, (int32_t)r, r >> 32 != 0);
 }
 static void imul8(struct vp_vm *m, uint8_t v)
 {
     int r = (int8_t)reg8(m, EAX) * (int8_t)v;
     set_reg16(m, EAX, (uint16_t)r);
-    flags_after_multiply(m, r != (int8_t)r);
+    flags_after_multiply(m, (int8_t)r, r != (int8_t)r);
 }
 static void imul16(struct vp_vm *m, uint16_t v)
 {
     int32_t r = (int32_t)(int16_t)reg16(m, EAX) * (int16_t)v;
     set_reg16(m, EAX, (uint16_t)r);
     set_reg16(m, EDX, (uint16_t)((uint32_t)r >> 16));
-    flags_after_multiply(m, r != (int16_t)r);
+    flags_after_multiply(m, (int16_t)r, r != (int16_t)r);
 }
 static void imul32(struct vp_vm *m, uint32_t v)
 {
     int64_t r = (int64_t)(int32_t)m->cpu.gpr[EAX] * (int32_t)v;
     m->cpu.gpr[EAX] = (uint32_t)r;
     m->cpu.gpr[EDX] = (uint32_t)((uint64_t)r >> 32);
-    flags_after_multiply(m, r != (int32_t)r);
+    flags_after_multiply(m, (int32_t)r, r != (int32_t)r);
 }
 
 static void div8(struct vp_vm *m, uint8_t v)
@@ -122,13 +132,13 @@ ONE_OPERAND_ROWS(IDIV, idiv)
 static inline uint16_t product16(struct vp_vm *m, uint16_t a, uint16_t b)
 {
     int32_t r = (int32_t)(int16_t)a * (int16_t)b;
-    flags_after_multiply(m, r != (int16_t)r);
+    flags_after_multiply(m, (int16_t)r, r != (int16_t)r);
     return (uint16_t)r;
 }
 static inline uint32_t product32(struct vp_vm *m, uint32_t a, uint32_t b)
 {
     int64_t r = (int64_t)(int32_t)a * (int32_t)b;
-    flags_after_multiply(m, r != (int32_t)r);
+    flags_after_multiply(m, (int32_t)r, r != (int32_t)r);
     return (uint32_t)r;
 }
 
