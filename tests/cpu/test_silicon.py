@@ -63,6 +63,41 @@ def ran_its_own_bytes(shape: silicon.Shape, theirs: Any) -> bool:
 
 
 NEAR = 32
+GENERAL_PROTECTION, BOUND_RANGE = 13, 5
+
+
+def agree(theirs: Any, ours: Any, besides: frozenset[str] = frozenset()) -> bool:
+    """Registers and outcome are the same, memory aside."""
+    fields = {"gpr", "seg", "eflags", "eip", "status", "trapno", "error"} - besides
+    return all(np.array_equal(theirs[field], ours[field]) for field in fields)
+
+
+def pushes_half(shape: silicon.Shape, theirs: Any, ours: Any) -> bool:
+    """A segment register is pushed as 32 bits or, by Intel's, as 16 that leave the rest of the slot (SDM 2, PUSH)."""
+    pushes = shape.row.id == "PUSH_Zs" and shape.os32
+    return pushes and agree(theirs, ours) and theirs["change_count"] <= ours["change_count"]
+
+
+def stores_before_it_faults(shape: silicon.Shape, theirs: Any, ours: Any) -> bool:
+    """CALL to behind the limit: Intel's have stored where to return to, below an ESP that stays as it was."""
+    calls = shape.row.mnemonic == "CALL" and theirs["status"] == TRAP and theirs["trapno"] == GENERAL_PROTECTION
+    return calls and agree(theirs, ours)
+
+
+def faults_within(shape: silicon.Shape, theirs: Any, ours: Any) -> bool:
+    """Where a repeated comparison faults, Intel's have the flags that it began with (SDM 2, REP, names none)."""
+    compares = shape.row.mnemonic in {"SCAS", "CMPS"} and theirs["status"] == TRAP
+    return compares and agree(theirs, ours, frozenset({"eflags"}))
+
+
+def is_below_bounds(shape: silicon.Shape, theirs: Any, ours: Any) -> bool:
+    """BOUND below the lower bound: Intel's do not look at the upper one, which cannot be accessed."""
+    below = shape.row.mnemonic == "BOUND" and theirs["trapno"] == BOUND_RANGE and ours["status"] == TRAP
+    return below and agree(theirs, ours, frozenset({"trapno", "error"}))
+
+
+BY_TASTE = (has_two_faults, pushes_half, stores_before_it_faults, faults_within, is_below_bounds)
+"""What processors do differently, and the manual leaves open."""
 
 
 @pytest.fixture(params=["interp", "bt"])
@@ -115,8 +150,8 @@ def test_integer_encodings_do_what_silicon_does(oracle, subject, mode):
         flags = np.concatenate([silicon.defined_flags(*pair) for pair in zip(shapes, blocks, strict=True)])
         for k, theirs, ours in compare(oracle, subject, cases, images, flags):
             shape = shapes[k // CASES_EACH]
-            excused = is_amd_prefetch(shape) or has_two_faults(shape, theirs, ours) or ran_its_own_bytes(shape, theirs)
-            if not excused:
+            excused = is_amd_prefetch(shape) or ran_its_own_bytes(shape, theirs)
+            if not excused and not any(allowed(shape, theirs, ours) for allowed in BY_TASTE):
                 found.append(describe(shape.code, mode, cases[k], theirs, ours))
     assert [] == found[:10], "\n".join([f"seed {SEED}: {len(found)} differences", *found[:10]])
 
