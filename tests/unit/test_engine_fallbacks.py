@@ -60,6 +60,16 @@ def test_without_it_one_line_says_why_and_the_guest_goes_on(step):
     assert bios(VPCORE_WINDOW_FAIL=step) == [f"vpcore.machine: engine bt: {EACH[step]}"]
 
 
+def test_flags_of_another_maker_are_said_to_cost_more():
+    """SDM 1 appendix A: a host's are AMD's or Intel's, and with the other one's the interpreter has more to do."""
+    said = [bios(VPCORE_UNDEFINED_FLAGS=maker) for maker in ("amd", "intel")]
+
+    assert sorted(said) == [
+        [],
+        ["vpcore.machine: engine bt: shifts and multiplications cost more: the host's flags differ"],
+    ]
+
+
 @pytest.mark.parametrize("count", ["1", "8000", "8200"])
 def test_few_mappings_mean_no_windows(count):
     assert bios(VPCORE_MAX_MAP_COUNT=count) == [
