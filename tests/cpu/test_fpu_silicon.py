@@ -29,6 +29,8 @@ FX_COMPARED[0:6] = FX_COMPARED[24:28] = FX_COMPARED[FX_ST:FX_END] = True
 NOT_IN_PROGRAMS = frozenset({"FXSAVE_M", "FXRSTOR_M", "FNSAVE_M", "FNSTENV_M", "MASKMOVQ_Pq_Nq", "MASKMOVDQU_Vdq_Udq"})
 """They show what is not compared, or store at EDI, which the instructions before them may change to anything."""
 MMX_STORES = frozenset({"MOVD_Ed_Pd", "MOVQ_Qq_Pq", "MOVNTQ_Mq_Pq"})
+STORES_OF_TEN = frozenset({"FSTP_Mt", "FBSTP_Mt"})
+"""Two stores, of which the second may not be possible."""
 ERROR_SUMMARY, TOP = 0x80, 0x38
 """Of the status word, in its lower and upper byte."""
 INTO_EFLAGS = ("FCOMI", "FUCOMI")
@@ -73,7 +75,7 @@ def stores_in_order(piece: Piece, want: Any, got: Any) -> bool:
         return False
     if piece.name.startswith("F"):
         error = want["status"] != TRAP and bool(want["fx"][2] & ERROR_SUMMARY)
-        return error or (piece.name == "FSTP_Mt" and not list(differences(piece, want, got)))
+        return error or (piece.name in STORES_OF_TEN and not list(differences(piece, want, got)))
     top = want["fx"][3] & TOP
     return piece.name in MMX_STORES and want["trapno"] == PAGE_FAULT and not top
 
