@@ -23,6 +23,7 @@ EACH = {
     "memfd": "no windows: guest memory is no file",
     "fsgsbase": "windows cost more: the host has no FSGSBASE",
     "timer": "loops cost more: the host gives no timer",
+    "guard": "returns cost more: the host gives no 4 GB of addresses beside a machine",
 }
 
 

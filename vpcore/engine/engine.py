@@ -132,6 +132,8 @@ class Stats(NamedTuple):
     """How often a jump of host code to another page was made to go there without asking whether that is the right one."""
     doubted_links: int
     """How often one was made to ask again."""
+    doubted_returns: int
+    """Places behind calls that compare and jump from then on, for the guest returned elsewhere."""
     exits_direct: int
     """Times that translated code was left: by direct jumps that led nowhere yet."""
     exits_indirect: int

@@ -93,12 +93,15 @@ static bool config_ok(const vp_config *c)
 vp_vm *vp_create(const vp_config *config)
 {
     if (!config_ok(config)) return NULL;
-    vp_vm *m = mem_reserve(sizeof *m);
+    vp_vm *m = mem_reserve_guarded(VM_ROOM);
+    const bool guarded = m;
+    if (!m) m = mem_reserve(VM_ROOM);
     if (!m) {
         snprintf(create_error, sizeof create_error, "no memory for a processor");
         return NULL;
     }
     m->config = *config;
+    m->guarded = guarded;
     m->ram_size = config->ram_size;
     m->deadline = m->enough = INT64_MAX;
     m->alarm = m->soonest = VP_NEVER;
@@ -127,7 +130,7 @@ void vp_destroy(vp_vm *m)
     native_destroy(m);
     mem_destroy(m);
     giver_destroy(m->giver);
-    mem_release(m, sizeof *m);
+    (m->guarded ? mem_release_guarded : mem_release)(m, VM_ROOM);
 }
 
 /* -- State -------------------------------------------------------------------------------------------------------- */

@@ -35,6 +35,20 @@ void mem_release(void *at, uint64_t size)
     if (at) munmap(at, size);
 }
 
+static const uint64_t guard = (UINT64_C(1) << MEM_GUARD_SHIFT) + PAGE_SIZE;
+
+void *mem_reserve_guarded(uint64_t size)
+{
+    void *at = mmap(NULL, size + guard, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (at == MAP_FAILED) return NULL;
+    if (mprotect(at, size, PROT_READ | PROT_WRITE) == 0) return at;
+    mem_release_guarded(at, size);
+    return NULL;
+}
+
+void mem_release_guarded(void *at, uint64_t size) { mem_release(at, size + guard); }
+
 void mem_use_large(void *at, uint64_t size)
 {
     enum { FIRST = 2 << 20 };

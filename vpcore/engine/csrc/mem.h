@@ -38,6 +38,10 @@ bool mem_is_code(const struct vp_vm *m, uint32_t phys, unsigned size);
 /* Plain host memory, zero and lazily present; NULL on failure. */
 void *mem_reserve(uint64_t size);
 void mem_release(void *at, uint64_t size);
+/* The same of whole pages, with addresses behind that nobody has, as many as a 32-bit register says. */
+enum { MEM_GUARD_SHIFT = 32 };
+void *mem_reserve_guarded(uint64_t size);
+void mem_release_guarded(void *at, uint64_t size);
 /* All of it will be used, from its beginning on: the host may give it by large pages, but for the first 2 MB, more than
  * which short runs do not use. */
 void mem_use_large(void *at, uint64_t size);

@@ -179,6 +179,7 @@ struct vp_vm {
     uint8_t *page_flags;    /* PG_ bits, one byte a page */
     struct code_page *code; /* which bytes of pages with PG_CODE are code */
     struct spaces *spaces;
+    bool guarded; /* nothing is behind VM_ROOM, for as far as 32 bits reach */
     bool align; /* alignment checks are on, for the user */
     bool watch; /* data breakpoints are set */
     uint64_t paging_mode; /* control bits that the flat tables were made under */
@@ -209,5 +210,8 @@ struct vp_vm {
     uint8_t page_end[2][PAGE_SIZE] __attribute__((aligned(PAGE_SIZE)));
     uintptr_t flat[FLATS][LIN_PAGES];
 };
+
+/* What one takes; its last word is nobody's (bt/front_link.c). */
+enum { VM_ROOM = sizeof(struct vp_vm) + PAGE_SIZE };
 
 #endif

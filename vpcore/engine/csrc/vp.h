@@ -214,7 +214,7 @@ typedef struct vp_stats {
      * accesses that were made to look before they leap */
     uint64_t window_faults, window_fills, window_pages, window_probes;
     /* times that jumps to other pages began to go without asking for the page, and ceased to */
-    uint64_t trusted_links, doubted_links;
+    uint64_t trusted_links, doubted_links, doubted_returns;
     /* times that translated code was left: by direct jumps that lead nowhere yet, or elsewhere under other page tables;
      * by indirect ones and returns whose target was not found; to the interpreter, not to come back at once */
     uint64_t exits_direct, exits_indirect, exits_interp;

@@ -164,6 +164,15 @@ static void ask_for_flags(const struct vp_vm *m, struct bt *bt)
         snprintf(bt->lacks, sizeof bt->lacks, "shifts and multiplications cost more: the host's flags differ");
 }
 
+/* Without it, returns compare and jump. */
+static void ask_for_guard(const struct vp_vm *m, struct bt *bt)
+{
+    bt->returns_fault = m->guarded && signals_install() && !window_told_to_fail("guard");
+    if (!bt->returns_fault && !*bt->lacks)
+        snprintf(bt->lacks, sizeof bt->lacks,
+                 "returns cost more: the host gives no 4 GB of addresses beside a machine");
+}
+
 /* Where kicks are not to be had, budgets are looked at. */
 static void create_kicks(struct vp_vm *m, struct bt *bt)
 {
@@ -242,6 +251,7 @@ static bool bt_create(struct vp_vm *m)
     create_quiet_probe(m, bt);
     create_windows(m, bt);
     ask_for_flags(m, bt);
+    ask_for_guard(m, bt);
     create_kicks(m, bt);
     bt_emit_stubs(bt);
     return true;

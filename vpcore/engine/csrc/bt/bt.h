@@ -191,7 +191,7 @@ struct translation {
 /* The stack that host code runs on: the places behind guest calls that were made in host code, so that the host's
  * predictor of returns sees them in pairs.  RET leaves the return address in EAX and returns; behind each call EAX is
  * compared.  Where that finds another address, or the bottom is reached, all of them are forgotten, and the way is that
- * of indirect jumps.  They are good for one vp_vm.bt_key.  Sliding code's have vp_vm.bt_slide above them. */
+ * of indirect jumps, which bt.go is for calls of the interpreter's.  They are good for one vp_vm.bt_key.  Sliding code's have vp_vm.bt_slide above them. */
 struct calls {
     uint8_t *base, *top, *now;
     uint64_t key;
@@ -224,9 +224,10 @@ struct bt {
     struct windows *windows; /* NULL where there are none */
     struct modes *modes;     /* who has one; NULL: all */
     bool fsgsbase;
-    bool quiet;      /* flat tables are asked without changing flags */
-    bool own_flags;  /* the host leaves undefined flags as the machine does (silicon.h) */
-    char lacks[128]; /* why there are no windows, or they cost more; empty where all is well */
+    bool quiet;         /* flat tables are asked without changing flags */
+    bool returns_fault; /* returns elsewhere are found out by faults (front_link.c) */
+    bool own_flags;     /* the host leaves undefined flags as the machine does (silicon.h) */
+    char lacks[128];    /* why there are no windows, or they cost more; empty where all is well */
     unsigned warm;
     uint64_t settled;
     bool slides;
@@ -313,6 +314,11 @@ uint8_t *bt_emit_look_up(struct emit *e);
 /* The same for the next place. */
 uint8_t *bt_emit_look_next(struct emit *e);
 struct x_mem bt_looked_up(unsigned next);
+/* Bytes on the stack of calls of the one that returns there. */
+size_t bt_return_size(const uint8_t *behind);
+/* Host code has left by a fault: was that a return to elsewhere?  Then the next one there will be a jump, the fault is
+ * forgotten, and bt.look_up is where to go on. */
+bool bt_doubt_return(struct vp_vm *m, struct bt *bt);
 /* RCX = key and EIP in EAX, plus what is there; the jump where that is not 0 comes back.  RDX is lost. */
 uint8_t *bt_emit_compare(struct emit *e, struct x_mem negated);
 /* EIP to a register, in code that slides or not. */

@@ -1,5 +1,6 @@
 /* chain.c: see chain.h. */
 #include "chain.h"
+#include "../isa.h"
 #include "../mmu.h"
 #include "../space.h"
 #include "cases.h"
@@ -280,6 +281,30 @@ void chain_forget_calls(struct vp_vm *m, struct bt *bt)
 {
     for (unsigned user = 0; user < 2; user++) bt->calls[user].now = bt->calls[user].top;
     m->bt_calls = bt->calls[bt->calling].top;
+}
+
+/* Where another host call returns to. */
+static const uint8_t *return_of(const uint8_t *now)
+{
+    const uint8_t *at;
+
+    memcpy(&at, now, sizeof at);
+    return at;
+}
+
+void chain_follow(struct vp_vm *m, struct bt *bt, const struct insn *last)
+{
+    const struct calls *c = &bt->calls[bt->calling];
+    const bool calls = last->op == OP_CALL_Jz || last->op == OP_CALL_Ev;
+    const bool returns = last->op == OP_RET || last->op == OP_RET_Iw;
+
+    if (bt->calling != m->user || !(calls || returns)) return;
+    if (calls && m->bt_calls - c->base > CALLS_GUARD + CALLS_ROOM + CALLS_EACH) {
+        m->bt_calls -= sizeof bt->go;
+        memcpy(m->bt_calls, &bt->go, sizeof bt->go);
+    } else if (returns && m->bt_calls != c->top) {
+        m->bt_calls += return_of(m->bt_calls) == bt->go ? sizeof bt->go : bt_return_size(return_of(m->bt_calls));
+    }
 }
 
 void chain_choose_calls(struct vp_vm *m, struct bt *bt)

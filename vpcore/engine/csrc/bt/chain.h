@@ -43,6 +43,8 @@ void chain_drop_one(struct vp_vm *m, struct bt *bt, struct block *b, struct tran
 
 /* Host code is to run next: on the stack of returns that are good for it. */
 void chain_choose_calls(struct vp_vm *m, struct bt *bt);
+/* The interpreter has executed that, the end of a block: perhaps a call or a return, which host code is to pair. */
+void chain_follow(struct vp_vm *m, struct bt *bt, const struct insn *last);
 /* All returns are to be looked up. */
 void chain_forget_calls(struct vp_vm *m, struct bt *bt);
 

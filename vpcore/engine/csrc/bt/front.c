@@ -202,12 +202,14 @@ static bool emit_insn(struct front *f)
     f->quiet = f->window || (f->bt->quiet && !(f->m->view & VIEW_WINDOW) && !bt_crosses(f->b, f->index));
     f->cold_mark = f->cold_count;
     f->e->touch_count = 0;
+    f->returns_at = NULL;
     f->moved = false;
     f->note_before = f->note;
     f->xmm_before = f->xmm_dirty;
     f->esp_before = f->esp;
     if (!plain || is_open(f) || !front_insn(f)) return false;
     cold_touches(f);
+    if (f->returns_at) f_add_cold(f, (struct cold){.returns = true, .touch = f->returns_at});
     f_point_esp(f);
     f_follow_alignment(f);
     if (f->cold_count != f->cold_mark) leave_room(f);
@@ -265,6 +267,10 @@ static void emit_cold(struct front *f, const struct cold *c)
 {
     struct emit *e = f->e;
 
+    if (c->returns) {
+        if (!fault_map_add(&f->bt->faults, c->touch, f->bt->exit)) f->full = true;
+        return;
+    }
     if (c->link || c->behind || c->place) {
         (c->link ? f_emit_link : c->behind ? f_emit_miss : f_emit_no_case)(f, c);
         return;

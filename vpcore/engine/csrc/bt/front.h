@@ -20,6 +20,7 @@ struct cold {
     const uint8_t *behind;      /* where the call to EAX returns to, or */
     unsigned place;             /* of vp_vm.cases plus 1, the first of a table, of which RSI's was looked at */
     const uint8_t *touch;       /* what may fault and leads here then, or NULL */
+    bool returns;               /* which is the load of a return: it leads out */
     unsigned flags;             /* IN_ bits there */
     bool settles;               /* the host's REP was under way (front_string.c) */
     const struct fp_note *note; /* of an exit */
@@ -40,6 +41,7 @@ struct front {
     unsigned index, count;
     struct inlined *inlined;           /* what the block ends with has the callee's instructions; or NULL */
     struct block *callee;              /* whose instructions are to stand in place of the call of it; or NULL */
+    const uint8_t *returns_at;         /* the load behind a call which faults if the guest returns elsewhere, or NULL */
     struct link *tail;                 /* the jump that the host code ends with, to the same page, or NULL */
     unsigned flags;                    /* IN_ bits */
     unsigned cold_count, cold_mark;    /* entries from cold_mark on belong to i and have no `back` yet */

@@ -307,16 +307,62 @@ static void compare_eax(struct front *f, uint32_t eip)
     if (!e->full) memcpy(field, &negated, sizeof negated);
 }
 
-/* Behind a call: on, if the guest returned here. */
+size_t bt_return_size(const uint8_t *behind)
+{
+    enum { POP_RCX = 0x59 };
+
+    return *behind == POP_RCX ? 2 * sizeof behind : sizeof behind;
+}
+
+/* Of the last word before addresses that nobody has, plus RCX. */
+static void load_if_0(struct emit *e)
+{
+    struct x_mem at = vm_at(VM_ROOM - sizeof(uint32_t));
+
+    at.index = RCX;
+    x_rm(e, 32, X_MOV_R_RM, RCX, at);
+}
+
+static void jump_unless_0(struct bt *bt, struct emit *e)
+{
+    x_jrcxz(e, X_JMP_SIZE);
+    uint8_t *other = x_jmp(e);
+    if (!e->full) x_aim(other, e->run, bt->look_up);
+}
+
+enum { LOAD_SIZE = 7 };
+
+bool bt_doubt_return(struct vp_vm *m, struct bt *bt)
+{
+    enum { ROOM = 16 /* instructions are written eight bytes at a time */ };
+    uint8_t piece[ROOM], *at = bt->mem.rw + bt->faults.at;
+    struct emit e = {.at = piece, .end = piece + ROOM};
+
+    load_if_0(&e);
+    if (memcmp(at, piece, LOAD_SIZE) != 0) return false;
+    e = (struct emit){.at = piece, .end = piece + ROOM, .run = at + bt->e.run - piece};
+    jump_unless_0(bt, &e);
+    memcpy(at, piece, LOAD_SIZE);
+    bt->faults.faulted = false;
+    m->stats.doubted_returns++;
+    return true;
+}
+
+/* Behind a call: on, if the guest returned here.  That is a load which faults otherwise; where it has, it is a jump: a
+ * host may foresee more of the guest's if there is none here. */
 static void emit_return_site(struct front *f)
 {
     struct emit *e = f->e;
     uint32_t eip = f_next_eip(f);
 
     compare_eax(f, eip);
-    x_jrcxz(e, X_JMP_SIZE);
-    uint8_t *other = x_jmp(e);
-    if (!e->full) x_aim(other, e->run, f->bt->look_up);
+    if (f->bt->returns_fault && !f->slides) {
+        f->returns_at = x_runs_at(e);
+        load_if_0(e);
+        assert(e->full || x_runs_at(e) == f->returns_at + LOAD_SIZE);
+    } else {
+        jump_unless_0(f->bt, e);
+    }
     f->flags = IN_HOST;
     f_goto(f, eip);
 }

@@ -93,6 +93,7 @@ static struct translation *translation_for(struct vp_vm *m, struct block *b)
 /* Where host code that has left, and that not by a touch, goes on without the run loop, or NULL. */
 static const uint8_t *go_on(struct vp_vm *m, struct bt *bt)
 {
+    if (unlikely(bt->faults.faulted) && bt_doubt_return(m, bt)) return may_run(m) && !kicked(m) ? bt->look_up : NULL;
     return may_run(m) && !kicked(m) && !bt->faults.faulted ? chain_go_on(m, bt) : NULL;
 }
 
@@ -220,6 +221,7 @@ void bt_run_block(struct vp_vm *m, const struct insn *i)
     }
     if (!entry || bt_is_poor(m) || m->interp->drop) {
         b->first(m, i);
+        chain_follow(m, bt, m->cur);
         return;
     }
     bt->left = true;
@@ -317,6 +319,7 @@ struct leave bt_interpret(struct vp_vm *m, struct site *s, int64_t rdi, uint64_t
     growth_end(&bt->growth);
     const bool asked = m->budget != before || !before; /* to look at the clock */
     int64_t retired = m->cur - first + 1;
+    chain_follow(m, bt, m->cur);
     m->cur = NULL;
     m->insns += (uint64_t)retired;
     m->budget -= retired;

@@ -46,6 +46,7 @@ static bool go_on(const siginfo_t *info, ucontext_t *context)
     const struct fault_site *site = find(map, (uint32_t)((uintptr_t)*rip - (uintptr_t)map->code));
     if (!site) return false;
     map->faulted = true;
+    map->at = site->at;
     map->address = has_address(info) ? (uintptr_t)info->si_addr : UINTPTR_MAX;
     *rip = (greg_t)((uintptr_t)map->code + site->stub);
     return true;

@@ -21,6 +21,7 @@ struct fault_map {
     struct fault_site *sites; /* sorted by `at`: host code is emitted upwards */
     size_t count, room;
     uintptr_t address; /* of the last fault; UINTPTR_MAX where the processor does not say */
+    uint32_t at;       /* the site of the last fault */
     bool faulted;      /* since this was last cleared */
     bool sigreturns;   /* its handler always returns, as a test wants it */
 };
