@@ -191,7 +191,8 @@ struct translation {
 /* The stack that host code runs on: the places behind guest calls that were made in host code, so that the host's
  * predictor of returns sees them in pairs.  RET leaves the return address in EAX and returns; behind each call EAX is
  * compared.  Where that finds another address, or the bottom is reached, all of them are forgotten, and the way is that
- * of indirect jumps, which bt.go is for calls of the interpreter's.  They are good for one vp_vm.bt_key.  Sliding code's have vp_vm.bt_slide above them. */
+ * of indirect jumps, which bt.go is for calls of the interpreter's.  They are good for one vp_vm.bt_key.  Sliding
+ * code's have vp_vm.bt_slide above them. */
 struct calls {
     uint8_t *base, *top, *now;
     uint64_t key;
