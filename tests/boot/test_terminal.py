@@ -71,14 +71,21 @@ class Tmux:
         """What it said before."""
         return (self.folder / "before").read_bytes()
 
+    @property
+    def cursor(self):
+        """Column and row."""
+        return int(self.ask("cursor_x")), int(self.ask("cursor_y"))
+
     def ask(self, what):
         return self("display-message", "-p", f"#{{{what}}}").strip()
 
-    def wait(self, *wanted):
-        """Wait until each of the texts is on the screen."""
+    def wait(self, *wanted, cursor=None):
+        """Wait until each of the texts is on the screen, and the *cursor* at that (column, row)."""
         end = time.monotonic() + LIMIT_S
-        while not all(each in self.text for each in wanted):
-            assert time.monotonic() < end, f"no {wanted} in:\n{self.text}"
+        while not (all(each in self.text for each in wanted) and cursor in (None, self.cursor)):
+            assert time.monotonic() < end, (
+                f"no {wanted}, or no cursor at {cursor}, but at {self.cursor}, in:\n{self.text}"
+            )
             time.sleep(0.05)
 
     def keys(self, *names):
@@ -130,10 +137,8 @@ def restored(tmux, status):
 @pytest.mark.parametrize(("columns", "rows"), [(80, 25), (132, 50), (60, 10)])
 def test_the_bios_screen_appears_and_ctrl_bracket_restores_the_terminal(tmux, columns, rows):
     tmux.start(columns, rows)
-    tmux.wait("No bootable device")
-    column, row = int(tmux.ask("cursor_x")), int(tmux.ask("cursor_y"))
+    tmux.wait("No bootable device", cursor=(0, min(rows - 1, 10)))
 
-    assert (column, row) == (0, min(rows - 1, 10))
     assert tmux.ask("cursor_flag") == "1"
     assert ("pc99: Ctrl-] leaves" in tmux.text) == (rows > 25)
 
