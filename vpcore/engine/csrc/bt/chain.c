@@ -230,8 +230,8 @@ struct translation **chain_oldest(const struct vp_vm *m, const struct bt *bt, st
     enum { OLD = 256 /* times what makes an address space settled */ };
     struct translation **oldest = NULL;
 
-    for (struct translation **at = &b->translation; *at; at = &(*at)->next)
-        if (!(*at)->slides && !(*at)->is_copy) oldest = at;
+    for (struct translation **at = &b->translation; *at && !(*at)->is_copy; at = &(*at)->next)
+        if (!(*at)->slides) oldest = at;
     return b->slides && oldest && m->insns - (*oldest)->made >= OLD * bt->settled ? oldest : NULL;
 }
 

@@ -375,10 +375,12 @@ static void set_slide(struct front *f, struct emit *e)
     x_rm(e, 32, X_MOV_RM_R, RAX, vm_at(offsetof(struct vp_vm, bt_slide)));
 }
 
+/* Copies come behind all others. */
 static void keep(struct block *b, struct translation *t, struct translation *of)
 {
-    struct translation **at = of ? &of->next : &b->translation;
+    struct translation **at = &b->translation;
 
+    while (of && *at && !(*at)->is_copy) at = &(*at)->next;
     t->next = *at;
     *at = t;
     t->is_copy = of;
@@ -397,6 +399,27 @@ static const uint8_t *slide_to(struct front *f, const uint8_t *body)
     return entry;
 }
 
+/* The XMM registers that the block before, which has ended for its length alone, leaves in the host's. */
+static uint8_t held(const struct front *f)
+{
+    const struct insn *last = &f->b->insns[f->count - 1];
+
+    return last->len && !(op_info[last->op].traits & TRAIT_END) ? f->xmm_loaded : 0;
+}
+
+/* For those who do not come from there: the block at `body` wants the registers loaded. */
+static const uint8_t *load_before(struct front *f, const uint8_t *body)
+{
+    struct emit *e = f->e = &f->bt->cold;
+    const uint8_t *entry = x_runs_at(e);
+
+    f_xmm_load(f, f->xmm_loaded);
+    uint8_t *jump = x_jmp(e);
+    if (!e->full) x_aim(jump, e->run, body);
+    f->e = &f->bt->e;
+    return entry;
+}
+
 /* The block at EIP, behind the jump to it, if any, perhaps as a copy of the code that it has. */
 static bool translate(struct front *f, struct block *b, uint32_t eip, struct link *from, struct translation *of)
 {
@@ -405,7 +428,9 @@ static bool translate(struct front *f, struct block *b, uint32_t eip, struct lin
     const uint8_t *cold = x_runs_at(&bt->cold);
 
     if (!t) return false;
+    const unsigned loaded = from && !of ? held(f) : 0;
     begin(f, b, eip);
+    f->xmm_loaded = (uint8_t)(loaded ? loaded & f_xmm_named(f) : 0);
     if (from) {
         from->elided = true;
         f->e->at = from->field - 1;
@@ -422,12 +447,13 @@ static bool translate(struct front *f, struct block *b, uint32_t eip, struct lin
                               .entry = x_runs_at(f->e),
                               .made = f->m->insns};
     if (f->slides && !from) set_slide(f, f->e);
-    t->body = x_runs_at(f->e);
+    const uint8_t *begins = t->body = x_runs_at(f->e);
+    if (f->xmm_loaded) t->entry = t->body = load_before(f, begins);
     if (f->slides && from && !of) t->entry = slide_to(f, t->body);
     f_xmm_begin_loop(f);
     emit_block(f);
     if (f->full || bt->e.full || bt->cold.full) return false;
-    const size_t size = (size_t)(x_runs_at(f->e) - t->body);
+    const size_t size = (size_t)(x_runs_at(f->e) - begins);
     t->size = size < UINT16_MAX ? (uint16_t)size : UINT16_MAX;
     keep(b, t, of);
     b->entry_key = 0;
@@ -435,7 +461,7 @@ static bool translate(struct front *f, struct block *b, uint32_t eip, struct lin
     if (from) chain_lead(from, t);
     if (f->inlined && !chain_take_in(f->m, bt, f->inlined)) return false;
     if (unlikely(bt->map)) {
-        map_add(bt->map, f->m, b, eip, f->count, from ? t->body : t->entry, x_runs_at(f->e));
+        map_add(bt->map, f->m, b, eip, f->count, from ? begins : t->entry, x_runs_at(f->e));
         map_add(bt->map, f->m, b, eip, 0, cold, x_runs_at(&bt->cold));
     }
     return true;

@@ -240,6 +240,8 @@ void f_xmm_spill(struct front *f, unsigned registers);
 void f_xmm_load(struct front *f, unsigned registers);
 /* All that are dirty. */
 void f_xmm_flush(struct front *f);
+/* Those that the block names. */
+unsigned f_xmm_named(const struct front *f);
 /* Before the first instruction: where the block is a loop around XMM registers, load them and set `loop`; and what the
  * jump back wants. */
 void f_xmm_begin_loop(struct front *f);

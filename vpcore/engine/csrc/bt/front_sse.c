@@ -129,6 +129,31 @@ static struct x_mem operand(struct front *f)
 
 /* -- Instructions ------------------------------------------------------------------------------------------------- */
 
+/* Whether the first operand is written whole, whatever it was. */
+static bool overwrites(const struct insn *i)
+{
+    switch (i->op) {
+    case OP_LDDQU_Vdq_Mdq:
+    case OP_MOVAPD_Vpd_Wpd:
+    case OP_MOVAPS_Vps_Wps:
+    case OP_MOVDQA_Vdq_Wdq:
+    case OP_MOVDQU_Vdq_Wdq:
+    case OP_MOVD_Vdq_Ed:
+    case OP_MOVQ_Vdq_Wq:
+    case OP_MOVUPD_Vpd_Wpd:
+    case OP_MOVUPS_Vps_Wps:
+    case OP_PSHUFD_Vdq_Wdq_Ib:
+    case OP_PSHUFHW_Vdq_Wdq_Ib:
+    case OP_PSHUFLW_Vdq_Wdq_Ib: return has_mem(i) || i->reg != i->rm || i->op == OP_MOVD_Vdq_Ed;
+    case OP_MOVSD_Vsd_Wsd:
+    case OP_MOVSS_Vss_Wss: return has_mem(i);
+    case OP_PXOR_Vdq_Wdq:
+    case OP_XORPD_Vpd_Wpd:
+    case OP_XORPS_Vps_Wps: return !has_mem(i) && i->reg == i->rm;
+    default: return false;
+    }
+}
+
 /* Which register field a row's operand is in; those that are XMM registers are loaded. */
 static void load_registers(struct front *f, int *reg, int *rm)
 {
@@ -136,7 +161,10 @@ static void load_registers(struct front *f, int *reg, int *rm)
 
     for (unsigned k = 0; k < OPERANDS; k++) switch (place_of(op_info[i->op].operand[k])) {
         case XMM_FIRST: need(f, 1); break;
-        case XMM_REG: need(f, 1u << i->reg), *reg = i->reg; break;
+        case XMM_REG:
+            if (k == 0 && overwrites(i)) f->xmm_loaded |= (uint8_t)(1u << i->reg);
+            need(f, 1u << i->reg), *reg = i->reg;
+            break;
         case GENERAL_REG: *reg = guest(i->reg); break;
         case XMM_RM:
             if (!has_mem(i)) need(f, 1u << i->rm), *rm = i->rm;
@@ -218,7 +246,7 @@ static bool is_native(const struct insn *i)
     }
 }
 
-/* -- Loops of one block: registers stay where they are ------------------------------------------------------------- */
+/* -- Where registers stay in the host's from block to block -------------------------------------------------------- */
 
 /* XMM registers that an instruction names. */
 static unsigned named(const struct insn *i)
@@ -236,12 +264,18 @@ static unsigned named(const struct insn *i)
     return registers;
 }
 
+unsigned f_xmm_named(const struct front *f)
+{
+    unsigned registers = 0;
+
+    for (unsigned k = 0; k < f->count; k++) registers |= named(&f->b->insns[k]);
+    return registers;
+}
+
 void f_xmm_begin_loop(struct front *f)
 {
     f->loop = NULL;
-    f->xmm_loop = 0;
-    if (!front_jumps_back(f)) return;
-    for (unsigned k = 0; k < f->count; k++) f->xmm_loop |= (uint8_t)named(&f->b->insns[k]);
+    f->xmm_loop = front_jumps_back(f) ? (uint8_t)f_xmm_named(f) : 0;
     if (!f->xmm_loop) return;
     need(f, f->xmm_loop);
     f->xmm_dirty = f->xmm_loop; /* in the second round */

@@ -23,8 +23,7 @@ struct translation *bt_find(const struct vp_vm *m, const struct block *b, uint32
     const unsigned view = m->view & ~VIEW_SETTLED;
 
     *places = 0;
-    for (struct translation *t = b->translation; t; t = t->next) {
-        if (t->is_copy) continue;
+    for (struct translation *t = b->translation; t && !t->is_copy; t = t->next) {
         ++*places;
         if (t->view != view || t->slides != slides) continue;
         if (slides || (t->eip == eip && same_segment(t->cs, view_cs(m)))) return t;
