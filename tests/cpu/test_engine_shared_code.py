@@ -3,7 +3,7 @@
 import pytest
 from box import CODE, EBP, EBX, ESI, IDT, PAGE, STACK3, A, Box, P, U, W, asm
 
-HERE, THERE, END, ELSEWHERE = 0x300000, 0x301000, 0x302000, 0x303000
+HERE, THERE, END, ELSEWHERE, LIBRARY = 0x300000, 0x301000, 0x302000, 0x303000, 0x400000
 ROUNDS = 400
 SYSTEM_CALL = 0x13
 KERNEL = f"""
@@ -98,3 +98,30 @@ def test_code_that_was_warm_elsewhere_warms_up_again_only_where_it_is_to_be_for_
     assert settled == (seldom == there)
     assert settled == (often > seldom)
     assert box.cpu.gpr[EBX] == 2 * 100 + few + 2
+
+
+def test_two_dozen_processes_that_run_long_have_code_of_their_own_and_what_slides_serves_others(monkeypatch):
+    """PLACES of csrc/bt/bt.h: translations that a block keeps, until the oldest has become old."""
+    few, many, addresses, times, long = 20, 24, 40, 100, 1 << 19
+    monkeypatch.setenv("VPCORE_BT_SETTLE", str(long))
+    box = Box(engine="bt")
+    box.page_32()
+    box.load("inc ebx\nret", HERE)
+    box.load("again: call edi\ndec ecx\njnz again\nhlt")
+
+    def code_after(at, calls=times):
+        box.user()
+        box.run(budget=0, eip=CODE, edi=at, ecx=calls)
+        return box.engine.stats().code_bytes
+
+    code_after(HERE, long)
+    more = []
+    for at in range(LIBRARY, LIBRARY + addresses * PAGE, PAGE):
+        box.map_32(at, HERE)
+        before = code_after(HERE)
+        there, again = code_after(at), code_after(at)
+        more.append(there - before > again - there)
+
+    assert all(more[:few])
+    assert not any(more[many:])
+    assert box.cpu.gpr[EBX] == long + 3 * addresses * times

@@ -42,7 +42,7 @@ static inline int guest(unsigned n) { return (int)(GUEST + (n == ESP ? ECX : n =
 enum { AHEAD = 16 };
 enum { THUNK = 2 /* instructions of a callee that stands in place of its call, which the caller does not count */ };
 enum { LINE = 64, HALF_LINE = 32 }; /* of the host's, to which code is aligned */
-enum { PLACES = 6 /* of a block that are kept */ };
+enum { PLACES = 24 /* of a block that are kept */ };
 enum { SETTLED = 1 << 23 /* instructions of an address space that make code worth translating for it alone */ };
 enum { WARM = 10 /* executions that make a block worth translating */ };
 enum { WARM_MOST = UINT8_MAX / 2 /* twice that is a block's heat at most */ };
@@ -328,8 +328,8 @@ void bt_emit_eip(struct emit *e, int to, uint32_t eip, bool slides);
 void bt_emit_stubs(struct bt *bt);
 /* front.c: what struct bt.front is, for free(); or NULL. */
 struct front *front_create(void);
-/* False where there is no room. */
-bool bt_translate(struct vp_vm *m, struct block *b, bool slides);
+/* The block's, at the present address or sliding, and those of what follows it; NULL where there is no room. */
+struct translation *bt_translate(struct vp_vm *m, struct block *b, bool slides);
 /* Whether code of a block that has been at several addresses can slide. */
 bool bt_may_slide(const struct block *b);
 static inline bool bt_slides(const struct vp_vm *m, const struct block *b)

@@ -375,11 +375,12 @@ static void set_slide(struct front *f, struct emit *e)
     x_rm(e, 32, X_MOV_RM_R, RAX, vm_at(offsetof(struct vp_vm, bt_slide)));
 }
 
-/* Copies come behind all others. */
+/* Those that slide come first, as most processes want these; copies come last. */
 static void keep(struct block *b, struct translation *t, struct translation *of)
 {
     struct translation **at = &b->translation;
 
+    while (!t->slides && *at && (*at)->slides && !(*at)->is_copy) at = &(*at)->next;
     while (of && *at && !(*at)->is_copy) at = &(*at)->next;
     t->next = *at;
     *at = t;
@@ -420,14 +421,16 @@ static const uint8_t *load_before(struct front *f, const uint8_t *body)
     return entry;
 }
 
-/* The block at EIP, behind the jump to it, if any, perhaps as a copy of the code that it has. */
-static bool translate(struct front *f, struct block *b, uint32_t eip, struct link *from, struct translation *of)
+/* The block at EIP, behind the jump to it, if any, perhaps as a copy of the code that it has; NULL
+ * where there is no room. */
+static struct translation *translate(struct front *f, struct block *b, uint32_t eip, struct link *from,
+                                     struct translation *of)
 {
     struct bt *bt = f->bt;
     struct translation *t = bt_allocate(bt, sizeof *t);
     const uint8_t *cold = x_runs_at(&bt->cold);
 
-    if (!t) return false;
+    if (!t) return NULL;
     const unsigned loaded = from && !of ? held(f) : 0;
     begin(f, b, eip);
     f->xmm_loaded = (uint8_t)(loaded ? loaded & f_xmm_named(f) : 0);
@@ -452,19 +455,19 @@ static bool translate(struct front *f, struct block *b, uint32_t eip, struct lin
     if (f->slides && from && !of) t->entry = slide_to(f, t->body);
     f_xmm_begin_loop(f);
     emit_block(f);
-    if (f->full || bt->e.full || bt->cold.full) return false;
+    if (f->full || bt->e.full || bt->cold.full) return NULL;
     const size_t size = (size_t)(x_runs_at(f->e) - begins);
     t->size = size < UINT16_MAX ? (uint16_t)size : UINT16_MAX;
     keep(b, t, of);
     b->entry_key = 0;
     b->translated = true;
     if (from) chain_lead(from, t);
-    if (f->inlined && !chain_take_in(f->m, bt, f->inlined)) return false;
+    if (f->inlined && !chain_take_in(f->m, bt, f->inlined)) return NULL;
     if (unlikely(bt->map)) {
         map_add(bt->map, f->m, b, eip, f->count, from ? begins : t->entry, x_runs_at(f->e));
         map_add(bt->map, f->m, b, eip, 0, cold, x_runs_at(&bt->cold));
     }
-    return true;
+    return t;
 }
 
 /* x87 instructions show where they are to whoever asks later; 16-bit jumps depend on where they are. */
@@ -500,7 +503,7 @@ static struct translation *worth_a_copy(struct front *f, uint32_t eip, struct bl
 
 struct front *front_create(void) { return calloc(1, sizeof(struct front)); }
 
-bool bt_translate(struct vp_vm *m, struct block *b, bool slides)
+struct translation *bt_translate(struct vp_vm *m, struct block *b, bool slides)
 {
     struct bt *bt = bt_of(m);
     struct front *f = bt->front;
@@ -513,18 +516,20 @@ bool bt_translate(struct vp_vm *m, struct block *b, bool slides)
     f->touches = m->view & VIEW_TOUCHES, f->points = bt_points(m->view);
     bt->e.state = &f->flags;
     uint32_t eip = slides ? m->block_eip & ~PAGE_MASK : m->block_eip;
-    struct translation *of = NULL;
+    struct translation *first = NULL, *of = NULL;
     unsigned copies = 0;
     for (unsigned k = 0; b && k < RUN; k++) {
-        if (!translate(f, b, eip, from, of)) {
+        struct translation *t = translate(f, b, eip, from, of);
+        if (!t) {
             if (from) chain_unaim(m, bt, from);
-            return false;
+            return NULL;
         }
+        if (!first) first = t;
         if (!of) b->heat = 0;
         from = f->tail;
         b = from ? f_follower(f, eip = from->eip) : NULL;
         of = from && !b && copies < COPIES ? worth_a_copy(f, eip, &b) : NULL;
         copies = of ? copies + 1 : 0;
     }
-    return true;
+    return first;
 }

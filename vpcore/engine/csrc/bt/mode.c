@@ -26,6 +26,7 @@ enum {
     BEGIN = 1 << 20,   /* credit, at least, for a window */
     STAY = 1 << 13,    /* PAGE, once there is one */
     BURST = 1 << 23,   /* credit at most, then */
+    PASSING = 1 << 10, /* instructions in whose time a block passes the run loop */
     PATIENCE_MOST = 6, /* doublings of the time to the next attempt, one for each that failed */
 };
 
@@ -37,7 +38,7 @@ struct history {
     uint32_t cr3;
     uint64_t born;  /* the footprint's */
     uint64_t pages; /* the footprint's, at the last reckoning */
-    uint64_t lived; /* instructions */
+    uint64_t calm;  /* instructions, less those that blocks' passing took the time of */
     int64_t credit;
     uint64_t to_fill;  /* pages from before there was a window, which are not in it yet */
     uint64_t ran, new; /* instructions and pages since the last change */
@@ -45,7 +46,7 @@ struct history {
 
 struct modes {
     struct history space[FOOTPRINTS], *now;
-    uint64_t worked, fills; /* of the vm, at the last reckoning */
+    uint64_t worked, fills, blocks; /* of the vm, at the last reckoning */
     uint64_t changes;
     vp_mode_change trace[TRACE]; /* a ring */
 };
@@ -117,7 +118,7 @@ static void reckon(struct modes *c, struct history *s, const struct vp_vm *m)
 {
     uint64_t ran = worked(m) - c->worked, pages = new_pages(s, m->stats.window_fills - c->fills);
 
-    s->lived += ran;
+    s->calm += (uint64_t)greatest((int64_t)ran - (int64_t)(m->stats.blocks_run - c->blocks) * PASSING, 0);
     s->ran += ran;
     s->new += pages;
     s->credit += (int64_t)ran - (int64_t)pages * (s->window ? STAY : PAGE);
@@ -133,10 +134,11 @@ bool modes_want_window(struct modes *c, const struct vp_vm *m)
     c->now = history_of(c, m);
     c->worked = worked(m);
     c->fills = m->stats.window_fills;
+    c->blocks = m->stats.blocks_run;
     return c->now->window;
 }
 
-uint64_t modes_lived(const struct modes *c) { return c->now->lived; }
+uint64_t modes_calm(const struct modes *c) { return c->now->calm; }
 
 uint32_t modes_trace(const struct modes *c, vp_mode_change *out, uint32_t most)
 {

@@ -15,8 +15,9 @@ void modes_destroy(struct modes *c);
 /* Whether the present address space is to have a window at the present privilege; to be asked whenever either may have
  * changed. */
 bool modes_want_window(struct modes *c, const struct vp_vm *m);
-/* Instructions that the space has executed at this privilege, as of the last reckoning for it. */
-uint64_t modes_lived(const struct modes *c);
+/* Instructions that the space has executed at this privilege as of the last reckoning for it, but for times in which
+ * it went from one cold block to the next, as programs do that begin. */
+uint64_t modes_calm(const struct modes *c);
 /* The last decisions, oldest first, as vp_mode_changes(). */
 uint32_t modes_trace(const struct modes *c, vp_mode_change *out, uint32_t most);
 

@@ -82,9 +82,9 @@ static struct translation *translation_for(struct vp_vm *m, struct block *b)
     give(m->giver, &bt->code_given, bt->e.at);
     give(m->giver, &bt->cold_given, bt->cold.at);
     give(m->giver, &bt->arena_given, bt->arena + bt->arena_used);
-    if (bt_translate(m, b, slides)) return b->translation;
-    bt_drop_all(m); /* full: everything goes at the next look at the clock */
-    return NULL;
+    t = bt_translate(m, b, slides);
+    if (!t) bt_drop_all(m); /* full: everything goes at the next look at the clock */
+    return t;
 }
 
 /* -- Entering it --------------------------------------------------------------------------------------------------- */

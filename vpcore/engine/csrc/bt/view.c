@@ -47,7 +47,7 @@ void view_set_gs(struct bt *bt, uint8_t *base)
 
 static bool is_settled(const struct vp_vm *m, const struct bt *bt)
 {
-    return m->user && (bt->modes ? modes_lived(bt->modes) : m->insns) >= bt->settled;
+    return m->user && (bt->modes ? modes_calm(bt->modes) : m->insns) >= bt->settled;
 }
 
 /* Whether code in a window is to rely on kicks.  A system's own is not: it seldom runs long, and setting the timer
