@@ -538,6 +538,22 @@ def test_a_burst_of_new_pages_takes_no_window_away(monkeypatch):
     assert [change.window for change in box.engine.mode_changes()] == [True]
 
 
+def test_a_system_that_clears_new_pages_keeps_its_window(monkeypatch):
+    """As Linux does for programs: where that is a repeated store, which goes by the flat tables, nothing is mapped."""
+    monkeypatch.delenv("VPCORE_BT_MODE", raising=False)
+    box = Processor(engine="bt")
+    box.page_32(cr4=PSE | PGE)
+    at, free, count = 0x40000000, 4 << 20, 4 << 10
+    for k in range(0, count, 1024):
+        box.put(box.pde(at + k * PAGE), free | P | W | PS | G)
+    steady = loop(f"inc dword [{DATA}]", 1_000_000).removesuffix("hlt")
+    clear = f"mov edi, {at}\nclear: mov ecx, 64\nrep stosd\nadd edi, 4096 - 256\ncmp edi, {at + count * PAGE}\njb clear\nhlt"
+
+    box.run(steady + clear, budget=0)
+
+    assert [change.window for change in box.engine.mode_changes()] == [True]
+
+
 TOUCH = f"touch: mov ebx, {DATA}\nnext: inc dword [ebx]\nadd ebx, 4096\ncmp ebx, {DATA + 300 * PAGE}\njb next\nret"
 """More pages than the flat tables keep of an address space that is left."""
 

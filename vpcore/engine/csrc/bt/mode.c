@@ -4,7 +4,8 @@
  * then 4, 1 where it was foreseen, and 2 for a fault; yet with half the PAGE programs take no less); an instruction is
  * 0.15 to 0.3 ns faster with one than without.  So one pays for the other where a page is new per 20 to
  * 50 thousand instructions.  What counts are the pages that a window has to map, which is each once: not how often the
- * flat tables, which forget more, were filled with them (struct footprint).
+ * flat tables, which forget more, were filled with them (struct footprint).  A space with a window pays for the calls
+ * that map pages: a system gets sixteen by one, and those that it clears by repeated stores are not mapped for that.
  *
  * A space's credit is the instructions that it has executed, less a price for each new page.  Without a window it is
  * never less than 0: what a program touches as it begins is not held against it for long.  With the credit that the
@@ -80,14 +81,15 @@ static struct history *history_of(struct modes *c, const struct vp_vm *m)
 /* Instructions, and what repeated ones took the time of. */
 static uint64_t worked(const struct vp_vm *m) { return m->insns + m->strings; }
 
-/* Pages that a window costs because they are new, or have to be mapped again. */
+/* Pages that a window would cost because they are new; or, where there is one, calls that map pages which are, or which
+ * have to be mapped again. */
 static uint64_t new_pages(struct history *s, uint64_t fills)
 {
     if (s->used->born != s->born) return 0; /* it is gone */
     uint64_t fresh = s->used->pages - s->pages;
     s->pages = s->used->pages;
-    if (!s->window || fills <= fresh) return fresh;
-    uint64_t known = (uint64_t)least((int64_t)(fills - fresh), (int64_t)s->to_fill);
+    if (!s->window) return fresh;
+    uint64_t known = fills > fresh ? (uint64_t)least((int64_t)(fills - fresh), (int64_t)s->to_fill) : 0;
     s->to_fill -= known;
     return fills - known;
 }
