@@ -9,7 +9,7 @@ import sys
 import textwrap
 
 import pytest
-from box import CODE, EBP, EBX, EDX, ESI, PAGE, PGE, PS, PSE, A, D, G, P, U, W
+from box import CODE, EBP, EBX, EDX, ESI, IDT, PAGE, PGE, PS, PSE, A, D, G, P, U, W
 from box import Box as Processor
 from windows import DATA, LIN, ROUNDS, loop, mappings, window_box
 
@@ -17,7 +17,8 @@ from vpcore.engine import Exit
 from vpcore.engine.engine import probe
 
 OTHER = DATA + PAGE
-PF = 14
+PF, CALL = 14, 19
+HANDLER = 0x5000
 ERR_P, ERR_W = 1, 2
 OSFXSR = 1 << 9
 
@@ -552,6 +553,21 @@ def test_a_system_that_clears_new_pages_keeps_its_window(monkeypatch):
     box.run(steady + clear, budget=0)
 
     assert [change.window for change in box.engine.mode_changes()] == [True]
+
+
+@pytest.mark.parametrize(("length", "calls", "windows"), [(1500, 1000, {True}), (50, 30_000, set())])
+def test_a_user_who_calls_the_system_all_the_time_gets_no_window(monkeypatch, length, calls, windows):
+    """To enter one, and to be kicked there, costs more than it saves: the same instructions with fewer calls get one."""
+    monkeypatch.delenv("VPCORE_BT_MODE", raising=False)
+    box = Processor(engine="bt")
+    box.page_32()
+    box.load("dec esi\njz .end\niretd\n.end: hlt", HANDLER)
+    box.put(IDT + 8 * CALL, HANDLER | 8 << 16 | 0xEE00 << 32, 8)
+    box.user()
+
+    box.run(f"mov esi, {calls}\nstart: mov ecx, {length}\nagain: dec ecx\njnz again\nint {CALL}\njmp start", budget=0)
+
+    assert {change.window for change in box.engine.mode_changes() if change.user} == windows
 
 
 TOUCH = f"touch: mov ebx, {DATA}\nnext: inc dword [ebx]\nadd ebx, 4096\ncmp ebx, {DATA + 300 * PAGE}\njb next\nret"

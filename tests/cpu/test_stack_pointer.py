@@ -2,37 +2,25 @@
 around, accesses by it go where the interpreter's go.
 """
 
-import ctypes
-from itertools import pairwise
-
 import pytest
-from box import PAGE, STACK0
-from box import Box as Processor
-from windows import GUARD, map_at, spans
+from windows import LEFT, OTHER, TOP_PAGES, end
 
-from vpcore.engine import Exit
 from vpcore.engine.engine import probe
 from vpcore.engine.isa.table import rows
 
 pytestmark = pytest.mark.skipif(bool(probe()["bt"]), reason=probe()["bt"])
 
-STACK, OTHER = 0x240800, 0x241800
-TOP_PAGES = 160
-"""Mapped below 4 GB: more than a window's guard is wide."""
-TOP, DATA, ROUNDS = 0x300000, 0x5000, 0x6000
-"""What is mapped there; what a program leaves; its counter."""
-
 CHANGES = {
     "mov": "mov esp, ebx",
     "mov the other way": "mov ebp, esp\npush ebp\nmov esp, ebp",
-    "mov from memory": f"mov [{DATA}], ebx\nmov esp, [{DATA}]",
+    "mov from memory": f"mov [{LEFT}], ebx\nmov esp, [{LEFT}]",
     "mov imm": f"mov esp, {OTHER}",
     "mov of 16 bits": "mov sp, bx",
     "mov imm of 16 bits": "mov sp, 0x1800",
     "add": "add esp, 16",
     "add to itself": "shr esp, 1\nadd esp, esp",
     "add of a register": "add esp, edx",
-    "add from memory": f"mov [{DATA}], edx\nadd esp, [{DATA}]",
+    "add from memory": f"mov [{LEFT}], edx\nadd esp, [{LEFT}]",
     "add of 16 bits": "add sp, 16",
     "add of much": "add esp, 0x12345\nsub esp, 0x12345",
     "adds in a row": "add esp, 8\nadd esp, 8\npush eax\nsub esp, 12\nadd esp, 0x1000\nsub esp, 0x1000",
@@ -63,9 +51,9 @@ CHANGES = {
     "xchg": "xchg esp, ebx",
     "xchg the other way": "xchg ebx, esp",
     "xchg eax": "xchg eax, ebx\nxchg eax, esp",
-    "xchg with memory": f"mov [{DATA}], ebx\nxchg [{DATA}], esp",
+    "xchg with memory": f"mov [{LEFT}], ebx\nxchg [{LEFT}], esp",
     "xadd": "xadd esp, edx",
-    "xadd as the source": f"mov [{DATA}], ebx\nxadd [{DATA}], esp",
+    "xadd as the source": f"mov [{LEFT}], ebx\nxadd [{LEFT}], esp",
     "cmpxchg that changes it": "mov eax, esp\ncmpxchg esp, ebx",
     "cmpxchg that does not": "xor eax, eax\ncmpxchg esp, ebx",
     "cmov": "cmp eax, eax\ncmove esp, ebx",
@@ -88,7 +76,7 @@ CHANGES = {
     "test": "test esp, esp\nsetnz al",
     "cmp": "cmp esp, ebx\nsetb al",
     "call": "call f\njmp g\nf: mov eax, esp\nret\ng: nop",
-    "call by memory": f"mov dword [{DATA}], f\ncall [{DATA}]\njmp g\nf: mov eax, esp\nret 4\ng: nop",
+    "call by memory": f"mov dword [{LEFT}], f\ncall [{LEFT}]\njmp g\nf: mov eax, esp\nret 4\ng: nop",
     "scaled": "mov eax, [esp+edx*4]\nmov [esp+edx*4], ebx",
     "far away": "mov eax, [esp+0x9000]\nmov [esp-0x9000], edx",
     "x87": "fild dword [esp]\nfistp dword [esp+8]",
@@ -111,51 +99,6 @@ WRAPS = {
     "pushes on and on": f"mov esp, 0x1000\nmov ecx, {TOP_PAGES * 1000}\nl: push ecx\ndec ecx\njnz l\nmov eax, [esp+8]\nmov [esp+4], edx",
     "pops on and on": "mov esp, 0xfff80000\nmov ecx, 0x30000\nl: pop eax\nadd edx, eax\ndec ecx\njnz l\nmov eax, [esp+8]\nmov [esp+4], edx",
 }
-
-
-GB, MB = 1 << 30, 1 << 20
-
-
-class Surroundings:
-    """Memory around windows, where ESP would point that has left one: behind the guards, and 4 GB away."""
-
-    def __init__(self):
-        guards = spans(" ---p ")
-        bases = [below.stop for below, above in pairwise(guards) if above.start - below.stop == 4 * GB]
-        near = ((GUARD - 4 * GB, 8 * MB), (-2 * MB, 2 * MB - GUARD), (4 * GB + GUARD, 8 * MB))
-        self.places = sorted({(base + at, size) for base in bases for at, size in near})
-        self.give_back = [map_at(*place) for place in self.places]
-        assert self.places != []
-
-    def untouched(self):
-        """Nothing has been written there; they are given back."""
-        clean = all(ctypes.string_at(at, size).count(0) == size for at, size in self.places)
-        for give_back in self.give_back:
-            give_back()
-        return clean
-
-
-def end(engine, code, monkeypatch, rounds=6):
-    """All that the code leaves, executed again and again."""
-    monkeypatch.setenv("VPCORE_BT_MODE", "window")
-    monkeypatch.setenv("VPCORE_BT_LOOKS", "none")
-    box = Processor(engine=engine, clock="realtime")
-    box.page_32()
-    for page in range(TOP_PAGES):
-        box.map_32((1 << 32) - (page + 1) * PAGE, TOP + (page & 63) * PAGE)
-    box.set(cr4=0x200)
-    box.ram[0x230000:0x260000] = bytes(k * 7 & 255 for k in range(0x30000))
-    start = f"mov esp, {STACK}\nmov ebx, {OTHER}\nmov edx, 16\nmov eax, 0x1234\nmov edi, 0x9abcdef0"
-    use = "push edi\nmov eax, [esp+4]\nmov [esp-8], eax\nadd [esp+12], edx\npop edi\npushfd"
-    program = f"mov dword [{ROUNDS}], {rounds}\nagain: {start}\n{code}\n{use}\nmov esp, {STACK0}\ndec dword [{ROUNDS}]\njnz again\nhlt"
-    assert box.run("push eax\nhlt", budget=0) == Exit.HALT
-    around = Surroundings() if engine == "bt" else None
-    assert box.run(program, budget=0) == Exit.HALT
-    assert not around or around.untouched()
-    memory = [bytes(box.ram[at : at + size]) for at, size in ((0, 0x8000), (0x230000, 0x30000), (TOP, 256 * PAGE))]
-    left = list(box.cpu.gpr), box.cpu.eflags, box.fault, memory
-    box.engine.close()
-    return left
 
 
 @pytest.mark.parametrize("name", CHANGES)

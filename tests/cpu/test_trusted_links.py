@@ -167,7 +167,7 @@ def test_a_new_program_need_not_wait(monkeypatch):
     assert made.engine.stats().trusted_links > PROGRAMS // 2
 
 
-SETTLED = 3 << 19
+SETTLED = 5 << 17
 """Instructions: a program has its window by then, and is settled when it is kicked for the first time."""
 
 

@@ -101,7 +101,8 @@ struct guess {
 /* What has been found out about a block in host code, and outlives that. */
 struct learned {
     uint64_t probed;         /* a bit for each instruction whose operands are not to be reached by faults */
-    uint64_t crosses;        /* and for each one that has run over the end of a page now and then */
+    uint64_t crosses;        /* for each one that has run over the end of a page now and then */
+    uint64_t wraps;          /* and whose address has wrapped around */
     struct inlined *inlined; /* where host code has this block's instructions in place of a call of it */
     uint8_t cases;           /* the number of its table, plus 1, or 0 (cases.h) */
 };
@@ -281,6 +282,10 @@ static inline bool bt_is_probed(const struct block *b, unsigned index)
 static inline bool bt_crosses(const struct block *b, unsigned index)
 {
     return b->learned && (b->learned->crosses >> index & 1);
+}
+static inline bool bt_wraps(const struct block *b, unsigned index)
+{
+    return b->learned && (b->learned->wraps >> index & 1);
 }
 /* Everything goes, at the next look at the clock. */
 static inline void bt_drop_all(struct vp_vm *m)

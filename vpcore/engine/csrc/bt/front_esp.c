@@ -9,7 +9,7 @@
  * of the window, and the next access by it faults; the interpreter executes that, and what goes on behind it has loaded
  * ESP anew.  So it must not be moved again and again without such an access: front.adrift says that it might be, and
  * before a block ends it is made of its lower half then.  What moves it takes it 64 KB at most (RET), and accesses
- * reach 32 KB to either side (X_REACH): it stays between the guards.
+ * reach 32 KB below it (X_REACH): it stays between the guards.
  */
 #include "front.h"
 

@@ -10,9 +10,10 @@
  * A space's credit is the instructions that it has executed, less a price for each new page.  Without a window it is
  * never less than 0: what a program touches as it begins is not held against it for long.  With the credit that the
  * pages which it has so far would cost, at a reduced price, a window is had: how long a space will live is not known,
- * but most that get there have the most of their time before them.  Then the credit has a most, which new pages may use
- * up in a burst; those from before are paid for.  A window that is given up is one that new pages make dear for long:
- * what it has mapped stays.
+ * but most that get there have the most of their time before them.  Users' code that runs but briefly each time, as of
+ * processes that talk to each other, gets none: each time costs it credit.  Then the credit has a most, which new pages
+ * may use up in a burst; those from before are paid for.  A window that is given up is one that new pages make dear for
+ * long: what it has mapped stays.
  */
 #include "mode.h"
 #include "../space.h"
@@ -23,8 +24,9 @@ enum {
     TRACE = VP_MODE_CHANGES,
     GLANCE = 1 << 14,  /* instructions between two reckonings */
     PAGE = 1 << 14,    /* instructions that pay for a new page */
-    KNOWN = 1 << 11,   /* for one from before: many are not used again, or mapped with others */
-    BEGIN = 1 << 20,   /* credit, at least, for a window */
+    KNOWN = 1 << 9,    /* for one from before: many are not used again, or mapped with others */
+    BEGIN = 1 << 17,   /* credit, at least, for a window */
+    VISIT = 1 << 11,   /* instructions that pay for entering one, and for kicks there */
     STAY = 1 << 13,    /* PAGE, once there is one */
     BURST = 1 << 23,   /* credit at most, then */
     PASSING = 1 << 10, /* instructions in whose time a block passes the run loop */
@@ -134,6 +136,7 @@ bool modes_want_window(struct modes *c, const struct vp_vm *m)
     if (is_of(s, m->footprint[m->user]) && worked(m) - c->worked < GLANCE) return s->window;
     if (s->used) reckon(c, s, m);
     c->now = history_of(c, m);
+    if (m->user && c->now != s && !c->now->window) c->now->credit -= VISIT;
     c->worked = worked(m);
     c->fills = m->stats.window_fills;
     c->blocks = m->stats.blocks_run;

@@ -13,15 +13,16 @@
 
 enum {
     PAGE_SHIFT = 12,
-    GUARD = 1 << 18, /* before and behind: accesses that run over the ends, emit_x64.h and front_esp.c */
+    GUARD = 1 << 18, /* before: addresses that fall short, emit_x64.h and front_esp.c */
 };
 #define SIZE (UINT64_C(1) << 32) /* of which a base is a multiple */
-#define WHOLE (GUARD + SIZE + GUARD)
+#define BEHIND (9 * SIZE)        /* a register, and another one eightfold, and a displacement */
+#define WHOLE (GUARD + SIZE + BEHIND)
 
 /* Where holes are.  To who names no address Linux gives the highest free one below the stack, or, in its older layout,
  * the lowest from a third of all addresses on (arch/x86/mm/mmap.c); so a page given lies high above these, and as many
  * TB would have to be used up before one came from here. */
-#define FIRST UINT64_C(0x200000000000)
+#define FIRST UINT64_C(0x120000000000)
 #define END UINT64_C(0x220000000000)
 #define GIVEN UINT64_C(0x280000000000)
 
@@ -46,7 +47,7 @@ static bool gives_others(void)
 static uint8_t *find_hole(void)
 {
     if (window_told_to_fail("hole") || !gives_others()) return NULL;
-    for (uint64_t base = FIRST + SIZE; base < END; base += 2 * SIZE) {
+    for (uint64_t base = FIRST + SIZE; base < END; base += SIZE + WHOLE / SIZE * SIZE) {
         const uint64_t at = base - GUARD;
         uint8_t *got = reserve(at, WHOLE, MAP_FIXED_NOREPLACE);
         if (!got && errno == EEXIST) continue;
@@ -65,7 +66,7 @@ static uint8_t *find_reservation(void)
 
     if (!got) return NULL;
     const uintptr_t first = (uintptr_t)got + GUARD;
-    uint8_t *base = got + GUARD + (-first & (SIZE - 1)), *behind = base + SIZE + GUARD;
+    uint8_t *base = got + GUARD + (-first & (SIZE - 1)), *behind = base + SIZE + BEHIND;
     if (base - GUARD > got) munmap(got, (size_t)(base - GUARD - got));
     if (got + size > behind) munmap(behind, (size_t)(got + size - behind));
     return base;
@@ -86,7 +87,7 @@ void place_release(struct place *p)
 {
     if (p->shared) {
         munmap(p->base - GUARD, GUARD);
-        munmap(p->base + SIZE, GUARD);
+        munmap(p->base + SIZE, BEHIND);
     } else if (p->base) {
         munmap(p->base - GUARD, WHOLE);
     }

@@ -248,22 +248,30 @@ static bool still_holds(struct vp_vm *m, unsigned assumes)
     return bt_x87_live(m, assumes & ASSUMES_FP) && bt_sse_live(m, assumes & ASSUMES_SSE);
 }
 
+/* Where a block has what it is to know of an access that has faulted. */
+static uint64_t *lesson(const struct vp_vm *m, const struct bt *bt, const struct site *s, struct learned *learned)
+{
+    if (!(m->view & VIEW_WINDOW)) return &learned->crosses;
+    const bool inside = window_reaches(bt->windows, bt->faults.address);
+    return inside || bt_wraps(s->block, s->index) ? &learned->probed : &learned->wraps;
+}
+
 /* An access of the site has gone the long way round: the next time it does not have to, or does not by a fault.  Data
  * beside code and devices' memory are such places. */
 static void after_fault(struct vp_vm *m, struct bt *bt, struct site *s)
 {
     enum { MISSES = 3 };
 
-    const bool window = m->view & VIEW_WINDOW;
-    if (window && window_fill(m, bt->windows, bt->faults.address)) return;
+    if ((m->view & VIEW_WINDOW) && window_fill(m, bt->windows, bt->faults.address)) return;
     if (++s->missed != MISSES) return;
     struct learned *learned = bt_learn(bt, s->block);
     if (!learned) {
         bt_drop_all(m);
         return;
     }
-    m->stats.window_probes += window;
-    *(window ? &learned->probed : &learned->crosses) |= UINT64_C(1) << s->index;
+    uint64_t *bits = lesson(m, bt, s, learned);
+    m->stats.window_probes += bits == &learned->probed;
+    *bits |= UINT64_C(1) << s->index;
     chain_renew(m, bt, s->block);
 }
 

@@ -378,10 +378,14 @@ static void fill_around(struct vp_vm *m, struct windows *w, struct window *v, ui
         if (!mapped_is_open(v, page)) fill(m, w, v, page);
 }
 
+bool window_reaches(const struct windows *w, uintptr_t address)
+{
+    return address - (uintptr_t)w->entered < WINDOW_SIZE;
+}
+
 bool window_fill(struct vp_vm *m, struct windows *w, uintptr_t address)
 {
-    if (w->all.given_up || w->stale || address - (uintptr_t)w->entered >= WINDOW_SIZE || (!w->now && !common(m)))
-        return false;
+    if (w->all.given_up || w->stale || !window_reaches(w, address) || (!w->now && !common(m))) return false;
     struct window *v = common(m) ? &w->system : &w->now->window[m->user];
     const uint32_t lin = (uint32_t)((address - (uintptr_t)v->place.base) >> PAGE_SHIFT);
     if (w->entered != v->place.base || !fill(m, w, v, lin)) return false;

@@ -24,6 +24,8 @@ void windows_destroy(struct windows *w);
 uint8_t *window_enter(struct vp_vm *m, struct windows *w);
 /* The window entered last may no longer be right: window_enter() is due. */
 bool window_is_stale(const struct windows *w);
+/* The host address lies in the window entered last. */
+bool window_reaches(const struct windows *w, uintptr_t address);
 /* An access at this host address has faulted and been done by other means: let the next one be direct, if it may be.
  * False where it may not. */
 bool window_fill(struct vp_vm *m, struct windows *w, uintptr_t address);
