@@ -175,8 +175,7 @@ static bool is_repeated(const struct insn *i)
     return (i->prefix & (PFX_REP | PFX_REPNE)) && (op_info[i->op].traits & (TRAIT_REP | TRAIT_REPZ));
 }
 
-/* The instruction may be under way in the interpreter when its block dies: no jump may come to lie where it goes on. */
-static void leave_room(struct front *f)
+void f_leave_room(struct front *f)
 {
     if (f->room && f->room > x_runs_at(f->e)) x_nops(f->e, (unsigned)(f->room - x_runs_at(f->e)));
 }
@@ -212,7 +211,7 @@ static bool emit_insn(struct front *f)
     if (f->returns_at) f_add_cold(f, (struct cold){.returns = true, .touch = f->returns_at});
     f_point_esp(f);
     f_follow_alignment(f);
-    if (f->cold_count != f->cold_mark) leave_room(f);
+    if (f->cold_count != f->cold_mark) f_leave_room(f); /* the interpreter's may be under way when the block dies */
     for (unsigned k = f->cold_mark; k < f->cold_count; k++) {
         f->cold[k].back = x_runs_at(f->e);
         f->cold[k].reload = f->xmm_loaded;

@@ -36,7 +36,7 @@ struct front {
     const struct insn *i; /* under translation */
     struct site *site;    /* of i; made when first needed */
     uint32_t eip;         /* of the block; where it slides, less that of its page */
-    const uint8_t *room;  /* end of that for a jump to it, which is written when it dies, or NULL */
+    const uint8_t *room;  /* end of that for a jump to it (f_leave_room()), or NULL */
     bool slides;
     unsigned index, count;
     struct inlined *inlined;           /* what the block ends with has the callee's instructions; or NULL */
@@ -179,7 +179,10 @@ struct block *f_follower(struct front *f, uint32_t eip);
 uint32_t f_whole_eip(const struct front *f, uint32_t eip);
 /* On the same page as the block, wholly. */
 bool f_is_near(const struct front *f, uint32_t eip);
-/* A link to EIP; NULL (and f->full) where there is no room. */
+/* Where the block begins in place of a jump to it, that jump is written when the block dies: what is patched or gone
+ * back to after that lies behind. */
+void f_leave_room(struct front *f);
+/* A link to EIP, whose code comes next; NULL (and f->full) where there is no room. */
 struct link *f_link(struct front *f, uint32_t eip);
 /* Out of host code, with EIP in EAX. */
 void f_exit_by(struct front *f, const struct link *link);

@@ -68,6 +68,7 @@ struct link *f_link(struct front *f, uint32_t eip)
 {
     struct link *link = bt_allocate(f->bt, sizeof *link);
 
+    f_leave_room(f);
     if (!link)
         f->full = true;
     else
