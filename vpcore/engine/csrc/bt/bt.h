@@ -98,6 +98,14 @@ struct guess {
     } misses;
 };
 
+/* Of a block with many translations, what a search would have to ask each: struct translation's are lines that nobody
+ * else looks at. */
+struct summary {
+    uint64_t pages[4]; /* a bit for each page that one is made for that does not slide, and perhaps more */
+    uint64_t oldest;   /* when the oldest of the others was made */
+    uint8_t places;    /* how many there are, but for copies; 0: the block has few */
+};
+
 /* What has been found out about a block in host code, and outlives that. */
 struct learned {
     uint64_t probed;         /* a bit for each instruction whose operands are not to be reached by faults */
@@ -105,6 +113,7 @@ struct learned {
     uint64_t wraps;          /* and whose address has wrapped around */
     struct inlined *inlined; /* where host code has this block's instructions in place of a call of it */
     uint8_t cases;           /* the number of its table, plus 1, or 0 (cases.h) */
+    struct summary many;
 };
 
 /* Where a call would be, and a callee's few instructions are (front_thunk.c). */

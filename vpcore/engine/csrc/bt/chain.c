@@ -217,6 +217,7 @@ void chain_drop(struct vp_vm *m, struct bt *bt, struct block *b)
     for (struct translation *t = b->translation; t; t = t->next) retire(m, bt, t);
     b->translation = NULL;
     b->entry_key = 0;
+    if (b->learned) b->learned->many.places = 0;
 }
 
 void chain_renew(struct vp_vm *m, struct bt *bt, struct block *b)
@@ -225,21 +226,82 @@ void chain_renew(struct vp_vm *m, struct bt *bt, struct block *b)
     chain_drop(m, bt, b);
 }
 
-struct translation **chain_oldest(const struct vp_vm *m, const struct bt *bt, struct block *b)
+/* -- Many translations --------------------------------------------------------------------------------------------- */
+
+/* The one of a system's address space or of few processes is found by looking at each. */
+enum { MANY = 4 };
+
+/* Which bit of struct summary.pages: 32-bit systems place libraries by 8 bits of chance, the lowest of the page. */
+static unsigned page_bit(uint32_t eip) { return (eip >> PAGE_SHIFT) & 0xff; }
+
+/* NULL: there are few. */
+static struct summary *summary_of(const struct block *b)
+{
+    return b->learned && b->learned->many.places ? &b->learned->many : NULL;
+}
+
+static void add(struct summary *s, const struct translation *t)
+{
+    s->places++;
+    if (t->slides) return;
+    s->pages[page_bit(t->eip) / 64] |= UINT64_C(1) << page_bit(t->eip) % 64;
+    if (!s->oldest || t->made < s->oldest) s->oldest = t->made;
+}
+
+static void sum_up(struct bt *bt, struct block *b)
+{
+    struct summary s = {.places = 0};
+
+    for (const struct translation *t = b->translation; t && !t->is_copy; t = t->next) add(&s, t);
+    if (s.places >= MANY && bt_learn(bt, b)) b->learned->many = s;
+}
+
+void chain_keep(struct bt *bt, struct block *b, struct translation *t, struct translation *of)
+{
+    struct summary *many = summary_of(b);
+    struct translation **at = &b->translation;
+
+    while (!t->slides && *at && (*at)->slides && !(*at)->is_copy) at = &(*at)->next;
+    while (of && *at && !(*at)->is_copy) at = &(*at)->next;
+    t->next = *at;
+    *at = t;
+    t->is_copy = of;
+    if (of)
+        of->copies++;
+    else if (many)
+        add(many, t);
+    else
+        sum_up(bt, b);
+}
+
+bool chain_has_none_at(const struct block *b, uint32_t eip, unsigned *places)
+{
+    const struct summary *s = summary_of(b);
+
+    if (!s) return false;
+    *places = s->places;
+    return !(s->pages[page_bit(eip) / 64] >> page_bit(eip) % 64 & 1);
+}
+
+bool chain_has_old(const struct vp_vm *m, const struct bt *bt, const struct block *b)
 {
     enum { OLD = 256 /* times what makes an address space settled */ };
+    const struct summary *s = summary_of(b);
+
+    return s && b->slides && m->insns - s->oldest >= OLD * bt->settled;
+}
+
+void chain_drop_oldest(struct vp_vm *m, struct bt *bt, struct block *b)
+{
     struct translation **oldest = NULL;
 
     for (struct translation **at = &b->translation; *at && !(*at)->is_copy; at = &(*at)->next)
         if (!(*at)->slides) oldest = at;
-    return b->slides && oldest && m->insns - (*oldest)->made >= OLD * bt->settled ? oldest : NULL;
-}
-
-void chain_drop_one(struct vp_vm *m, struct bt *bt, struct block *b, struct translation **at)
-{
-    retire(m, bt, *at);
-    *at = (*at)->next;
+    if (!oldest) return;
+    retire(m, bt, *oldest);
+    *oldest = (*oldest)->next;
     b->entry_key = 0;
+    sum_up(bt, b);
 }
 
 const uint8_t *chain_target(struct vp_vm *m, struct bt *bt)

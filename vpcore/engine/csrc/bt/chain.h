@@ -36,10 +36,15 @@ void chain_leave_out(struct vp_vm *m, struct bt *bt, struct block *b);
 void chain_drop(struct vp_vm *m, struct bt *bt, struct block *b);
 /* And is to be translated anew: it was made for what it turns out not to be like. */
 void chain_renew(struct vp_vm *m, struct bt *bt, struct block *b);
-/* Of a block that slides, the code for one address that is the oldest, if it is old, else NULL: processes that take
- * turns would each drop the other's. */
-struct translation **chain_oldest(const struct vp_vm *m, const struct bt *bt, struct block *b);
-void chain_drop_one(struct vp_vm *m, struct bt *bt, struct block *b, struct translation **at);
+
+/* Put it into the block's list: those that slide come first, as most processes want these; copies (`of` which) last. */
+void chain_keep(struct bt *bt, struct block *b, struct translation *t, struct translation *of);
+/* The block has many translations, how many goes to `places`; and that there is none for this address. */
+bool chain_has_none_at(const struct block *b, uint32_t eip, unsigned *places);
+/* Of a block that slides, the code for one address that is the oldest: whether it is old, for processes that take turns
+ * would each drop the other's; and to drop it. */
+bool chain_has_old(const struct vp_vm *m, const struct bt *bt, const struct block *b);
+void chain_drop_oldest(struct vp_vm *m, struct bt *bt, struct block *b);
 
 /* Host code is to run next: on the stack of returns that are good for it. */
 void chain_choose_calls(struct vp_vm *m, struct bt *bt);

@@ -374,19 +374,6 @@ static void set_slide(struct front *f, struct emit *e)
     x_rm(e, 32, X_MOV_RM_R, RAX, vm_at(offsetof(struct vp_vm, bt_slide)));
 }
 
-/* Those that slide come first, as most processes want these; copies come last. */
-static void keep(struct block *b, struct translation *t, struct translation *of)
-{
-    struct translation **at = &b->translation;
-
-    while (!t->slides && *at && (*at)->slides && !(*at)->is_copy) at = &(*at)->next;
-    while (of && *at && !(*at)->is_copy) at = &(*at)->next;
-    t->next = *at;
-    *at = t;
-    t->is_copy = of;
-    if (of) of->copies++;
-}
-
 /* An entry that lies elsewhere. */
 static const uint8_t *slide_to(struct front *f, const uint8_t *body)
 {
@@ -457,7 +444,7 @@ static struct translation *translate(struct front *f, struct block *b, uint32_t 
     if (f->full || bt->e.full || bt->cold.full) return NULL;
     const size_t size = (size_t)(x_runs_at(f->e) - begins);
     t->size = size < UINT16_MAX ? (uint16_t)size : UINT16_MAX;
-    keep(b, t, of);
+    chain_keep(bt, b, t, of);
     b->entry_key = 0;
     b->translated = true;
     if (from) chain_lead(from, t);

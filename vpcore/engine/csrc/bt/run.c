@@ -22,6 +22,7 @@ struct translation *bt_find(const struct vp_vm *m, const struct block *b, uint32
 {
     const unsigned view = m->view & ~VIEW_SETTLED;
 
+    if (!slides && chain_has_none_at(b, eip, places)) return NULL;
     *places = 0;
     for (struct translation *t = b->translation; t && !t->is_copy; t = t->next) {
         ++*places;
@@ -68,8 +69,7 @@ static struct translation *translation_for(struct vp_vm *m, struct block *b)
     bool slides = bt_slides(m, b);
     struct translation *t = bt_find(m, b, m->block_eip, slides, &places);
     if (t) return t;
-    struct translation **oldest = places < PLACES ? NULL : chain_oldest(m, bt, b);
-    const bool full = places >= PLACES && !oldest;
+    const bool old = places >= PLACES && chain_has_old(m, bt, b), full = places >= PLACES && !old;
     if (full && b->slides && (m->view & VIEW_SETTLED)) { /* what slides serves here too */
         slides = true;
         t = bt_find(m, b, m->block_eip, slides, &places);
@@ -77,7 +77,7 @@ static struct translation *translation_for(struct vp_vm *m, struct block *b)
     }
     if (!heat(m, bt, b) && !(b->translation && slides)) return NULL;
     b->heat = 0;
-    if (oldest) chain_drop_one(m, bt, b, oldest);
+    if (old) chain_drop_oldest(m, bt, b);
     if (full && !slides) chain_drop(m, bt, b);
     give(m->giver, &bt->code_given, bt->e.at);
     give(m->giver, &bt->cold_given, bt->cold.at);
